@@ -1,0 +1,188 @@
+//! Scripts: what a server does on each attempt, as plain data.
+
+mod attempt;
+mod moves;
+mod payload;
+
+pub use attempt::Attempt;
+pub use moves::Move;
+pub use payload::Payload;
+
+use std::time::Duration;
+
+/// What a server does, attempt by attempt. After the last attempt, the last one is repeated.
+///
+/// Plain data, with no socket in it: [`Sim::script`](crate::Sim::script) plays it over TCP, and anyone else may walk
+/// [`Attempt::moves`], for one on a virtual clock.
+///
+/// ```
+/// use cvm_watch_sim::{Attempt, Script};
+///
+/// let script = Script::new()
+///     .then(Attempt::stream().progress("starting", "booting").reset())
+///     .then(Attempt::stream().state("running").complete("running"));
+/// assert_eq!(script.attempt(1).moves().count(), 3);
+/// assert_eq!(script.attempt(2), script.attempt(9));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Script {
+    attempts: Vec<Attempt>,
+}
+
+impl Script {
+    /// A script of no attempts: each connection is closed without an answer.
+    pub const fn new() -> Script {
+        Script { attempts: Vec::new() }
+    }
+
+    /// Adds the next attempt.
+    #[must_use]
+    pub fn then(mut self, attempt: Attempt) -> Script {
+        self.attempts.push(attempt);
+        self
+    }
+
+    /// What happens on attempt `number`, from 1. Beyond the end, the last one.
+    pub fn attempt(&self, number: u32) -> &Attempt {
+        static NOTHING: Attempt = Attempt::new();
+        let index = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.attempts.get(index).or_else(|| self.attempts.last()).unwrap_or(&NOTHING)
+    }
+
+    /// The attempts as written, without the repetition of the last.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+}
+
+/// A script that does the same on every attempt.
+impl From<Attempt> for Script {
+    fn from(attempt: Attempt) -> Script {
+        Script::new().then(attempt)
+    }
+}
+
+impl FromIterator<Attempt> for Script {
+    fn from_iter<I: IntoIterator<Item = Attempt>>(attempts: I) -> Script {
+        Script { attempts: attempts.into_iter().collect() }
+    }
+}
+
+/// One step of an [`Attempt`], as written. To carry a script out, walk [`Attempt::moves`] instead: it expands the
+/// steps that stand for many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Sends the response head.
+    Head(Head),
+    /// Sends body bytes, framed as the attempt's [`Framing`] says.
+    Body(Payload),
+    /// Sends bytes on the socket as they are: before a head, in place of one, or between chunks.
+    Raw(Payload),
+    /// `times` times: waits `every`, then sends `payload` as body bytes.
+    Repeat {
+        /// The body bytes of each turn.
+        payload: Payload,
+        /// The pause before each turn.
+        every: Duration,
+        /// How many turns; `u64::MAX` is for ever.
+        times: u64,
+    },
+    /// Sends nothing for this long.
+    Wait(Duration),
+    /// Sends nothing, with the connection open, until the client leaves.
+    Stall,
+    /// Ends the body properly (last chunk), then the connection.
+    Close,
+    /// Ends the connection without ending the body.
+    Truncate,
+    /// Resets the connection (TCP RST).
+    Reset,
+    /// Closes the connection before any head.
+    Refuse,
+}
+
+/// A response head. Header values are bytes; order is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// Name and value of each header, without the framing ones.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Head {
+    /// A head with no headers.
+    pub const fn new(status: u16) -> Head {
+        Head { status, headers: Vec::new() }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Head {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The first value of the header of this name, in any case.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_slice())
+    }
+}
+
+/// How the end of a body is told. Bytes sent without a [`Step::Head`] before them have none: they go out as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Framing {
+    /// `Transfer-Encoding: chunked`.
+    #[default]
+    Chunked,
+    /// `Content-Length` with the length of all body bytes of the attempt; one more than will come when it ends by a
+    /// stall, a truncation or a reset.
+    ContentLength,
+    /// Neither: the end of the connection is the end of the body, so a truncation can't be told from an end.
+    UntilClose,
+}
+
+/// How bytes are cut on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Split {
+    /// Each step's bytes in one piece (floods in pieces of about 64 KiB).
+    #[default]
+    Whole,
+    /// Body bytes in pieces of this many, each its own chunk and its own write. 0 counts as 1.
+    Chunks(usize),
+    /// Everything on the socket, heads and chunk lines too, in writes of this many bytes. 0 counts as 1.
+    Packets(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_attempt_is_repeated_and_number_0_is_the_first() {
+        let script: Script = [Attempt::new().refuse(), Attempt::new().reset()].into_iter().collect();
+        assert_eq!(script.attempt(0), &Attempt::new().refuse());
+        assert_eq!(script.attempt(1), &Attempt::new().refuse());
+        assert_eq!(script.attempt(2), &Attempt::new().reset());
+        assert_eq!(script.attempt(u32::MAX), &Attempt::new().reset());
+        assert_eq!(script.attempts().len(), 2);
+    }
+
+    #[test]
+    fn an_empty_script_closes_without_an_answer() {
+        let script = Script::new();
+        assert_eq!(script.attempt(1).moves().collect::<Vec<_>>(), [Move::Close]);
+    }
+
+    #[test]
+    fn a_header_is_found_in_any_case() {
+        let head = Head::new(429).header("Retry-After", "1");
+        assert_eq!(head.value("retry-after"), Some(b"1".as_slice()));
+        assert_eq!(head.value("location"), None);
+    }
+}

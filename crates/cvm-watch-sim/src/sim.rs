@@ -1,0 +1,255 @@
+//! The simulator as its users hold it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{SimError, WaitError};
+use crate::log::{Connection, Log, Request};
+use crate::request::BASE_PATH;
+use crate::script::Script;
+use crate::server::Server;
+use crate::world::{Rules, World};
+
+/// Streams one key may have open at a time, unless set.
+const STREAM_LIMIT: usize = 5;
+
+/// Finished connections and requests kept in the log, unless set.
+const KEEP_RECORDS: usize = 10_000;
+
+/// A running simulator, on a thread of its own, until it is dropped.
+///
+/// It needs no async runtime and works beside any. Each connection serves one request and is then closed.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use cvm_watch_sim::{Attempt, Sim};
+///
+/// let sim = Sim::start()?;
+/// sim.script("my-cvm", Attempt::stream().complete("running"));
+///
+/// let mut client = std::net::TcpStream::connect(sim.addr())?;
+/// client.write_all(b"GET /api/v1/cvms/my-cvm/state?target=running HTTP/1.1\r\nhost: sim\r\n\r\n")?;
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer)?;
+/// assert!(answer.contains("event: complete"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Sim {
+    world: Arc<World>,
+    server: Server,
+}
+
+impl Sim {
+    /// Starts a simulator with every setting at its default.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`].
+    pub fn start() -> Result<Sim, SimError> {
+        Sim::builder().start()
+    }
+
+    /// Settings to start a simulator with.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Plays this script for the CVM `id`, from its first attempt, in place of a scenario. `id` is as decoded from the
+    /// path: without the dashes, where a client takes them out of a UUID.
+    ///
+    /// Each request for `id` is an attempt, with a `target` or without. The endpoint's own checks (method, key, query,
+    /// stream limit) still come first.
+    pub fn script(&self, id: &str, script: impl Into<Script>) {
+        self.world.set_script(id, script.into());
+    }
+
+    /// The address listened on.
+    pub const fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// The base URL to give to a client: `http://127.0.0.1:PORT/api/v1`, or `https:` with TLS.
+    pub fn base_url(&self) -> String {
+        self.base_url_for(&self.addr().ip().to_string())
+    }
+
+    /// The base URL with another host name for the same port, `localhost` for one.
+    pub fn base_url_for(&self, host: &str) -> String {
+        let scheme = if self.server.is_tls() { "https" } else { "http" };
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        format!("{scheme}://{host}:{}{BASE_PATH}", self.addr().port())
+    }
+
+    /// What it saw, as a handle of its own that can go to another thread and outlives the simulator.
+    pub fn log(&self) -> Log {
+        self.world.log().clone()
+    }
+
+    /// As [`Log::requests`].
+    pub fn requests(&self) -> Vec<Request> {
+        self.world.log().requests()
+    }
+
+    /// As [`Log::connections`].
+    pub fn connections(&self) -> Vec<Connection> {
+        self.world.log().connections()
+    }
+
+    /// As [`Log::open_connections`].
+    pub fn open_connections(&self) -> usize {
+        self.world.log().open_connections()
+    }
+
+    /// The most event streams one key had open at the same time.
+    pub fn peak_streams(&self) -> usize {
+        self.world.peak_streams()
+    }
+
+    /// As [`Log::wait_for_requests`].
+    ///
+    /// # Errors
+    ///
+    /// When it takes longer than `timeout`.
+    pub fn wait_for_requests(&self, count: u64, timeout: Duration) -> Result<Vec<Request>, WaitError> {
+        self.world.log().wait_for_requests(count, timeout)
+    }
+
+    /// As [`Log::wait_until_closed`].
+    ///
+    /// # Errors
+    ///
+    /// When it takes longer than `timeout`.
+    pub fn wait_until_closed(&self, connection: u64, timeout: Duration) -> Result<Connection, WaitError> {
+        self.world.log().wait_until_closed(connection, timeout)
+    }
+
+    /// As [`Log::wait_until_idle`].
+    ///
+    /// # Errors
+    ///
+    /// When it takes longer than `timeout`.
+    pub fn wait_until_idle(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.world.log().wait_until_idle(timeout)
+    }
+}
+
+/// Settings of a [`Sim`].
+///
+/// ```
+/// use cvm_watch_sim::Sim;
+///
+/// let sim = Sim::builder().speed(50.0).stream_limit(0).require_key("test-key").start()?;
+/// assert!(sim.base_url().starts_with("http://127.0.0.1:"));
+/// # Ok::<(), cvm_watch_sim::SimError>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Builder {
+    addr: SocketAddr,
+    rules: Rules,
+    keep_records: usize,
+    scripts: Vec<(String, Script)>,
+    #[cfg(feature = "tls")]
+    identity: Option<crate::tls::Identity>,
+}
+
+impl Builder {
+    fn new() -> Builder {
+        Builder {
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            rules: Rules { speed: 1.0, stream_limit: STREAM_LIMIT, key: None },
+            keep_records: KEEP_RECORDS,
+            scripts: Vec::new(),
+            #[cfg(feature = "tls")]
+            identity: None,
+        }
+    }
+
+    /// Where to listen; `127.0.0.1:0`, any free port of this machine, unless set.
+    pub fn addr(mut self, addr: impl Into<SocketAddr>) -> Builder {
+        self.addr = addr.into();
+        self
+    }
+
+    /// Divides every wait by this; 1 unless set. The CVMs' own clock and the `timeout` asked for go faster too.
+    pub fn speed(mut self, speed: f64) -> Builder {
+        self.rules.speed = speed;
+        self
+    }
+
+    /// How many event streams one key may have open at a time; 5 unless set, 0 for no limit. The next one gets 429.
+    pub fn stream_limit(mut self, limit: usize) -> Builder {
+        self.rules.stream_limit = limit;
+        self
+    }
+
+    /// Answers 401 to every request whose `X-API-Key` is not this one. Unless set, any key will do, and none too.
+    pub fn require_key(mut self, key: &str) -> Builder {
+        self.rules.key = Some(key.to_owned());
+        self
+    }
+
+    /// How many finished connections, and how many requests, the log keeps; 10 000 unless set. The oldest go first.
+    pub fn keep_records(mut self, count: usize) -> Builder {
+        self.keep_records = count;
+        self
+    }
+
+    /// As [`Sim::script`], from the start.
+    pub fn script(mut self, id: &str, script: impl Into<Script>) -> Builder {
+        self.scripts.push((id.to_owned(), script.into()));
+        self
+    }
+
+    /// Serves https with this certificate chain (leaf first) and private key, both PEM.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, chain_pem: &str, key_pem: &str) -> Builder {
+        self.identity = Some(crate::tls::Identity::new(chain_pem, key_pem));
+        self
+    }
+
+    /// Starts listening; when this returns, connections are accepted.
+    ///
+    /// # Errors
+    ///
+    /// When the speed or the certificate is unusable, or the system gives no thread or address.
+    pub fn start(self) -> Result<Sim, SimError> {
+        let speed = self.rules.speed;
+        if !(speed.is_finite() && speed > 0.0) {
+            return Err(SimError::Speed(speed));
+        }
+        let world = Arc::new(World::new(self.rules, Log::new(self.keep_records)));
+        for (id, script) in self.scripts {
+            world.set_script(&id, script);
+        }
+        #[cfg(feature = "tls")]
+        let tls = self.identity.map(|identity| identity.acceptor()).transpose()?;
+        #[cfg(not(feature = "tls"))]
+        let tls = None;
+        let server = Server::start(self.addr, tls, Arc::clone(&world))?;
+        Ok(Sim { world, server })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulator_and_its_log_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<Sim>();
+        shared::<Log>();
+    }
+
+    #[test]
+    fn debug_shows_no_required_key() {
+        let builder = Sim::builder().require_key("hunter2");
+        assert!(!format!("{builder:?}").contains("hunter2"));
+        let sim = builder.start().unwrap();
+        assert!(!format!("{sim:?}").contains("hunter2"));
+    }
+}

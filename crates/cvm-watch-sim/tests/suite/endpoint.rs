@@ -1,0 +1,91 @@
+//! The endpoint's own rules: paths, methods, query, key, immediate mode.
+
+use cvm_watch_sim::{Attempt, Sim};
+
+use crate::client::{request, rest, send};
+
+/// The status line's number, and the body.
+fn answer(text: &str) -> (u16, String) {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
+
+#[test]
+fn the_base_url_is_loopback_and_ready_to_use() {
+    let sim = Sim::start().unwrap();
+    assert_eq!(sim.base_url(), format!("http://127.0.0.1:{}/api/v1", sim.addr().port()));
+    assert_eq!(sim.base_url_for("::1"), format!("http://[::1]:{}/api/v1", sim.addr().port()));
+}
+
+#[test]
+fn without_a_target_the_state_is_answered_at_once() {
+    let sim = Sim::start().unwrap();
+    let text = rest(send(&sim, "/cvms/my%20cvm/state", ""));
+    assert!(text.contains("content-type: application/json\r\n"), "{text}");
+    let (status, body) = answer(&text);
+    assert_eq!(status, 200);
+    let state: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(state["id"], "my cvm");
+    assert_eq!(state["status"], "starting");
+    assert_eq!(state["boot_progress"], "booting");
+    let request = &sim.requests()[0];
+    assert_eq!((request.id.as_deref(), request.attempt), (Some("my cvm"), None));
+}
+
+#[test]
+fn bad_requests_are_refused_in_the_endpoints_words() {
+    let sim = Sim::start().unwrap();
+    let get = |path: &str| answer(&rest(send(&sim, path, "")));
+    let (status, body) = get("/cvms/a/state?target=running&interval=4");
+    assert_eq!(status, 422);
+    assert!(body.contains(r#""loc":["query","interval"]"#), "{body}");
+    assert_eq!(get("/cvms/a/state?target=running&timeout=601").0, 422);
+    assert_eq!(get("/cvms").0, 404);
+    let post = rest(request(&sim, "POST /api/v1/cvms/a/state HTTP/1.1\r\ncontent-length: 0\r\n\r\n"));
+    assert_eq!(answer(&post).0, 405);
+    assert_eq!(answer(&rest(request(&sim, "not HTTP\r\n\r\n"))).0, 400);
+    assert!(sim.requests().iter().all(|request| request.attempt.is_none()));
+}
+
+#[test]
+fn a_required_key_is_required_and_any_other_time_none_is() {
+    let sim = Sim::builder().require_key("right").start().unwrap();
+    let get = |headers: &str| answer(&rest(send(&sim, "/cvms/a/state", headers))).0;
+    assert_eq!(get("X-API-Key: right\r\n"), 200);
+    assert_eq!(get("x-api-key: right\r\n"), 200);
+    assert_eq!(get("X-API-Key: wrong\r\n"), 401);
+    assert_eq!(get(""), 401);
+    let open = Sim::start().unwrap();
+    assert_eq!(answer(&rest(send(&open, "/cvms/a/state", ""))).0, 200);
+}
+
+#[test]
+fn requests_are_recorded_as_sent() {
+    let sim = Sim::builder().script("a", Attempt::json(200, "{}")).start().unwrap();
+    let headers = "X-API-Key: k\r\nAccept: text/event-stream\r\naccept: other\r\n";
+    rest(send(&sim, "/cvms/%61/state?target=running&interval=7", headers));
+    let requests = sim.requests();
+    let [request] = requests.as_slice() else { panic!("{requests:?}") };
+    assert_eq!(request.method, "GET");
+    assert_eq!(request.uri, "/api/v1/cvms/%61/state?target=running&interval=7");
+    assert_eq!(request.id.as_deref(), Some("a"));
+    assert_eq!((request.connection, request.attempt), (1, Some(1)));
+    let names: Vec<_> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["Host", "X-API-Key", "Accept", "accept"]);
+}
+
+#[test]
+fn a_speed_that_is_no_speed_is_refused() {
+    for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = Sim::builder().speed(speed).start().unwrap_err();
+        assert!(error.to_string().starts_with("speed must be a positive, finite number"));
+    }
+}
+
+#[test]
+fn an_address_in_use_is_an_error_that_names_it() {
+    let sim = Sim::start().unwrap();
+    let error = Sim::builder().addr(sim.addr()).start().unwrap_err();
+    assert!(error.to_string().contains(&sim.addr().to_string()), "{error}");
+}

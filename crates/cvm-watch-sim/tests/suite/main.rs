@@ -1,0 +1,17 @@
+//! The simulator over real sockets, seen by clients that read raw bytes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails, in its helper functions too"
+)]
+
+mod bytes;
+mod client;
+mod closing;
+mod endpoint;
+mod limits;
+mod readme;
+mod scenarios;
+#[cfg(feature = "tls")]
+mod tls;
