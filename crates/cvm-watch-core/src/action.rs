@@ -1,0 +1,107 @@
+//! What the watch tells a driver to do, and the short queue it waits in.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use crate::cvm::CvmState;
+use crate::error::{Failure, RetryCause};
+use crate::event::Event;
+use crate::input::AttemptId;
+use crate::request::Request;
+
+/// One thing to do or to report, in order.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Open a new connection and send the request; answer with `Head` or `Closed`.
+    Connect {
+        /// Goes back with every input that this connection causes.
+        attempt: AttemptId,
+        /// What to send.
+        request: Request,
+    },
+    /// Close the attempt's connection, whatever it is doing. No answer is expected.
+    Disconnect {
+        /// Whose connection.
+        attempt: AttemptId,
+    },
+    /// Hand an event to the caller.
+    Emit {
+        /// Which attempt's stream it came from.
+        attempt: AttemptId,
+        /// The last event id of the stream then, masked; empty if there was none.
+        id: String,
+        /// The event.
+        event: Event,
+    },
+    /// An attempt was lost and another will follow: a report, not an order.
+    Retrying {
+        /// The attempt that was lost.
+        attempt: AttemptId,
+        /// How long the watch waits before the next one, or until its deadline if that is sooner.
+        delay: Duration,
+        /// Why it was lost.
+        cause: RetryCause,
+    },
+    /// The watch wants to connect and waits for [`Input::Permit`]. Only a watch made by
+    /// [`Watch::with_permits`] asks.
+    ///
+    /// [`Input::Permit`]: crate::Input::Permit
+    /// [`Watch::with_permits`]: crate::Watch::with_permits
+    AskPermit,
+    /// The end: the target was reached. Nothing follows.
+    Resolve(CvmState),
+    /// The end: the target was not reached. Nothing follows.
+    Fail(Failure),
+}
+
+/// How a watch ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum End {
+    Resolved(CvmState),
+    Failed(Failure),
+}
+
+/// The actions that were not polled yet, in the order of the fields.
+///
+/// One place for each kind is enough: `receive` takes no bytes while an event waits, and an
+/// attempt whose `Connect` waits can neither be lost nor say anything. So the queue has a fixed
+/// size, and nothing that waits in it is ever overwritten.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) emit: Option<(AttemptId, String, Event)>,
+    pub(crate) disconnect: Option<AttemptId>,
+    pub(crate) retrying: Option<(AttemptId, Duration, RetryCause)>,
+    pub(crate) ask_permit: bool,
+    pub(crate) connect: Option<(AttemptId, Request)>,
+    pub(crate) end: Option<End>,
+}
+
+impl Pending {
+    pub(crate) fn pop(&mut self) -> Option<Action> {
+        if let Some((attempt, id, event)) = self.emit.take() {
+            return Some(Action::Emit { attempt, id, event });
+        }
+        if let Some(attempt) = self.disconnect.take() {
+            return Some(Action::Disconnect { attempt });
+        }
+        if let Some((attempt, delay, cause)) = self.retrying.take() {
+            return Some(Action::Retrying { attempt, delay, cause });
+        }
+        if core::mem::take(&mut self.ask_permit) {
+            return Some(Action::AskPermit);
+        }
+        if let Some((attempt, request)) = self.connect.take() {
+            return Some(Action::Connect { attempt, request });
+        }
+        self.end.take().map(|end| match end {
+            End::Resolved(state) => Action::Resolve(state),
+            End::Failed(failure) => Action::Fail(failure),
+        })
+    }
+
+    /// An abort is heard at once: only a `Disconnect` that is owed stays.
+    pub(crate) fn discard(&mut self) {
+        *self = Self { disconnect: self.disconnect, ..Self::default() };
+    }
+}

@@ -1,0 +1,169 @@
+//! How long to wait before the next attempt: pure arithmetic and a seeded generator.
+
+use core::time::Duration;
+
+use crate::config::{Backoff, Config};
+
+/// The delay that is used when neither the caller nor the server gave one.
+pub(crate) const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The least and the most that a stream's `retry:` line may ask for.
+const SERVER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The most that a `Retry-After` header may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// What the next delay depends on; carried from attempt to attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Delays {
+    rng: SplitMix64,
+    /// The last `retry:` of any stream of this watch.
+    server: Option<Duration>,
+    /// Losses in a row since the last attempt that went well.
+    streak: u32,
+}
+
+impl Delays {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { rng: SplitMix64(seed), server: None, streak: 0 }
+    }
+
+    /// The stream's own wish (`retry:`), in milliseconds.
+    pub(crate) fn server_asked(&mut self, millis: u64) {
+        let (least, most) = SERVER_RETRY;
+        self.server = Some(Duration::from_millis(millis).clamp(least, most));
+    }
+
+    /// The attempt went well: exponential backoff starts again from its base.
+    pub(crate) fn reset(&mut self) {
+        self.streak = 0;
+    }
+
+    /// The delay after one more loss. `retry_after` can lengthen it, never shorten it.
+    pub(crate) fn next(&mut self, config: &Config, retry_after: Option<Duration>) -> Duration {
+        let base = config.retry_delay().or(self.server).unwrap_or(DEFAULT_RETRY_DELAY);
+        let delay = match (config.backoff(), config.retry_delay()) {
+            (Some(backoff), _) => self.exponential(base, backoff),
+            (None, Some(exact)) => exact,
+            (None, None) => base + self.up_to(base / 5),
+        };
+        self.streak = self.streak.saturating_add(1);
+        delay.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
+    }
+
+    /// Equal jitter: half of the doubled base for sure, the other half by chance.
+    fn exponential(&mut self, base: Duration, backoff: Backoff) -> Duration {
+        let cap = backoff.max_delay().max(base);
+        let full = 1_u32
+            .checked_shl(self.streak)
+            .and_then(|factor| base.checked_mul(factor))
+            .map_or(cap, |delay| delay.min(cap));
+        full / 2 + self.up_to(full - full / 2)
+    }
+
+    /// A random duration from zero to `most`, both included.
+    fn up_to(&mut self, most: Duration) -> Duration {
+        let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        let picked = (u128::from(self.rng.next()) * (u128::from(nanos) + 1)) >> 64;
+        Duration::from_nanos(u64::try_from(picked).unwrap_or(nanos))
+    }
+}
+
+/// Steele, Lea and Flood's `SplitMix64`: one word of state, good enough to spread reconnects.
+#[derive(Clone, Debug)]
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConfigBuilder;
+    use alloc::vec::Vec;
+
+    fn config(set: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
+        set(Config::builder("my-cvm", "running")).build().unwrap()
+    }
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_given_delay_is_used_exactly_even_zero() {
+        for given in [0, 1, 3600].map(secs) {
+            let config = config(|c| c.retry_delay(given));
+            let mut delays = Delays::new(1);
+            delays.server_asked(9000);
+            assert_eq!(delays.next(&config, None), given);
+        }
+    }
+
+    #[test]
+    fn without_one_it_is_five_seconds_and_up_to_a_fifth_more() {
+        let config = config(|c| c);
+        let delays: Vec<_> = (0..200).map(|seed| Delays::new(seed).next(&config, None)).collect();
+        assert!(delays.iter().all(|delay| (secs(5)..=secs(6)).contains(delay)));
+        let early = delays.iter().filter(|delay| **delay < Duration::from_millis(5500)).count();
+        assert!((60..140).contains(&early), "not spread: {early} of 200 in the first half");
+    }
+
+    #[test]
+    fn the_streams_retry_line_is_held_within_one_and_thirty_seconds() {
+        let config = config(|c| c);
+        for (asked, least, most) in [(0, 1.0, 1.2), (7000, 7.0, 8.4), (u64::MAX, 30.0, 36.0)] {
+            let mut delays = Delays::new(7);
+            delays.server_asked(asked);
+            let delay = delays.next(&config, None).as_secs_f64();
+            assert!((least..=most).contains(&delay), "{asked} ms gave {delay} s");
+        }
+    }
+
+    #[test]
+    fn backoff_doubles_to_its_cap_with_equal_jitter_and_starts_again_after_a_reset() {
+        let config = config(|c| c.retry_delay(secs(1)).backoff(Backoff::default()));
+        for seed in 0..50 {
+            let mut delays = Delays::new(seed);
+            for full in [1, 2, 4, 8, 16, 30, 30, 30].map(secs) {
+                let delay = delays.next(&config, None);
+                assert!((full / 2..=full).contains(&delay), "{delay:?} of {full:?}");
+            }
+            delays.reset();
+            assert!(delays.next(&config, None) <= secs(1));
+        }
+    }
+
+    #[test]
+    fn backoff_survives_a_streak_of_any_length() {
+        let config = config(|c| c.backoff(Backoff::default()));
+        let mut delays = Delays { streak: u32::MAX - 1, ..Delays::new(3) };
+        for _ in 0..3 {
+            assert!((secs(15)..=secs(30)).contains(&delays.next(&config, None)));
+        }
+    }
+
+    #[test]
+    fn retry_after_lengthens_up_to_five_minutes_and_never_shortens() {
+        let config = config(|c| c.retry_delay(secs(10)));
+        for (asked, expected) in [(0, 10), (9, 10), (11, 11), (300, 300), (86_400, 300)] {
+            assert_eq!(Delays::new(1).next(&config, Some(secs(asked))), secs(expected));
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_delays() {
+        let config = config(|c| c.backoff(Backoff::default()));
+        let run = |seed| {
+            let mut delays = Delays::new(seed);
+            (0..9).map(|_| delays.next(&config, None)).collect::<Vec<_>>()
+        };
+        assert_eq!(run(5), run(5));
+        assert_ne!(run(5), run(6));
+    }
+}

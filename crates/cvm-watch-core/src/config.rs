@@ -1,0 +1,161 @@
+//! What to watch and by which rules: every parameter, checked before anything happens.
+
+mod builder;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+pub use builder::ConfigBuilder;
+
+use crate::cvm::CvmId;
+use crate::request::Header;
+use crate::secret::{ApiKey, Secrets};
+
+/// A checked request and policy. Made by [`Config::builder`]; shared by [`Arc`] between watches.
+///
+/// ```
+/// use core::time::Duration;
+/// use cvm_watch_core::Config;
+///
+/// let config = Config::builder("my-cvm", "running").timeout(Duration::from_secs(60)).build()?;
+/// assert_eq!(config.timeout(), Duration::from_secs(60));
+/// assert_eq!(config.max_retries(), None);
+///
+/// let refused = Config::builder("my-cvm", "running").interval(Duration::from_secs(4)).build();
+/// assert_eq!(refused.unwrap_err().field(), "interval");
+/// # Ok::<(), cvm_watch_core::ConfigError>(())
+/// ```
+///
+/// [`Arc`]: alloc::sync::Arc
+#[derive(Clone, Debug)]
+pub struct Config {
+    id: CvmId,
+    target: String,
+    api_key: Option<ApiKey>,
+    interval: Duration,
+    timeout: Duration,
+    max_retries: Option<u64>,
+    retry_delay: Option<Duration>,
+    backoff: Option<Backoff>,
+    connect_timeout: Duration,
+    idle_timeout: Option<Duration>,
+    deadline: Option<Duration>,
+    complete_grace: Duration,
+    max_event_bytes: usize,
+    keep_raw: bool,
+    headers: Vec<Header>,
+    secrets: Secrets,
+}
+
+/// Exponential backoff: the delay doubles with each loss in a row, from the retry delay up to a
+/// cap, half of it by chance ("equal jitter"). It starts again from its base after an attempt that
+/// lived 60 seconds or that the server ended by a `timeout` event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    max_delay: Duration,
+}
+
+impl Backoff {
+    /// Backoff up to `max_delay`, at least the retry delay.
+    pub const fn up_to(max_delay: Duration) -> Self {
+        Self { max_delay }
+    }
+
+    /// The cap of the delay.
+    pub const fn max_delay(self) -> Duration {
+        self.max_delay
+    }
+}
+
+impl Default for Backoff {
+    /// Up to 30 seconds.
+    fn default() -> Self {
+        Self::up_to(Duration::from_secs(30))
+    }
+}
+
+impl Config {
+    /// Starts from what to watch and the status to wait for.
+    pub fn builder(id: impl Into<String>, target: impl Into<String>) -> ConfigBuilder {
+        ConfigBuilder::new(id.into(), target.into())
+    }
+
+    /// The CVM.
+    pub fn id(&self) -> &CvmId {
+        &self.id
+    }
+
+    /// The status to wait for.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The API key, if there is one.
+    pub fn api_key(&self) -> Option<&ApiKey> {
+        self.api_key.as_ref()
+    }
+
+    /// How often the server looks at the CVM.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// After how long the server ends one stream.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How many retries follow the first attempt; `None` is no limit.
+    pub fn max_retries(&self) -> Option<u64> {
+        self.max_retries
+    }
+
+    /// The exact delay before a retry, if one was given.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.retry_delay
+    }
+
+    /// Exponential backoff, if it was asked for.
+    pub fn backoff(&self) -> Option<Backoff> {
+        self.backoff
+    }
+
+    /// How long an attempt may take until its response head is there.
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// How long a stream may be silent, if that is limited.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    /// How long the whole watch may take, if that is limited.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// How long a stream at its target is waited on for its `complete`.
+    pub fn complete_grace(&self) -> Duration {
+        self.complete_grace
+    }
+
+    /// The most bytes that one event may hold.
+    pub fn max_event_bytes(&self) -> usize {
+        self.max_event_bytes
+    }
+
+    /// Whether events carry the server's JSON text.
+    pub fn keep_raw(&self) -> bool {
+        self.keep_raw
+    }
+
+    pub(crate) fn headers(&self) -> &[Header] {
+        &self.headers
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}

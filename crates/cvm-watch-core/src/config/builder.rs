@@ -1,0 +1,326 @@
+//! Collects parameters as given and checks them all at once.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Backoff, Config};
+use crate::cvm::CvmId;
+use crate::error::ConfigError;
+use crate::request::{self, Header};
+use crate::secret::{ApiKey, Secrets, control_byte};
+
+/// Collects the parameters of a [`Config`]. Nothing is checked before [`build`](Self::build), so
+/// that one place reports what is wrong.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ConfigBuilder {
+    id: String,
+    target: String,
+    api_key: Option<ApiKey>,
+    interval: Duration,
+    timeout: Duration,
+    max_retries: Option<u64>,
+    retry_delay: Option<Duration>,
+    backoff: Option<Backoff>,
+    connect_timeout: Duration,
+    idle_timeout: Option<Duration>,
+    deadline: Option<Duration>,
+    complete_grace: Duration,
+    max_event_bytes: usize,
+    keep_raw: bool,
+    headers: Vec<Header>,
+    secrets: Secrets,
+}
+
+impl ConfigBuilder {
+    pub(super) fn new(id: String, target: String) -> Self {
+        Self {
+            id,
+            target,
+            api_key: None,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(300),
+            max_retries: None,
+            retry_delay: None,
+            backoff: None,
+            connect_timeout: Duration::from_secs(30),
+            idle_timeout: None,
+            deadline: None,
+            complete_grace: Duration::from_secs(2),
+            max_event_bytes: 4 << 20,
+            keep_raw: false,
+            headers: Vec::new(),
+            secrets: Secrets::default(),
+        }
+    }
+
+    /// The API key, sent as `X-API-Key`. Without one the header is left out.
+    pub fn api_key(mut self, key: ApiKey) -> Self {
+        self.api_key = Some(key);
+        self
+    }
+
+    /// How often the server looks at the CVM: whole seconds, 5 to 30; 5 by default (the endpoint's
+    /// own range and default).
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// After how long the server ends one stream with a `timeout` event, upon which the watch
+    /// reconnects: whole seconds, 10 to 600; 300 by default (the endpoint's own range and default).
+    /// It bounds one attempt, not the watch; for that there is [`deadline`](Self::deadline).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many retries may follow the first attempt; 0 makes it the only one. Without a limit by
+    /// default.
+    pub fn max_retries(mut self, retries: u64) -> Self {
+        self.max_retries = Some(retries);
+        self
+    }
+
+    /// The exact delay before each retry, from zero; with [`backoff`](Self::backoff) the delay it
+    /// starts from. By default 5 seconds or what the stream's `retry:` line says (held within 1
+    /// to 30 seconds), plus up to a fifth by chance, so that a service that watches thousands does
+    /// not reconnect in one tick.
+    pub fn retry_delay(mut self, delay: Duration) -> Self {
+        self.retry_delay = Some(delay);
+        self
+    }
+
+    /// Makes the delay grow with each loss in a row. Off by default.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// How long an attempt may take until its response head is there, name lookup, proxy and TLS
+    /// included: more than zero; 30 seconds by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a stream may stay silent before the attempt is given up: more than zero. Off by
+    /// default, since it is not documented how often the server sends something.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// How long the whole watch may take, retries included: more than zero. Off by default.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How long a stream that reported the target is waited on for its `complete` event: any
+    /// value; 2 seconds by default.
+    pub fn complete_grace(mut self, grace: Duration) -> Self {
+        self.complete_grace = grace;
+        self
+    }
+
+    /// The most bytes that the type, id and data of one event may hold: 1 to 1 GiB; 4 MiB by
+    /// default. A larger event is dropped and reported.
+    pub fn max_event_bytes(mut self, bytes: usize) -> Self {
+        self.max_event_bytes = bytes;
+        self
+    }
+
+    /// Whether events carry the server's JSON text, unknown fields included. Off by default.
+    pub fn keep_raw(mut self, keep: bool) -> Self {
+        self.keep_raw = keep;
+        self
+    }
+
+    /// One more request header; `User-Agent` replaces ours. Its value counts as a secret: it is
+    /// not shown, and an echo of six bytes or more of it is masked.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push(Header::secret(name.into(), value.into()));
+        self
+    }
+
+    /// A secret that is not sent by the core but could be echoed, such as a proxy's password: it
+    /// is masked in all that the server says.
+    pub fn mask(mut self, secret: &str) -> Self {
+        self.secrets.add(secret);
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is out of range, with its field, value and range.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let id = CvmId::new(&self.id)?;
+        if self.target.trim().is_empty() {
+            let problem = "must not be blank; give a status such as running or stopped";
+            return Err(ConfigError::new("target", &self.target, problem));
+        }
+        whole_seconds("interval", self.interval, 5, 30)?;
+        whole_seconds("timeout", self.timeout, 10, 600)?;
+        more_than_zero("connect timeout", Some(self.connect_timeout))?;
+        more_than_zero("idle timeout", self.idle_timeout)?;
+        more_than_zero("deadline", self.deadline)?;
+        if let (Some(backoff), Some(delay)) = (self.backoff, self.retry_delay)
+            && backoff.max_delay() < delay
+        {
+            let problem = format!("must be at least the retry delay, {delay:?}");
+            return Err(ConfigError::new("backoff max", &format!("{:?}", backoff.max_delay()), problem));
+        }
+        if !(1..=1 << 30).contains(&self.max_event_bytes) {
+            let value = format!("{}", self.max_event_bytes);
+            return Err(ConfigError::new("max event bytes", &value, "must be 1 to 1073741824 (1 GiB)"));
+        }
+        let mut secrets = self.secrets;
+        if let Some(key) = &self.api_key {
+            secrets.add(key.expose());
+        }
+        for header in &self.headers {
+            check_header(header)?;
+            secrets.add_header_value(header.value());
+        }
+        Ok(Config {
+            id,
+            target: self.target,
+            api_key: self.api_key,
+            interval: self.interval,
+            timeout: self.timeout,
+            max_retries: self.max_retries,
+            retry_delay: self.retry_delay,
+            backoff: self.backoff,
+            connect_timeout: self.connect_timeout,
+            idle_timeout: self.idle_timeout,
+            deadline: self.deadline,
+            complete_grace: self.complete_grace,
+            max_event_bytes: self.max_event_bytes,
+            keep_raw: self.keep_raw,
+            headers: self.headers,
+            secrets,
+        })
+    }
+}
+
+fn whole_seconds(field: &'static str, value: Duration, least: u64, most: u64) -> Result<(), ConfigError> {
+    if value.subsec_nanos() == 0 && (least..=most).contains(&value.as_secs()) {
+        return Ok(());
+    }
+    let problem = format!("must be whole seconds from {least}s to {most}s");
+    Err(ConfigError::new(field, &format!("{value:?}"), problem))
+}
+
+fn more_than_zero(field: &'static str, value: Option<Duration>) -> Result<(), ConfigError> {
+    match value {
+        Some(Duration::ZERO) => {
+            Err(ConfigError::new(field, "0s", "must be more than zero; leave it out for the default"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_header(header: &Header) -> Result<(), ConfigError> {
+    let name = header.name();
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(ConfigError::new("header name", name, "must be letters, digits or any of !#$%&'*+-.^_`|~"));
+    }
+    if request::is_reserved(name) {
+        return Err(ConfigError::new("header name", name, "is set by the watch or the connection; leave it out"));
+    }
+    match control_byte(header.value()) {
+        Some((at, byte)) => Err(ConfigError::secret(format!("header {name}"), at, byte)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    fn refused(set: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> String {
+        set(Config::builder("my-cvm", "running")).build().unwrap_err().to_string()
+    }
+
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn each_refusal_names_field_value_and_range() {
+        let cases = [
+            (refused(|c| c.interval(millis(4000))), r#"interval "4s" must be whole seconds from 5s to 30s"#),
+            (refused(|c| c.interval(millis(31_000))), r#"interval "31s" must be whole seconds from 5s to 30s"#),
+            (refused(|c| c.interval(millis(5500))), r#"interval "5.5s" must be whole seconds from 5s to 30s"#),
+            (refused(|c| c.timeout(millis(9000))), r#"timeout "9s" must be whole seconds from 10s to 600s"#),
+            (refused(|c| c.timeout(millis(600_001))), r#"timeout "600.001s" must be whole seconds from 10s to 600s"#),
+            (
+                refused(|c| c.deadline(millis(0))),
+                r#"deadline "0s" must be more than zero; leave it out for the default"#,
+            ),
+            (
+                refused(|c| c.idle_timeout(millis(0))),
+                r#"idle timeout "0s" must be more than zero; leave it out for the default"#,
+            ),
+            (refused(|c| c.max_event_bytes(0)), r#"max event bytes "0" must be 1 to 1073741824 (1 GiB)"#),
+            (
+                refused(|c| c.retry_delay(millis(60_000)).backoff(Backoff::default())),
+                r#"backoff max "30s" must be at least the retry delay, 60s"#,
+            ),
+            (
+                refused(|c| c.header("a b", "x")),
+                r#"header name "a b" must be letters, digits or any of !#$%&'*+-.^_`|~"#,
+            ),
+            (
+                refused(|c| c.header("X-API-Key", "x")),
+                r#"header name "X-API-Key" is set by the watch or the connection; leave it out"#,
+            ),
+            (
+                refused(|c| c.header("x-trace", "hunter2\r\nEvil: yes")),
+                "header x-trace has the control byte 0x0d at position 7; remove it",
+            ),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(message, expected);
+        }
+    }
+
+    #[test]
+    fn a_blank_target_is_refused() {
+        for target in ["", "   ", "\t"] {
+            let error = Config::builder("my-cvm", target).build().unwrap_err();
+            assert_eq!(error.field(), "target");
+        }
+    }
+
+    #[test]
+    fn the_edges_of_the_ranges_are_in() {
+        for (interval, timeout) in [(5, 10), (30, 600)] {
+            Config::builder("my-cvm", "running")
+                .interval(Duration::from_secs(interval))
+                .timeout(Duration::from_secs(timeout))
+                .retry_delay(Duration::ZERO)
+                .build()
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let config = Config::builder("my-cvm", "running")
+            .api_key(ApiKey::new("hunter22").unwrap())
+            .header("x-trace", "hunter33")
+            .mask("hunter44")
+            .build()
+            .unwrap();
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+}

@@ -1,0 +1,344 @@
+//! The three families of trouble, never mixed: [`ConfigError`] when something is built,
+//! [`RetryCause`] for what a watch recovers from, [`Failure`] for how it ends.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::text::printable;
+
+/// The most characters of the server's words that a message shows.
+const SHOWN: usize = 160;
+
+/// A value that was refused when it was given, before any request.
+///
+/// The message names the field, the value (of a secret only the position and the offending byte)
+/// and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    field: Cow<'static, str>,
+    value: String,
+    problem: String,
+}
+
+impl ConfigError {
+    /// An error that shows the refused value. Also for crates on top of this one, which refuse
+    /// things of their own, such as a base URL.
+    ///
+    /// ```
+    /// let error = cvm_watch_core::ConfigError::new("interval", "4s", "must be 5s to 30s");
+    /// assert_eq!(error.to_string(), r#"interval "4s" must be 5s to 30s"#);
+    /// assert_eq!(error.field(), "interval");
+    /// ```
+    pub fn new(field: impl Into<Cow<'static, str>>, value: &str, problem: impl Into<String>) -> Self {
+        let value = if value.is_empty() { String::new() } else { printable(value, SHOWN) };
+        Self { field: field.into(), value, problem: problem.into() }
+    }
+
+    /// An error about one byte of a secret; the secret itself is not shown.
+    pub fn secret(field: impl Into<Cow<'static, str>>, position: usize, byte: u8) -> Self {
+        let problem = format!("has the control byte 0x{byte:02x} at position {position}; remove it");
+        Self::new(field, "", problem)
+    }
+
+    /// Which field was refused, such as `interval` or `header x-trace`.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.field)?;
+        if !self.value.is_empty() {
+            write!(f, " \"{}\"", self.value)?;
+        }
+        write!(f, " {}", self.problem)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// What a transport saw when a connection or a body came to its end. A fact, not a judgement: the
+/// core decides what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// The host name could not be resolved.
+    #[error("the host name could not be resolved")]
+    Dns,
+    /// Nobody listens at the address.
+    #[error("the connection was refused")]
+    Refused,
+    /// The peer reset the connection.
+    #[error("the connection was reset")]
+    Reset,
+    /// No route to the host or its network, or its packets went unanswered.
+    #[error("the host could not be reached")]
+    Unreachable,
+    /// The proxy refused to open the tunnel, or could not.
+    #[error("the proxy did not open a tunnel")]
+    Proxy,
+    /// TLS could not be set up, or broke.
+    #[error("{0}")]
+    Tls(TlsFault),
+    /// The peer's bytes are not HTTP, or break its framing (a bad chunk).
+    #[error("the answer is not valid HTTP")]
+    NotHttp,
+    /// The response head is over the transport's limit.
+    #[error("the response head is too large")]
+    HeadTooLarge,
+    /// The body ended before its framing said it would.
+    #[error("the response was cut off")]
+    Truncated,
+    /// The body (or, before a head, the connection) ended cleanly.
+    #[error("the stream ended")]
+    Ended,
+    /// Anything else.
+    #[error("the connection failed")]
+    Other,
+}
+
+/// What was wrong with TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// The certificate is not trusted, expired, revoked or malformed. Final: a retry cannot help.
+    #[error("the server's certificate is not trusted")]
+    Certificate,
+    /// The certificate is for another host name. Final: a retry cannot help.
+    #[error("the server's certificate is for another host")]
+    HostName,
+    /// Any other trouble, such as a handshake that broke off. Retried.
+    #[error("the TLS handshake failed")]
+    Other,
+}
+
+/// Why an attempt was lost. Reported while the watch goes on; only [`Failure`] is an end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetryCause {
+    /// The connection failed, broke, or the stream ended before the target was reached.
+    #[error("{0}")]
+    Closed(CloseCause),
+    /// The connection was closed before a response head came.
+    #[error("the server closed the connection without an answer")]
+    NoAnswer,
+    /// The connection was given up for others to use. Counts as no retry, and is not reported.
+    #[error("the connection was given up for another watch")]
+    Yielded,
+    /// The server ended this stream with a `timeout` event.
+    #[error("the server's timeout for this stream was reached")]
+    ServerTimeout,
+    /// The server said `complete`, but with another status than the target.
+    #[error("the server completed with status \"{}\", which is not the target", printable(status, 60))]
+    CompletedElsewhere {
+        /// The status it completed with.
+        status: String,
+    },
+    /// The server answered with a status that is worth another try.
+    #[error("HTTP {status}{}", Said(message.as_deref()))]
+    Status {
+        /// The HTTP status code.
+        status: u16,
+        /// The server's words, masked; not yet made [`printable`].
+        message: Option<String>,
+    },
+    /// No response head came within the connect timeout.
+    #[error("no response within the connect timeout")]
+    ConnectTimeout,
+    /// The attempt outlived the timeout it had asked for, plus 10 seconds.
+    #[error("the stream outlived its timeout")]
+    AttemptTimeout,
+    /// Nothing came for the idle timeout.
+    #[error("nothing was received within the idle timeout")]
+    IdleTimeout,
+}
+
+/// How a watch ends when it does not reach its target.
+///
+/// Its message is one line, safe for a terminal. The fields hold the server's words as they came,
+/// masked of secrets: give them to [`printable`] before people see them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The caller ended the watch.
+    #[error("the watch was aborted")]
+    Aborted,
+    /// The overall deadline passed first.
+    #[error("the deadline of {deadline:?} passed{}{}{}", LastStatus(last_status.as_deref()), After(last_cause.as_ref()), Said(last_error.as_deref()))]
+    DeadlineExceeded {
+        /// The deadline as configured.
+        deadline: Duration,
+        /// How many attempts were started.
+        attempts: u64,
+        /// The last status that any attempt saw.
+        last_status: Option<String>,
+        /// Why the last attempt was lost, if one was.
+        last_cause: Option<RetryCause>,
+        /// The text of the last `error` event or error answer.
+        last_error: Option<String>,
+    },
+    /// As many attempts were lost as the caller allows.
+    #[error("gave up after {attempts} {}: {last_cause}{}", if *attempts == 1 { "attempt" } else { "attempts" }, SaidBeside(last_error.as_deref(), last_cause))]
+    MaxRetriesExceeded {
+        /// How many attempts were started.
+        attempts: u64,
+        /// Why the last one was lost.
+        last_cause: RetryCause,
+        /// The text of the last `error` event or error answer.
+        last_error: Option<String>,
+    },
+    /// The server gave an answer that no retry changes.
+    #[error("{0}")]
+    Rejected(Box<Rejection>),
+    /// The server's certificate was refused; no retry changes that.
+    #[error("{0}; check the base URL, the machine's clock and its trusted certificates")]
+    Tls(TlsFault),
+}
+
+impl Failure {
+    /// A stable name for programs: `aborted`, `deadline_exceeded`, `max_retries_exceeded`,
+    /// `rejected` or `tls`.
+    ///
+    /// ```
+    /// assert_eq!(cvm_watch_core::Failure::Aborted.kind(), "aborted");
+    /// ```
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::DeadlineExceeded { .. } => "deadline_exceeded",
+            Self::MaxRetriesExceeded { .. } => "max_retries_exceeded",
+            Self::Rejected(_) => "rejected",
+            Self::Tls(_) => "tls",
+        }
+    }
+}
+
+/// An answer of the server that ended the watch at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejection {
+    /// The HTTP status code.
+    pub status: u16,
+    /// What about the answer was final.
+    pub cause: RejectCause,
+    /// The server's words, if the body had any.
+    pub message: Option<String>,
+    /// The server's code for this error, such as `ERR-03-001`.
+    pub error_code: Option<String>,
+    /// What the server says about the parts of the error.
+    pub details: Vec<String>,
+    /// What the server suggests to do.
+    pub suggestions: Vec<String>,
+    /// Where the server says more can be read.
+    pub links: Vec<String>,
+    /// The request's id in the server's logs; quote it to support.
+    pub request_id: Option<String>,
+}
+
+/// What about an answer was final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RejectCause {
+    /// The status code.
+    Status,
+    /// A redirect. It is never followed.
+    Redirect {
+        /// Where it points, if it says so.
+        location: Option<String>,
+    },
+    /// A success whose body is not an event stream.
+    ContentType {
+        /// The content type that came.
+        found: String,
+    },
+    /// An event stream in a content encoding that was not asked for.
+    ContentEncoding {
+        /// The content encoding that came.
+        found: String,
+    },
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server rejected the watch: HTTP {}", self.status)?;
+        match &self.cause {
+            RejectCause::Status => {}
+            RejectCause::Redirect { location } => {
+                match location {
+                    Some(location) => write!(f, ", a redirect to {}", printable(location, SHOWN))?,
+                    None => write!(f, ", a redirect without a Location")?,
+                }
+                return write!(f, "; redirects are not followed, set the base URL to the final address");
+            }
+            RejectCause::ContentType { found } => {
+                let found = printable(found, 60);
+                return write!(f, " with content type \"{found}\", not text/event-stream; check the base URL");
+            }
+            RejectCause::ContentEncoding { found } => {
+                let found = printable(found, 60);
+                return write!(
+                    f,
+                    " with content encoding \"{found}\", which was not asked for; check proxies on the way"
+                );
+            }
+        }
+        if let Some(code) = &self.error_code {
+            write!(f, " ({})", printable(code, 40))?;
+        }
+        write!(f, "{}", Said(self.message.as_deref()))
+    }
+}
+
+/// `: the server's words`, if there are any.
+struct Said<'a>(Option<&'a str>);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(words) if !words.is_empty() => write!(f, ": {}", printable(words, SHOWN)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Like [`Said`], unless the cause has said the same already.
+struct SaidBeside<'a>(Option<&'a str>, &'a RetryCause);
+
+impl fmt::Display for SaidBeside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            RetryCause::Status { message, .. } if message.as_deref() == self.0 => Ok(()),
+            _ => Said(self.0).fmt(f),
+        }
+    }
+}
+
+struct LastStatus<'a>(Option<&'a str>);
+
+impl fmt::Display for LastStatus<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, "; the last status was \"{}\"", printable(status, 40)),
+            None => write!(f, "; no status was seen"),
+        }
+    }
+}
+
+struct After<'a>(Option<&'a RetryCause>);
+
+impl fmt::Display for After<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            // The message of an answer is the last error, which follows.
+            Some(RetryCause::Status { status, .. }) => write!(f, " (HTTP {status})"),
+            Some(cause) => write!(f, " ({cause})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! From one event of the stream to what it means. With `cvm.rs`, the only place that knows the
+//! field names of the wire.
+
+mod json;
+mod typed;
+
+pub use typed::{Complete, Event, MalformedReason, ServerError, ServerTimeout};
+pub(crate) use typed::{Meaning, Reader};

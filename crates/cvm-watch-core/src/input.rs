@@ -1,0 +1,67 @@
+//! What a driver tells the watch.
+
+use core::fmt;
+
+use crate::error::CloseCause;
+use crate::response::ResponseHead;
+use crate::time::UnixSeconds;
+
+/// Which attempt something belongs to: 1 for the first, and so on.
+///
+/// A driver gives back the one it was given with `Connect`. What belongs to an attempt that is
+/// over is ignored, so late bytes of a dropped connection do no harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId(pub(crate) u64);
+
+impl AttemptId {
+    /// Its number, from 1.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One thing that happened, apart from bytes, which go to [`Watch::receive`].
+///
+/// [`Watch::receive`]: crate::Watch::receive
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// The caller wants the watch to end now.
+    Abort,
+    /// The attempt's connection is over: it could not be made, broke, or its body ended.
+    Closed {
+        /// Whose connection.
+        attempt: AttemptId,
+        /// What the transport saw.
+        cause: CloseCause,
+    },
+    /// The attempt's response head arrived.
+    Head {
+        /// Whose head.
+        attempt: AttemptId,
+        /// The status and headers.
+        head: ResponseHead<'a>,
+        /// The wall clock, if the driver has one; only for an HTTP date in `Retry-After`.
+        wall: Option<UnixSeconds>,
+    },
+    /// Time has passed. Send it at [`Watch::next_wake`], after asking for ready I/O once.
+    ///
+    /// [`Watch::next_wake`]: crate::Watch::next_wake
+    Tick,
+    /// A watch that asked may connect now; see [`Watch::with_permits`]. Ignored if it did not ask.
+    ///
+    /// [`Watch::with_permits`]: crate::Watch::with_permits
+    Permit,
+    /// The attempt gives up its connection for others to use, which counts as no retry; the watch
+    /// asks for a permit again.
+    Yield {
+        /// Whose connection.
+        attempt: AttemptId,
+    },
+}

@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod action;
+mod backoff;
+mod config;
+mod cvm;
+mod error;
+mod event;
+mod http_date;
+mod input;
+mod request;
+mod response;
+mod secret;
+pub mod sse;
+mod state;
+mod text;
+mod time;
+mod timer;
+mod watch;
+
+pub use action::Action;
+pub use config::{Backoff, Config, ConfigBuilder};
+pub use cvm::{CvmId, CvmState};
+pub use error::{CloseCause, ConfigError, Failure, RejectCause, Rejection, RetryCause, TlsFault};
+pub use event::{Complete, Event, MalformedReason, ServerError, ServerTimeout};
+pub use input::{AttemptId, Input};
+pub use request::{Header, Request};
+pub use response::ResponseHead;
+pub use secret::ApiKey;
+pub use state::Phase;
+pub use text::printable;
+pub use time::{Timestamp, UnixSeconds};
+pub use timer::{Wake, WakeReason};
+pub use watch::Watch;

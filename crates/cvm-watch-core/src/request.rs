@@ -1,0 +1,208 @@
+//! The request of one attempt: path, query and headers.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use percent_encoding::utf8_percent_encode;
+
+use crate::config::Config;
+use crate::cvm::NOT_UNRESERVED;
+use crate::secret::{MASK, control_byte};
+
+const USER_AGENT: &str = concat!("cvm-watch/", env!("CARGO_PKG_VERSION"));
+/// The longest `id:` that is kept to resume from.
+pub(crate) const MAX_LAST_EVENT_ID: usize = 1024;
+
+/// What a transport sends, as `GET`, to its base URL with [`path_and_query`] appended.
+///
+/// [`path_and_query`]: Request::path_and_query
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    path_and_query: String,
+    headers: Vec<Header>,
+}
+
+impl Request {
+    /// Begins with a slash, percent-encoded: `/cvms/my-cvm/state?target=running&…`.
+    pub fn path_and_query(&self) -> &str {
+        &self.path_and_query
+    }
+
+    /// Every header but `Host`, which follows from the base URL.
+    pub fn headers(&self) -> &[Header] {
+        &self.headers
+    }
+}
+
+/// One request header. `Debug` masks the value of a sensitive one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    name: Cow<'static, str>,
+    value: Cow<'static, str>,
+    sensitive: bool,
+}
+
+impl Header {
+    pub(crate) fn secret(name: String, value: String) -> Self {
+        Self { name: name.into(), value: value.into(), sensitive: true }
+    }
+
+    fn plain(name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), value: value.into(), sensitive: false }
+    }
+
+    /// Its name, as it was given; HTTP does not care for its case.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value: UTF-8 without control characters, perhaps outside ASCII.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Whether the value must stay out of logs, traces and recordings.
+    pub fn sensitive(&self) -> bool {
+        self.sensitive
+    }
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, if self.sensitive { MASK } else { &self.value })
+    }
+}
+
+/// Headers that the user may not set: ours, those that frame the message, and those that would
+/// have the answer in another form.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    const RESERVED: [&str; 16] = [
+        "accept",
+        "accept-encoding",
+        "cache-control",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "last-event-id",
+        "proxy-connection",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-api-key",
+    ];
+    RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
+}
+
+/// The timeout to ask the server for: as configured, but no longer than the watch has left
+/// (rounded up to whole seconds), and at least the endpoint's least.
+pub(crate) fn timeout_to_send(config: &Config, left: Option<Duration>) -> Duration {
+    let left = left.map_or(u64::MAX, |left| left.as_secs() + u64::from(left.subsec_nanos() > 0));
+    config.timeout().min(Duration::from_secs(left.max(10)))
+}
+
+/// The request of one attempt.
+pub(crate) fn build(config: &Config, timeout: Duration, last_event_id: &str) -> Request {
+    let path_and_query = format!(
+        "/cvms/{}/state?target={}&interval={}&timeout={}",
+        config.id().path_segment(),
+        utf8_percent_encode(config.target(), NOT_UNRESERVED),
+        config.interval().as_secs(),
+        timeout.as_secs(),
+    );
+    let mut headers = Vec::with_capacity(6 + config.headers().len());
+    headers.push(Header::plain("Accept", "text/event-stream"));
+    headers.push(Header::plain("Cache-Control", "no-cache"));
+    headers.push(Header::plain("Accept-Encoding", "identity"));
+    if !config.headers().iter().any(|header| header.name().eq_ignore_ascii_case("user-agent")) {
+        headers.push(Header::plain("User-Agent", USER_AGENT));
+    }
+    if let Some(key) = config.api_key() {
+        headers.push(Header::secret("X-API-Key".to_string(), key.expose().to_string()));
+    }
+    if can_be_sent(last_event_id) {
+        headers.push(Header::plain("Last-Event-ID", last_event_id.to_string()));
+    }
+    headers.extend_from_slice(config.headers());
+    Request { path_and_query, headers }
+}
+
+/// Whether a last event id can stand in a header as it is.
+fn can_be_sent(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_LAST_EVENT_ID && control_byte(id).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::ApiKey;
+
+    fn config() -> crate::ConfigBuilder {
+        Config::builder("my cvm", "run&ning")
+    }
+
+    fn shown(request: &Request) -> String {
+        let headers: Vec<_> = request.headers().iter().map(|header| format!("{header:?}")).collect();
+        format!("{}\n{}", request.path_and_query(), headers.join("\n"))
+    }
+
+    #[test]
+    fn the_request_has_the_endpoints_shape() {
+        let key = ApiKey::new("phak_1").unwrap();
+        let config = config().api_key(key).header("X-Trace", "abc").build().unwrap();
+        let request = build(&config, Duration::from_secs(42), "");
+        assert_eq!(
+            shown(&request),
+            "/cvms/my%20cvm/state?target=run%26ning&interval=5&timeout=42\n\
+             Accept: text/event-stream\nCache-Control: no-cache\nAccept-Encoding: identity\n\
+             User-Agent: cvm-watch/0.1.0\nX-API-Key: ***\nX-Trace: ***"
+        );
+        assert_eq!(request.headers()[4].value(), "phak_1");
+    }
+
+    #[test]
+    fn without_a_key_its_header_is_left_out_and_the_users_agent_replaces_ours() {
+        let config = config().header("user-agent", "mine/1").build().unwrap();
+        let request = build(&config, Duration::from_secs(10), "");
+        assert!(!shown(&request).contains("X-API-Key"));
+        let agents: Vec<_> =
+            request.headers().iter().filter(|header| header.name().eq_ignore_ascii_case("user-agent")).collect();
+        assert_eq!(agents.len(), 1);
+        assert_eq!(agents[0].value(), "mine/1");
+    }
+
+    #[test]
+    fn a_last_event_id_is_sent_as_it_is_or_not_at_all() {
+        let config = config().build().unwrap();
+        let sent = |id: &str| {
+            build(&config, Duration::from_secs(10), id)
+                .headers()
+                .iter()
+                .find(|header| header.name() == "Last-Event-ID")
+                .map(|header| header.value().to_string())
+        };
+        for id in ["7", "ünï→", "a b", &"x".repeat(1024)] {
+            assert_eq!(sent(id).as_deref(), Some(id));
+        }
+        for id in ["", "a\u{1}", "\u{7f}", &"x".repeat(1025)] {
+            assert_eq!(sent(id), None, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn the_timeout_shrinks_to_the_time_left_but_not_below_ten_seconds() {
+        let config = config().timeout(Duration::from_secs(60)).build().unwrap();
+        for (left_millis, expected) in [(100_000, 60), (60_000, 60), (30_001, 31), (30_000, 30), (9_000, 10), (0, 10)] {
+            let timeout = timeout_to_send(&config, Some(Duration::from_millis(left_millis)));
+            assert_eq!(timeout, Duration::from_secs(expected), "{left_millis} ms left");
+        }
+        assert_eq!(timeout_to_send(&config, None), Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,214 @@
+//! The bodies of error answers, in every shape that the platform and proxies are known to send
+//! (source: Phala's public SDKs):
+//!
+//! - `{"detail":"text"}`, `{"detail":{"message","code"}}`, `{"message","code"}`
+//! - `{"detail":[{"loc":["query","interval"],"msg":"…"}]}` (validation)
+//! - `{"error_code":"ERR-03-001","message","request_id","details":[],"suggestions":[],"links":[]}`
+//! - text or HTML.
+
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value};
+
+use crate::secret::{Secrets, masked_and_cut};
+
+/// The most of an error body that is read, in bytes.
+pub(crate) const MAX_BODY: usize = 64 << 10;
+/// The most characters of one text that an error carries.
+const MAX_TEXT: usize = 2048;
+/// The most items of one list that an error carries.
+const MAX_ITEMS: usize = 16;
+
+/// What an error body says, masked and held to a size.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct ErrorBody {
+    pub(crate) message: Option<String>,
+    pub(crate) error_code: Option<String>,
+    /// Whether the body has a field `error_code`, the mark of the platform's own final errors.
+    pub(crate) has_error_code: bool,
+    pub(crate) details: Vec<String>,
+    pub(crate) suggestions: Vec<String>,
+    pub(crate) links: Vec<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+impl ErrorBody {
+    /// Reads as much of a body as came; what is no JSON reads as text.
+    pub(crate) fn read(bytes: &[u8], secrets: &Secrets) -> Self {
+        let mut body = match serde_json::from_slice(bytes) {
+            Ok(Value::Object(object)) => Self::from_object(&object),
+            _ => Self { message: plain_text(&String::from_utf8_lossy(bytes)), ..Self::default() },
+        };
+        body.mask(secrets);
+        body
+    }
+
+    fn from_object(object: &Map<String, Value>) -> Self {
+        let text = |name: &str| object.get(name).and_then(text);
+        let mut body = Self {
+            message: text("message"),
+            error_code: text("error_code").or_else(|| text("code")),
+            has_error_code: object.get("error_code").is_some_and(|code| !code.is_null()),
+            details: texts(object.get("details")),
+            suggestions: texts(object.get("suggestions")),
+            links: texts(object.get("links")),
+            request_id: text("request_id"),
+        };
+        match object.get("detail") {
+            Some(Value::Object(detail)) => {
+                let inner = Self::from_object(detail);
+                body.message = body.message.or(inner.message);
+                body.error_code = body.error_code.or(inner.error_code);
+                body.has_error_code |= inner.has_error_code;
+            }
+            Some(Value::Array(problems)) => {
+                let problems: Vec<_> = problems.iter().filter_map(problem).take(MAX_ITEMS).collect();
+                body.message = body.message.or_else(|| (!problems.is_empty()).then(|| problems.join("; ")));
+            }
+            Some(detail) => body.message = body.message.or_else(|| self::text(detail)),
+            None => {}
+        }
+        body.message = body.message.or_else(|| text("error"));
+        body
+    }
+
+    fn mask(&mut self, secrets: &Secrets) {
+        let texts = [&mut self.message, &mut self.error_code, &mut self.request_id].into_iter().flatten();
+        let lists = [&mut self.details, &mut self.suggestions, &mut self.links].into_iter().flatten();
+        for text in texts.chain(lists) {
+            *text = masked_and_cut(secrets, text, MAX_TEXT);
+        }
+    }
+}
+
+/// One validation problem: `query.interval: must be at least 5`.
+fn problem(value: &Value) -> Option<String> {
+    let Value::Object(object) = value else {
+        return text(value);
+    };
+    let message = object.get("msg").or_else(|| object.get("message")).and_then(text)?;
+    let place: Vec<_> = match object.get("loc") {
+        Some(Value::Array(parts)) => parts.iter().filter_map(text).collect(),
+        _ => Vec::new(),
+    };
+    Some(if place.is_empty() { message } else { place.join(".") + ": " + &message })
+}
+
+/// A scalar as text; empty text is none.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => (!text.trim().is_empty()).then(|| text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A list of texts; of an object in it, whichever usual field has its words.
+fn texts(value: Option<&Value>) -> Vec<String> {
+    let Some(Value::Array(items)) = value else {
+        return Vec::new();
+    };
+    let item = |item: &Value| match item {
+        Value::Object(object) => {
+            ["message", "msg", "text", "url", "href", "label"].iter().find_map(|name| object.get(*name).and_then(text))
+        }
+        other => text(other),
+    };
+    items.iter().filter_map(item).take(MAX_ITEMS).collect()
+}
+
+/// Text that is no JSON: of an HTML page the title, else the words with white space folded.
+fn plain_text(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = if text.starts_with('<') { html_title(text) } else { text };
+    let words: Vec<_> = text.split_whitespace().collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// What stands between `<title>` and its end, else the whole page.
+fn html_title(page: &str) -> &str {
+    let lower = page.to_ascii_lowercase().to_owned();
+    let title = lower.find("<title").and_then(|at| {
+        let start = at + lower.get(at..)?.find('>')? + 1;
+        let end = start + lower.get(start..)?.find("</title")?;
+        page.get(start..end)
+    });
+    title.filter(|title| !title.trim().is_empty()).unwrap_or(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    fn read(body: &str) -> ErrorBody {
+        ErrorBody::read(body.as_bytes(), &Secrets::default())
+    }
+
+    fn message(body: &str) -> String {
+        read(body).message.unwrap_or_default()
+    }
+
+    #[test]
+    fn every_known_shape_gives_its_message() {
+        for (body, expected) in [
+            (r#"{"detail":"no such CVM"}"#, "no such CVM"),
+            (
+                r#"{"detail":[{"loc":["query","interval"],"msg":"too small"},{"loc":["body",0],"msg":"odd"}]}"#,
+                "query.interval: too small; body.0: odd",
+            ),
+            (r#"{"detail":{"message":"gone","code":"cvm_gone"}}"#, "gone"),
+            (r#"{"message":"teapot","code":418}"#, "teapot"),
+            (r#"{"error":"unauthorized"}"#, "unauthorized"),
+            ("  bad \n gateway ", "bad gateway"),
+            ("<html><head><TITLE>502 Bad\nGateway</TITLE></head><body>x</body></html>", "502 Bad Gateway"),
+            ("<p>oops</p>", "<p>oops</p>"),
+            ("<title>", "<title>"),
+            ("", ""),
+            ("{}", ""),
+            (r#"{"detail":{"code":"x"}}"#, ""),
+            (r#"{"detail":"cut of"#, r#"{"detail":"cut of"#),
+        ] {
+            assert_eq!(message(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_platform_error_keeps_all_its_parts() {
+        let body = read(
+            r#"{"error_code":"ERR-03-001","message":"m","request_id":"r-1","details":["d",{"message":"e"}],
+                "suggestions":["s",{"text":"t"}],"links":[{"url":"https://x"}, 7, null]}"#,
+        );
+        assert_eq!(
+            body,
+            ErrorBody {
+                message: Some("m".into()),
+                error_code: Some("ERR-03-001".into()),
+                has_error_code: true,
+                details: ["d".into(), "e".into()].into(),
+                suggestions: ["s".into(), "t".into()].into(),
+                links: ["https://x".into(), "7".into()].into(),
+                request_id: Some("r-1".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn a_code_is_not_an_error_code() {
+        let body = read(r#"{"detail":{"message":"gone","code":"cvm_gone"}}"#);
+        assert_eq!((body.error_code.as_deref(), body.has_error_code), (Some("cvm_gone"), false));
+    }
+
+    #[test]
+    fn the_key_is_masked_after_decoding_and_before_cutting() {
+        let mut secrets = Secrets::default();
+        secrets.add("phak_1");
+        let padding = "x".repeat(MAX_TEXT - 3);
+        let body =
+            format!(r#"{{"message":"{padding}ph\u0061k_1","code":"phak_1","links":["phak_1"],"request_id":"phak_1"}}"#);
+        let shown = format!("{:?}", ErrorBody::read(body.as_bytes(), &secrets));
+        assert!(!shown.contains("ph") && shown.contains("x***"), "{shown}");
+    }
+}

@@ -1,0 +1,200 @@
+use super::buffer;
+use super::limits::Limits;
+use super::line::Field;
+use super::pending_id::PendingId;
+use super::utf8::Utf8;
+use alloc::string::String;
+use core::str::from_utf8;
+
+/// The lines between two blank lines: the event in the making, and the judge of its size.
+///
+/// A field that lies whole in the chunk stays there, in [`Lent`]; what must outlive the chunk is
+/// held here.
+#[derive(Default)]
+pub(super) struct Block {
+    name: String,
+    data: String,
+    id: PendingId,
+    utf8: Utf8,
+    has_data: bool,
+    phase: Phase,
+}
+
+/// Fields of the block that still lie in the input. They take the place of what the block holds.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Lent<'i> {
+    name: Option<&'i str>,
+    data: Option<&'i str>,
+}
+
+/// The block outgrew the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Open,
+    /// Its event was handed out and may be borrowed until the next call.
+    Dispatched,
+    /// It outgrew the limit: its other lines are skipped.
+    Dropped,
+}
+
+impl Block {
+    /// Frees what the event handed out last may have borrowed.
+    pub(super) fn recycle(&mut self) {
+        if self.phase == Phase::Dispatched {
+            self.clear();
+        }
+    }
+
+    /// Ends the block at its blank line. True if that dispatches an event, which stays as it is,
+    /// lent and held, until [`Self::recycle`].
+    pub(super) fn end(&mut self, lent: &mut Lent<'_>, last_event_id: &mut String) -> bool {
+        self.id.commit(last_event_id);
+        if self.has_data {
+            self.phase = Phase::Dispatched;
+            return true;
+        }
+        *lent = Lent::default();
+        self.clear();
+        false
+    }
+
+    /// Forgets the block and skips its remaining lines.
+    pub(super) fn drop_rest(&mut self) {
+        self.clear();
+        self.phase = Phase::Dropped;
+    }
+
+    pub(super) fn clear(&mut self) {
+        buffer::clear(&mut self.name);
+        buffer::clear(&mut self.data);
+        self.id.clear();
+        self.has_data = false;
+        self.phase = Phase::Open;
+    }
+
+    /// Takes a whole field by reference. False if it has to be copied: a further `data` line, or
+    /// invalid UTF-8.
+    pub(super) fn lend<'i>(
+        &mut self,
+        field: Field,
+        value: &'i [u8],
+        lent: &mut Lent<'i>,
+        limits: &Limits,
+    ) -> Result<bool, TooLarge> {
+        let slot = match field {
+            Field::Event => &mut lent.name,
+            Field::Data if !self.has_data => &mut lent.data,
+            _ => return Ok(false),
+        };
+        let Ok(text) = from_utf8(value) else {
+            return Ok(false);
+        };
+        *slot = Some(text);
+        self.has_data |= field == Field::Data;
+        if self.len(lent) > limits.max_event_bytes { Err(TooLarge) } else { Ok(true) }
+    }
+
+    /// Copies what is lent, before the input goes.
+    pub(super) fn hold(&mut self, lent: &mut Lent<'_>, limits: &Limits) {
+        let room = limits.max_event_bytes.saturating_sub(self.len(lent));
+        if let Some(name) = lent.name.take() {
+            buffer::clear(&mut self.name);
+            buffer::push(&mut self.name, name, name.len().saturating_add(room));
+        }
+        if let Some(data) = lent.data.take() {
+            buffer::push(&mut self.data, data, data.len().saturating_add(room));
+        }
+    }
+
+    /// Begins the value of a field that is read piece by piece. What is lent must be held first,
+    /// except for an id.
+    pub(super) fn begin(&mut self, field: Field, limits: &Limits) -> Result<(), TooLarge> {
+        self.utf8 = Utf8::default();
+        match field {
+            Field::Event => buffer::clear(&mut self.name),
+            Field::Id => self.id.begin_line(),
+            Field::Data if self.has_data => {
+                return self.push(field, "\n", &Lent::default(), limits);
+            }
+            Field::Data => self.has_data = true,
+            Field::Retry => {}
+        }
+        Ok(())
+    }
+
+    /// Adds a piece of the field's value.
+    pub(super) fn feed(
+        &mut self,
+        field: Field,
+        bytes: &[u8],
+        lent: &Lent<'_>,
+        limits: &Limits,
+    ) -> Result<(), TooLarge> {
+        let mut utf8 = core::mem::take(&mut self.utf8);
+        let fed = utf8.feed(bytes, |text| self.push(field, text, lent, limits));
+        self.utf8 = utf8;
+        fed
+    }
+
+    /// Ends the field's value with its line.
+    pub(super) fn finish(&mut self, field: Field, lent: &Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
+        let utf8 = core::mem::take(&mut self.utf8);
+        utf8.finish(|text| self.push(field, text, lent, limits))?;
+        match field {
+            Field::Id => {
+                let room = self.id_room(lent, limits);
+                self.id.end_line(limits.max_id_bytes, room)
+            }
+            Field::Data | Field::Event | Field::Retry => Ok(()),
+        }
+    }
+
+    pub(super) fn is_dropped(&self) -> bool {
+        self.phase == Phase::Dropped
+    }
+
+    pub(super) fn name<'a>(&'a self, lent: Lent<'a>) -> &'a str {
+        lent.name.unwrap_or(&self.name)
+    }
+
+    pub(super) fn data<'a>(&'a self, lent: Lent<'a>) -> &'a str {
+        lent.data.unwrap_or(&self.data)
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.name.capacity() + self.data.capacity() + self.id.capacity()
+    }
+
+    fn push(&mut self, field: Field, text: &str, lent: &Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
+        if field == Field::Id {
+            // An id's size is judged when its line ends: until then a NUL may void it, or its own
+            // limit empty it.
+            let room = self.id_room(lent, limits).min(limits.max_id_bytes);
+            self.id.push(text, room);
+            return Ok(());
+        }
+        let room = limits.max_event_bytes.saturating_sub(self.len(lent));
+        let buffer = if field == Field::Event { &mut self.name } else { &mut self.data };
+        if text.len() > room {
+            return Err(TooLarge);
+        }
+        let max_len = buffer.len().saturating_add(room);
+        buffer::push(buffer, text, max_len);
+        Ok(())
+    }
+
+    /// The bytes that count: name, pending id and joined data.
+    fn len(&self, lent: &Lent<'_>) -> usize {
+        let others = self.name(*lent).len().saturating_add(self.data(*lent).len());
+        others.saturating_add(self.id.len())
+    }
+
+    /// The most bytes that a new id may have beside the name and data.
+    fn id_room(&self, lent: &Lent<'_>, limits: &Limits) -> usize {
+        limits.max_event_bytes.saturating_sub(self.len(lent) - self.id.len())
+    }
+}

@@ -1,0 +1,75 @@
+use alloc::string::String;
+
+/// The capacity that an empty buffer may keep for the next event.
+const KEPT: usize = 4 * 1024;
+/// Under this capacity a buffer grows by doubling, above it by a quarter.
+const DOUBLING: usize = 4 * 1024;
+
+/// Appends `text`. `max_len` is the most that this buffer can be asked to hold: growth ahead of
+/// need stops there.
+pub(super) fn push(buffer: &mut String, text: &str, max_len: usize) {
+    let needed = buffer.len().saturating_add(text.len());
+    let capacity = buffer.capacity();
+    if needed > capacity {
+        let step = if capacity < DOUBLING { capacity.max(64) } else { capacity / 4 };
+        let target = capacity.saturating_add(step).min(max_len).max(needed);
+        buffer.reserve_exact(target - buffer.len());
+    }
+    buffer.push_str(text);
+}
+
+/// Empties `buffer`, and gives its memory back if it grew large.
+pub(super) fn clear(buffer: &mut String) {
+    buffer.clear();
+    trim(buffer);
+}
+
+/// Gives back the memory that `buffer` has ahead of its text, if that is much.
+pub(super) fn trim(buffer: &mut String) {
+    let spare = buffer.len() / 4;
+    if buffer.capacity() > KEPT.max(buffer.len() + spare) {
+        buffer.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT, clear, push, trim};
+    use alloc::string::String;
+
+    #[test]
+    fn growth_stops_at_the_most_that_can_be_asked_for() {
+        let mut buffer = String::new();
+        for _ in 0..100_000 {
+            push(&mut buffer, "x", 100_000);
+            assert!(buffer.capacity() <= 100_000);
+        }
+        assert_eq!(buffer.capacity(), 100_000);
+    }
+
+    #[test]
+    fn growth_is_rare() {
+        let (mut buffer, mut growths) = (String::new(), 0);
+        for _ in 0..1_000_000 {
+            let before = buffer.capacity();
+            push(&mut buffer, "x", usize::MAX);
+            growths += usize::from(buffer.capacity() != before);
+            assert!(buffer.capacity() <= (buffer.len() + buffer.len() / 4).max(2 * KEPT));
+        }
+        assert!(growths < 40, "{growths}");
+    }
+
+    #[test]
+    fn a_large_buffer_shrinks_and_a_small_one_is_reused() {
+        let mut buffer = String::with_capacity(KEPT);
+        clear(&mut buffer);
+        assert_eq!(buffer.capacity(), KEPT);
+        buffer.reserve_exact(KEPT + 1);
+        buffer.push_str("kept");
+        trim(&mut buffer);
+        assert!(buffer == "kept" && buffer.capacity() <= KEPT);
+        buffer.reserve_exact(KEPT + 1);
+        clear(&mut buffer);
+        assert_eq!(buffer.capacity(), 0);
+    }
+}

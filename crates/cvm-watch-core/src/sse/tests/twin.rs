@@ -1,0 +1,142 @@
+//! A naive reader of event streams: slow, whole input at once, written straight from the standard's
+//! text (HTML, sections 9.2.5 and 9.2.6) and the rule of sizes. It shares no code with the decoder
+//! and needs only `alloc`.
+
+extern crate alloc;
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What the twin saw, in stream order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TwinItem {
+    Event { name: String, data: String, id: String },
+    Retry(u64),
+    TooLarge,
+}
+
+/// All items that `input` shows, and the last event id after it.
+pub(crate) fn read(input: &[u8], max_event_bytes: usize, max_id_bytes: usize) -> (Vec<TwinItem>, String) {
+    let (lines, unfinished) = lines(input);
+    let mut twin = Twin { max_event_bytes, max_id_bytes, ..Twin::default() };
+    for line in lines {
+        twin.line(&decode(line));
+    }
+    twin.unfinished_line(unfinished);
+    (twin.items, twin.last_event_id)
+}
+
+/// "Lines must be separated by either a CRLF pair, a single LF, or a single CR." The second part
+/// has no end yet.
+fn lines(input: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    // "One leading U+FEFF BYTE ORDER MARK character must be ignored if any are present."
+    let mut rest = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
+    // A mark that may still become whole is no text yet.
+    if rest.len() < 3 && b"\xef\xbb\xbf".starts_with(rest) && rest.len() == input.len() {
+        rest = b"";
+    }
+    let mut lines = Vec::new();
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\r' || *byte == b'\n') {
+        lines.push(&rest[..end]);
+        rest = if rest[end..].starts_with(b"\r\n") { &rest[end + 2..] } else { &rest[end + 1..] };
+    }
+    (lines, rest)
+}
+
+/// "Streams must be decoded using the UTF-8 decode algorithm." No character spans a line end, so a
+/// line at a time.
+fn decode(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[derive(Default)]
+struct Twin {
+    max_event_bytes: usize,
+    max_id_bytes: usize,
+    items: Vec<TwinItem>,
+    /// "Its data buffer": a LF after each line.
+    data: String,
+    event_type: String,
+    /// The block's own id, if it has set one.
+    id: Option<String>,
+    last_event_id: String,
+    too_large: bool,
+}
+
+impl Twin {
+    fn line(&mut self, line: &str) {
+        if line.is_empty() {
+            self.dispatch();
+        } else if !self.too_large {
+            match line.split_once(':') {
+                Some(("", _)) => {}
+                Some((field, value)) => self.field(field, value.strip_prefix(' ').unwrap_or(value)),
+                None => self.field(line, ""),
+            }
+            self.judge();
+        }
+    }
+
+    fn field(&mut self, field: &str, value: &str) {
+        match field {
+            "event" => self.event_type = value.to_string(),
+            "data" => {
+                self.data.push_str(value);
+                self.data.push('\n');
+            }
+            "id" if value.contains('\0') => {}
+            "id" if value.len() > self.max_id_bytes => self.id = Some(String::new()),
+            "id" => self.id = Some(value.to_string()),
+            "retry" if !value.is_empty() && value.chars().all(|digit| digit.is_ascii_digit()) => {
+                self.items.push(TwinItem::Retry(value.parse().unwrap_or(u64::MAX)));
+            }
+            _ => {}
+        }
+    }
+
+    fn dispatch(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.last_event_id = id;
+        }
+        let name = core::mem::take(&mut self.event_type);
+        let data = core::mem::take(&mut self.data);
+        self.too_large = false;
+        if let Some(data) = data.strip_suffix('\n') {
+            let (data, id) = (data.to_string(), self.last_event_id.clone());
+            self.items.push(TwinItem::Event { name, data, id });
+        }
+    }
+
+    /// The rule of sizes, judged at each line end: name, id of the block and joined data.
+    fn judge(&mut self) {
+        let id = self.id.as_deref().unwrap_or("");
+        let data = self.data.strip_suffix('\n').unwrap_or("");
+        if self.event_type.len() + id.len() + data.len() > self.max_event_bytes {
+            self.items.push(TwinItem::TooLarge);
+            self.event_type.clear();
+            self.data.clear();
+            self.id = None;
+            self.too_large = true;
+        }
+    }
+
+    /// What the start of a line proves however it goes on: `data` and `event` values only grow.
+    fn unfinished_line(&mut self, line: &[u8]) {
+        if !self.too_large && (line.starts_with(b"data:") || line.starts_with(b"event:")) {
+            let whole = decode(&line[..line.len() - cut_character(line)]);
+            let (field, value) = whole.split_once(':').unwrap_or_default();
+            self.field(field, value.strip_prefix(' ').unwrap_or(value));
+            self.judge();
+        }
+    }
+}
+
+/// How many bytes at the end start a character that the next bytes may complete.
+fn cut_character(bytes: &[u8]) -> usize {
+    let tails = (1..=bytes.len().min(3)).map(|length| &bytes[bytes.len() - length..]);
+    let cut = tails.filter(|tail| match core::str::from_utf8(tail) {
+        Err(error) => error.valid_up_to() == 0 && error.error_len().is_none(),
+        Ok(_) => false,
+    });
+    cut.map(<[u8]>::len).max().unwrap_or(0)
+}

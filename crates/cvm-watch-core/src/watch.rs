@@ -1,0 +1,124 @@
+//! The watch as a driver sees it: inputs in, actions out.
+
+use alloc::sync::Arc;
+
+use crate::action::{Action, Pending};
+use crate::config::Config;
+use crate::input::{AttemptId, Input};
+use crate::state::{Context, Phase, State};
+use crate::time::Timestamp;
+use crate::timer::Wake;
+
+/// Follows one CVM until it reaches its target. Does no I/O and reads no clock: it is told what
+/// happened and answers what to do.
+///
+/// The crate's front page shows the loop around it. Any order of calls is safe; what makes no
+/// sense is ignored. A `now` that is older than the last one counts as the last one.
+///
+/// ```
+/// use cvm_watch_core::{Action, Config, Input, Timestamp, Watch};
+///
+/// let config = Config::builder("my-cvm", "running").build()?;
+/// let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+/// let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
+/// assert_eq!(attempt.number(), 1);
+///
+/// watch.handle(Timestamp::from_secs(1), Input::Abort);
+/// assert_eq!(watch.poll_action(), Some(Action::Disconnect { attempt }));
+/// assert!(matches!(watch.poll_action(), Some(Action::Fail(_))));
+/// assert_eq!(watch.poll_action(), None);
+/// # Ok::<(), cvm_watch_core::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Watch {
+    config: Arc<Config>,
+    state: State,
+    pending: Pending,
+    last_now: Timestamp,
+}
+
+impl Watch {
+    /// A watch that begins now: its first action is a `Connect`.
+    ///
+    /// `seed` picks the jitter of the retry delays. Give every watch another one; the same seed
+    /// and inputs give the same actions.
+    pub fn new(config: Arc<Config>, seed: u64, now: Timestamp) -> Self {
+        Self::start(config, seed, now, false)
+    }
+
+    /// A watch that shares connections with others: before each `Connect` it asks
+    /// ([`Action::AskPermit`]) and waits for [`Input::Permit`]. A connection that it ends is free
+    /// for others; [`Input::Yield`] takes one away from it.
+    ///
+    /// ```
+    /// use cvm_watch_core::{Action, Config, Input, Timestamp, Watch};
+    ///
+    /// let config = Config::builder("my-cvm", "running").build()?;
+    /// let mut watch = Watch::with_permits(config.into(), 1, Timestamp::ZERO);
+    /// assert_eq!(watch.poll_action(), Some(Action::AskPermit));
+    /// watch.handle(Timestamp::ZERO, Input::Permit);
+    /// assert!(matches!(watch.poll_action(), Some(Action::Connect { .. })));
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn with_permits(config: Arc<Config>, seed: u64, now: Timestamp) -> Self {
+        Self::start(config, seed, now, true)
+    }
+
+    fn start(config: Arc<Config>, seed: u64, now: Timestamp, permits_asked: bool) -> Self {
+        let mut pending = Pending::default();
+        let state = State::new(seed, permits_asked, Context { config: &config, now, out: &mut pending });
+        Self { config, state, pending, last_now: now }
+    }
+
+    /// Tells what happened, then drain [`poll_action`](Self::poll_action).
+    pub fn handle(&mut self, now: Timestamp, input: Input<'_>) {
+        self.last_now = self.last_now.max(now);
+        let cx = Context { config: &self.config, now: self.last_now, out: &mut self.pending };
+        self.state.handle(input, cx);
+    }
+
+    /// Hands over bytes of the attempt's body, as they came, and says how many were taken.
+    ///
+    /// It takes bytes up to the end of one event. Drain [`poll_action`](Self::poll_action), then
+    /// offer the rest, until all are taken. While an event waits to be polled it takes none, so
+    /// nothing piles up however much a chunk holds.
+    pub fn receive(&mut self, now: Timestamp, attempt: AttemptId, bytes: &[u8]) -> usize {
+        self.last_now = self.last_now.max(now);
+        let cx = Context { config: &self.config, now: self.last_now, out: &mut self.pending };
+        self.state.receive(attempt, bytes, cx)
+    }
+
+    /// The next thing to do. Call until `None` after each input, in this order, leaving out none.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.pending.pop()
+    }
+
+    /// When to send [`Input::Tick`] next; `None` when there is nothing to wait for. It changes
+    /// with each input, and costs next to nothing to ask.
+    pub fn next_wake(&self) -> Option<Wake> {
+        self.state.next_wake(&self.config, &self.pending)
+    }
+
+    /// What is being watched, and by which rules.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.state.phase()
+    }
+
+    /// How many attempts were started.
+    pub fn attempts(&self) -> u64 {
+        self.state.attempts()
+    }
+
+    /// The stream's last event id, as the server sent it; empty if there is none.
+    pub fn last_event_id(&self) -> &str {
+        self.state.decoder().last_event_id()
+    }
+}
+
+#[cfg(test)]
+mod tests;
