@@ -1,0 +1,52 @@
+//! A client over any transport and timer.
+
+use core::fmt;
+use std::sync::Arc;
+
+use crate::settings::Settings;
+use crate::transport::{Timer, Transport};
+use crate::watching::Watching;
+
+/// Starts watches over one transport and timer. Cheap to clone. The crates for an HTTP stack wrap
+/// it; use it directly for a stack of your own.
+pub struct Client<T, C> {
+    shared: Arc<Shared<T, C>>,
+}
+
+pub(crate) struct Shared<T, C> {
+    pub(crate) settings: Settings,
+    pub(crate) base: Arc<crate::BaseUrl>,
+    pub(crate) transport: T,
+    pub(crate) timer: C,
+}
+
+impl<T: Transport, C: Timer> Client<T, C> {
+    /// A client with these settings.
+    pub fn new(settings: Settings, transport: T, timer: C) -> Self {
+        let base = Arc::new(settings.base_url().clone());
+        Self { shared: Arc::new(Shared { settings, base, transport, timer }) }
+    }
+
+    /// Watches `id` until its status is `target`. Nothing happens before the handle is awaited or
+    /// polled, and nothing is checked before that either.
+    pub fn watch(&self, id: impl Into<String>, target: impl Into<String>) -> Watching<T, C> {
+        Watching::new(Arc::clone(&self.shared), id.into(), target.into())
+    }
+
+    /// What the client was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+}
+
+impl<T, C> Clone for Client<T, C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T, C> fmt::Debug for Client<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod base_url;
+mod client;
+mod clock;
+mod error;
+mod run;
+mod settings;
+mod transport;
+mod update;
+mod watching;
+
+pub use cvm_watch_core as core;
+
+pub use base_url::BaseUrl;
+pub use client::Client;
+pub use clock::BootClock;
+pub use error::WatchError;
+pub use settings::{API_KEY_VARIABLE, BASE_URL_VARIABLE, Settings, SettingsBuilder};
+pub use transport::{Body, Head, Request, Timer, Transport, TransportError};
+pub use update::Update;
+pub use watching::{Outcome, Verdict, Watching};

@@ -1,0 +1,163 @@
+//! The two things a driver needs from the outside: a way to make a request, and time.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::error::Error;
+use std::sync::Arc;
+
+use cvm_watch_core::{CloseCause, Header, Timestamp};
+
+use crate::base_url::BaseUrl;
+
+/// An HTTP stack. Implement it to run watches on yours.
+///
+/// The rules, which the core counts on:
+///
+/// - Each [`open`](Self::open) makes a new connection and sends one `GET`; it follows no redirect
+///   and retries nothing.
+/// - The connection lives in the future, then in the body: dropping either closes the socket at
+///   once, whatever it is doing.
+/// - A chunk is handed over when its bytes arrive; nothing is collected, decoded or decompressed.
+/// - A body that ends before its framing says so is an error, never an end.
+/// - No time limit of its own: deadlines are the core's. [`Request::connect_timeout`] only tells
+///   how to share out the time between several addresses of one host.
+///
+/// Nothing has to be `Send`: a watch over a transport whose parts are `Send` is `Send` itself.
+pub trait Transport {
+    /// The response body.
+    type Body: Body;
+    /// Ends when the response head is there, or when it is clear that none will come.
+    type Open: Future<Output = Result<(Head, Self::Body), TransportError>>;
+
+    /// Begins one attempt.
+    fn open(&self, request: Request) -> Self::Open;
+}
+
+/// A response body as it comes in.
+pub trait Body {
+    /// Some bytes, perhaps none.
+    type Chunk: AsRef<[u8]>;
+
+    /// The next chunk; `None` at the clean end of the body. Not polled again after an end or an
+    /// error.
+    fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Self::Chunk, TransportError>>>;
+}
+
+/// Time, in whichever way the runtime tells it.
+pub trait Timer {
+    /// Ends no sooner than its moment; the watch judges by [`now`](Self::now) whether it has come.
+    type Sleep: Future<Output = ()>;
+
+    /// The time now, never going back. It should go on while the machine is suspended:
+    /// [`BootClock`](crate::BootClock) does.
+    fn now(&self) -> Timestamp;
+
+    /// A future that ends at a moment of [`now`](Self::now)'s clock.
+    fn sleep_until(&self, at: Timestamp) -> Self::Sleep;
+}
+
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    type Body = T::Body;
+    type Open = T::Open;
+
+    fn open(&self, request: Request) -> Self::Open {
+        (**self).open(request)
+    }
+}
+
+impl<T: Timer + ?Sized> Timer for Arc<T> {
+    type Sleep = T::Sleep;
+
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> Self::Sleep {
+        (**self).sleep_until(at)
+    }
+}
+
+/// What a transport sends: a `GET` over HTTP/1.1 without a body.
+#[derive(Clone, Debug)]
+pub struct Request {
+    base: Arc<BaseUrl>,
+    inner: cvm_watch_core::Request,
+    connect_timeout: Duration,
+}
+
+impl Request {
+    pub(crate) fn new(base: Arc<BaseUrl>, inner: cvm_watch_core::Request, connect_timeout: Duration) -> Self {
+        Self { base, inner, connect_timeout }
+    }
+
+    /// Where to connect to, what TLS names and what `Host` says.
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// The request target: path and query, percent-encoded.
+    pub fn target(&self) -> String {
+        format!("{}{}", self.base.path(), self.inner.path_and_query())
+    }
+
+    /// Every header but `Host`, which is [`BaseUrl::authority`]. Values are UTF-8, perhaps outside
+    /// ASCII, and go out as they are; sensitive ones stay out of logs.
+    pub fn headers(&self) -> &[Header] {
+        self.inner.headers()
+    }
+
+    /// How long the core will wait for the response head: the budget for all addresses together.
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+}
+
+/// A response head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// Every header, in order; names of any case, values of any bytes.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// What went wrong in a transport: the fact that the core judges by, and the error itself for
+/// people.
+#[derive(Debug)]
+pub struct TransportError {
+    cause: CloseCause,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl TransportError {
+    /// A fact with the error that showed it.
+    pub fn new(cause: CloseCause, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { cause, source: Some(source.into()) }
+    }
+
+    /// The fact.
+    pub fn cause(&self) -> CloseCause {
+        self.cause
+    }
+}
+
+impl From<CloseCause> for TransportError {
+    fn from(cause: CloseCause) -> Self {
+        Self { cause, source: None }
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Error for TransportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}

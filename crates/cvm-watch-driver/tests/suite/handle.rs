@@ -1,0 +1,221 @@
+//! What the handle promises to those who hold it.
+
+use std::cell::Cell;
+use std::future::{IntoFuture, pending};
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use cvm_watch_driver::core::{Event, Failure, RetryCause, Timestamp};
+use cvm_watch_driver::{Update, WatchError};
+use cvm_watch_sim::{Attempt, Script};
+
+use crate::world::World;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn boot() -> Script {
+    Script::new()
+        .then(Attempt::stream().state("starting").wait(SECOND).reset())
+        .then(Attempt::stream().state("starting").wait(SECOND).state("running").complete("running"))
+}
+
+fn shown(update: &Update) -> String {
+    match update {
+        Update::Connecting { attempt } => format!("connecting {attempt}"),
+        Update::Event { attempt, event: Event::State(state), .. } => format!("{attempt} state {}", state.status),
+        Update::Event { attempt, event: Event::Complete(_), .. } => format!("{attempt} complete"),
+        Update::Retrying { attempt, delay, cause } => format!("retrying after {attempt} in {delay:?}: {cause}"),
+        other => format!("{other:?}"),
+    }
+}
+
+const BOOT: [&str; 7] = [
+    "connecting 1",
+    "1 state starting",
+    "retrying after 1 in 3s: the connection was reset",
+    "connecting 2",
+    "2 state starting",
+    "2 state running",
+    "2 complete",
+];
+
+#[test]
+fn awaiting_gives_the_state_at_the_target() {
+    let world = World::default();
+    let watch = world.client(boot()).watch("my-cvm", "running").retry_delay(3 * SECOND);
+    let state = world.run(watch).unwrap();
+    assert_eq!(state.status, "running");
+    assert_eq!((world.now(), world.open()), (Timestamp::from_secs(5), 0));
+    assert_eq!(world.requests()[0], "/api/v1/cvms/my-cvm/state?target=running&interval=5&timeout=300");
+}
+
+#[test]
+fn the_same_handle_is_a_stream_of_updates_and_then_tells_the_outcome() {
+    let world = World::default();
+    let mut watch = world.client(boot()).watch("my-cvm", "running").retry_delay(3 * SECOND);
+    let (updates, outcome) = world.run(async {
+        let mut updates = Vec::new();
+        while let Some(update) = watch.next_update().await {
+            updates.push(shown(&update));
+        }
+        assert_eq!(watch.next_update().await, None, "an ended watch says nothing more");
+        (updates, watch.await)
+    });
+    assert_eq!(updates, BOOT);
+    assert_eq!(outcome.unwrap().status, "running");
+}
+
+#[test]
+fn a_callback_hears_each_event_and_nothing_else() {
+    let world = World::default();
+    let heard = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&heard);
+    let watch = world.client(boot()).watch("my-cvm", "running").on_event(move |_| *counter.lock().unwrap() += 1);
+    world.run(watch).unwrap();
+    assert_eq!(*heard.lock().unwrap(), 4);
+}
+
+#[test]
+fn a_callback_can_stop_the_watch_with_an_error_of_its_own() {
+    let world = World::default();
+    let watch = world.client(boot()).watch("my-cvm", "running").on_event(|event| match event {
+        Event::State(_) => ControlFlow::Break("enough"),
+        _ => ControlFlow::Continue(()),
+    });
+    let error = world.run(watch).unwrap_err();
+    assert!(matches!(&error, WatchError::Stopped(_)), "{error}");
+    assert!(error.to_string().ends_with("enough"), "{error}");
+    assert_eq!((world.open(), world.requests().len()), (0, 1), "its connection is closed");
+}
+
+#[test]
+fn nothing_happens_before_the_first_poll_or_when_a_parameter_is_refused() {
+    let world = World::default();
+    let client = world.client(boot());
+    drop(client.watch("my-cvm", "running"));
+    let error = world.run(client.watch("..", "running")).unwrap_err();
+    assert!(matches!(&error, WatchError::Config(error) if error.field() == "id"), "{error}");
+    let error = world.run(client.watch("my-cvm", "running").interval(4 * SECOND)).unwrap_err();
+    assert!(matches!(&error, WatchError::Config(error) if error.field() == "interval"), "{error}");
+    assert_eq!(world.requests().len(), 0);
+}
+
+#[test]
+fn an_abort_ends_it_at_once_in_every_phase() {
+    let scripts = [
+        ("before the head", Attempt::new().stall().into(), 4),
+        ("streaming", Attempt::stream().state("starting").stall().into(), 4),
+        ("waiting to retry", Script::from(Attempt::new().refuse()), 4),
+        ("reading an error", Attempt::new().head(503, &[]).stall().into(), 0),
+    ];
+    for (phase, script, seconds) in scripts {
+        let world = World::default();
+        let signal = world.sleep_until(Timestamp::from_secs(seconds));
+        let shared = Arc::new(Mutex::new(false));
+        let told = Arc::clone(&shared);
+        let watch = world.client(script).watch("my-cvm", "running").abort_on(std::future::poll_fn(move |_| {
+            if *told.lock().unwrap() { Poll::Ready("any output") } else { Poll::Pending }
+        }));
+        let mut task = pin!(watch.into_future());
+        assert!(world.poll(task.as_mut()).is_pending(), "{phase}");
+        let mut signal = pin!(signal);
+        while world.now() < Timestamp::from_secs(seconds) && world.poll(signal.as_mut()).is_pending() {
+            world.advance();
+            assert!(world.poll(task.as_mut()).is_pending(), "{phase}");
+        }
+        let before = world.now();
+        *shared.lock().unwrap() = true;
+        let Poll::Ready(Err(error)) = world.poll(task.as_mut()) else { panic!("{phase}: not ended") };
+        assert_eq!(error.failure(), Some(&Failure::Aborted), "{phase}");
+        assert_eq!((world.now(), world.open()), (before, 0), "{phase}");
+    }
+}
+
+#[test]
+fn an_abort_before_the_start_makes_no_request() {
+    let world = World::default();
+    let watch = world.client(boot()).watch("my-cvm", "running").abort_on(async {});
+    let error = world.run(watch).unwrap_err();
+    assert_eq!(error.failure(), Some(&Failure::Aborted));
+    assert_eq!(world.requests().len(), 0);
+}
+
+#[test]
+fn a_signal_that_never_comes_changes_nothing() {
+    let world = World::default();
+    let watch = world.client(boot()).watch("my-cvm", "running").abort_on(pending::<()>());
+    assert!(world.run(watch).is_ok());
+}
+
+#[test]
+fn an_abort_in_a_flood_is_heard() {
+    let world = World::default();
+    let flood = Attempt::stream().repeat("event: state\ndata: {\"status\":\"starting\"}\n\n", Duration::ZERO, u64::MAX);
+    let seen = Arc::new(Mutex::new(0_u32));
+    let (count, signal) = (Arc::clone(&seen), Arc::clone(&seen));
+    let watch = world.client(flood).watch("my-cvm", "running").on_event(move |_| *count.lock().unwrap() += 1).abort_on(
+        std::future::poll_fn(move |_| if *signal.lock().unwrap() >= 1000 { Poll::Ready(()) } else { Poll::Pending }),
+    );
+    let error = world.run(watch).unwrap_err();
+    assert_eq!(error.failure(), Some(&Failure::Aborted));
+    assert_eq!((*seen.lock().unwrap(), world.open()), (1000, 0), "no event comes after the abort");
+}
+
+#[test]
+fn dropping_the_handle_or_the_future_closes_the_connection() {
+    let world = World::default();
+    let client = world.client(Attempt::stream().state("starting").stall());
+    let mut task = Box::pin(client.watch("my-cvm", "running").into_future());
+    assert!(world.poll(task.as_mut()).is_pending());
+    assert_eq!(world.open(), 1);
+    drop(task);
+    assert_eq!(world.open(), 0);
+
+    let mut watch = client.watch("my-cvm", "running");
+    assert!(world.run(watch.next_update()).is_some());
+    assert!(world.run(watch.next_update()).is_some());
+    assert_eq!(world.open(), 1);
+    drop(watch);
+    assert_eq!(world.open(), 0);
+}
+
+#[test]
+fn the_failure_and_the_sockets_own_words_are_kept_apart() {
+    let world = World::default();
+    let watch = world.client(Attempt::stream().reset()).watch("my-cvm", "running").max_retries(0);
+    let error = world.run(watch).unwrap_err();
+    assert_eq!(error.to_string(), "gave up after 1 attempt: the connection was reset");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the peer is gone");
+    let Some(Failure::MaxRetriesExceeded { attempts: 1, last_cause, .. }) = error.failure() else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(last_cause, RetryCause::Closed(_)));
+}
+
+#[test]
+fn each_watch_has_its_own_jitter_unless_it_is_given_a_seed() {
+    let delay = |seed: Option<u64>| {
+        let world = World::default();
+        let mut watch = world.client(Attempt::new().refuse()).watch("my-cvm", "running");
+        if let Some(seed) = seed {
+            watch = watch.seed(seed);
+        }
+        let found = Cell::new(Duration::ZERO);
+        world.run(async {
+            while let Some(update) = watch.next_update().await {
+                if let Update::Retrying { delay, .. } = update {
+                    found.set(delay);
+                    break;
+                }
+            }
+        });
+        found.get()
+    };
+    assert_eq!(delay(Some(7)), delay(Some(7)));
+    assert_ne!(delay(Some(7)), delay(Some(8)));
+    let random: std::collections::BTreeSet<_> = (0..8).map(|_| delay(None)).collect();
+    assert!(random.len() > 4, "{random:?}");
+}

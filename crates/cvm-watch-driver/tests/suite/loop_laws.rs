@@ -1,0 +1,92 @@
+//! What the loop promises to the runtime and to the core.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use cvm_watch_driver::core::{Failure, Timestamp};
+use cvm_watch_sim::{Attempt, Script};
+use std::future::IntoFuture;
+
+use crate::world::World;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_deadline_passes_exactly_then() {
+    let world = World::default();
+    let watch = world.client(Attempt::stream().state("starting").stall()).watch("my-cvm", "running");
+    let error = world.run(watch.deadline(Duration::from_millis(77_123))).unwrap_err();
+    assert!(matches!(error.failure(), Some(Failure::DeadlineExceeded { .. })), "{error}");
+    assert_eq!(world.now(), Timestamp::from_millis(77_123));
+}
+
+#[test]
+fn no_sleep_is_longer_than_thirty_seconds() {
+    let world = World::default();
+    let watch = world.client(Attempt::stream().stall()).watch("my-cvm", "running").timeout(600 * SECOND);
+    world.run(watch.deadline(600 * SECOND)).unwrap_err();
+    let sleeps = world.sleeps();
+    assert!(sleeps.len() >= 20, "{sleeps:?}");
+    assert!(sleeps.iter().all(|(asked, until)| until.since(*asked) <= 30 * SECOND), "{sleeps:?}");
+}
+
+#[test]
+fn after_a_nap_of_the_machine_the_loss_is_noticed_at_the_next_look() {
+    let world = World::default();
+    let script =
+        Script::new().then(Attempt::stream().state("starting").stall()).then(Attempt::stream().complete("running"));
+    let watch = world.client(script).watch("my-cvm", "running").retry_delay(Duration::ZERO);
+    let mut task = pin!(watch.into_future());
+    assert!(world.poll(task.as_mut()).is_pending());
+    world.jump(Duration::from_secs(8 * 3600));
+    world.advance();
+    assert!(world.poll(task.as_mut()).is_ready(), "the second attempt completes at once");
+}
+
+#[test]
+fn a_flood_lets_other_tasks_run() {
+    let world = World::default();
+    // A thousand chunks that are ready at once, none of which makes an update.
+    let flood = Attempt::stream().repeat(": beat\n", Duration::ZERO, 1000).complete("running");
+    world.run(world.client(flood).watch("my-cvm", "running")).unwrap();
+    assert!(world.polls() >= 1000 / 32, "polled {} times", world.polls());
+}
+
+#[test]
+fn bytes_that_are_ready_are_read_before_a_timer_is_judged() {
+    let world = World::default();
+    // The byte is ready at the very moment at which the idle timeout passes.
+    let script = Attempt::stream().wait(10 * SECOND).comment("beat").wait(10 * SECOND).complete("running");
+    let watch = world.client(script).watch("my-cvm", "running").idle_timeout(10 * SECOND);
+    world.run(watch).unwrap();
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[test]
+fn one_chunk_of_many_events_loses_none() {
+    let world = World::default();
+    let one = "event: state\ndata: {\"status\":\"starting\"}\n\n";
+    let script = Attempt::stream().bytes(one.repeat(500)).complete("running");
+    let mut watch = world.client(script).watch("my-cvm", "running");
+    let events = world.run(async {
+        let mut events = 0;
+        while let Some(update) = watch.next_update().await {
+            events += usize::from(matches!(update, cvm_watch_driver::Update::Event { .. }));
+        }
+        events
+    });
+    assert_eq!(events, 501);
+}
+
+#[test]
+fn two_connections_never_live_at_once() {
+    let world = World::default();
+    let script = Attempt::stream().timeout("running", 300.0).stall();
+    let mut watch = world.client(script).watch("my-cvm", "running").max_retries(50).retry_delay(Duration::ZERO);
+    world.run(async {
+        while watch.next_update().await.is_some() {
+            assert!(world.open() <= 1);
+        }
+    });
+    assert_eq!((world.requests().len(), world.open()), (51, 0));
+}

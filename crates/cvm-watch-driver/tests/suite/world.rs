@@ -1,0 +1,237 @@
+//! A world without sockets: time jumps to the next thing that happens, and a transport built on
+//! `Rc` plays the simulator's scripts.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, IntoFuture};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use cvm_watch_driver::core::{CloseCause, Timestamp};
+use cvm_watch_driver::{Body, Client, Head, Request, Settings, Timer, Transport, TransportError};
+use cvm_watch_sim::{Move, Script};
+
+/// The clock and all that waits for it.
+#[derive(Clone, Default)]
+pub(crate) struct World(Rc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    now: Cell<Timestamp>,
+    /// When something that waits wants to be looked at again.
+    alarms: RefCell<Vec<Timestamp>>,
+    /// Every moment that a sleep was asked for, and when.
+    sleeps: RefCell<Vec<(Timestamp, Timestamp)>>,
+    open: Cell<usize>,
+    requests: RefCell<Vec<String>>,
+    polls: Cell<usize>,
+}
+
+impl World {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.now.get()
+    }
+
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.0.open.get()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.0.requests.borrow().clone()
+    }
+
+    pub(crate) fn sleeps(&self) -> Vec<(Timestamp, Timestamp)> {
+        self.0.sleeps.borrow().clone()
+    }
+
+    /// How often the main task was polled.
+    pub(crate) fn polls(&self) -> usize {
+        self.0.polls.get()
+    }
+
+    /// The clock jumps, as after a laptop's nap.
+    pub(crate) fn jump(&self, by: Duration) {
+        self.0.now.set(self.now() + by);
+    }
+
+    pub(crate) fn client(&self, script: impl Into<Script>) -> Client<Scripted, VirtualTimer> {
+        let settings = Settings::builder().base_url("http://127.0.0.1:9/api/v1").build().unwrap();
+        // A test's script may live as long as the test program.
+        let transport =
+            Scripted { world: self.clone(), script: Box::leak(Box::new(script.into())), count: Cell::new(0) };
+        Client::new(settings, transport, VirtualTimer(self.clone()))
+    }
+
+    /// Runs to the end, jumping over every pause.
+    pub(crate) fn run<F: IntoFuture>(&self, task: F) -> F::Output {
+        let mut task = pin!(task.into_future());
+        loop {
+            if let Poll::Ready(output) = self.poll(task.as_mut()) {
+                return output;
+            }
+            assert!(self.advance(), "the task waits for nothing, at {}", self.now());
+        }
+    }
+
+    /// Polls until the task waits.
+    pub(crate) fn poll<F: Future>(&self, mut task: Pin<&mut F>) -> Poll<F::Output> {
+        let flag = Arc::new(Flag::default());
+        let waker = Waker::from(Arc::clone(&flag));
+        loop {
+            self.0.alarms.borrow_mut().clear();
+            self.0.polls.set(self.polls() + 1);
+            if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Poll::Ready(output);
+            }
+            if !flag.0.swap(false, Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Jumps to the next alarm; false if there is none.
+    pub(crate) fn advance(&self) -> bool {
+        let next = self.0.alarms.borrow().iter().min().copied();
+        if let Some(next) = next {
+            self.0.now.set(self.now().max(next));
+        }
+        next.is_some()
+    }
+
+    /// Ready at a moment.
+    pub(crate) fn sleep_until(&self, at: Timestamp) -> VirtualSleep {
+        VirtualSleep { world: self.clone(), at }
+    }
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(crate) struct VirtualTimer(World);
+
+impl Timer for VirtualTimer {
+    type Sleep = VirtualSleep;
+
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> VirtualSleep {
+        self.0.0.sleeps.borrow_mut().push((self.0.now(), at));
+        self.0.sleep_until(at)
+    }
+}
+
+pub(crate) struct VirtualSleep {
+    world: World,
+    at: Timestamp,
+}
+
+impl Future for VirtualSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.at <= self.world.now() {
+            return Poll::Ready(());
+        }
+        self.world.0.alarms.borrow_mut().push(self.at);
+        Poll::Pending
+    }
+}
+
+/// Plays one attempt of a script per request.
+pub(crate) struct Scripted {
+    world: World,
+    script: &'static Script,
+    count: Cell<u32>,
+}
+
+impl Transport for Scripted {
+    type Body = Connection;
+    type Open = Opening;
+
+    fn open(&self, request: Request) -> Opening {
+        self.count.set(self.count.get() + 1);
+        self.world.0.requests.borrow_mut().push(request.target());
+        self.world.0.open.set(self.world.open() + 1);
+        let moves = Box::new(self.script.attempt(self.count.get()).moves());
+        Opening(Some(Connection { world: self.world.clone(), moves, waits: None }))
+    }
+}
+
+pub(crate) struct Connection {
+    world: World,
+    moves: Box<dyn Iterator<Item = Move<'static>>>,
+    waits: Option<VirtualSleep>,
+}
+
+impl Connection {
+    /// The next move that is no pause.
+    fn poll_move(&mut self, cx: &mut Context<'_>) -> Poll<Move<'static>> {
+        loop {
+            if let Some(sleep) = &mut self.waits {
+                std::task::ready!(Pin::new(sleep).poll(cx));
+                self.waits = None;
+            }
+            match self.moves.next() {
+                Some(Move::Wait(time)) => self.waits = Some(self.world.sleep_until(self.world.now() + time)),
+                Some(Move::Stall) | None => {
+                    self.waits = Some(self.world.sleep_until(Timestamp::MAX));
+                    return Poll::Pending;
+                }
+                Some(next) => return Poll::Ready(next),
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.world.0.open.set(self.world.open() - 1);
+    }
+}
+
+pub(crate) struct Opening(Option<Connection>);
+
+impl Future for Opening {
+    type Output = Result<(Head, Connection), TransportError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(connection) = &mut self.0 else { panic!("polled after its end") };
+        let next = std::task::ready!(connection.poll_move(cx));
+        Poll::Ready(match (next, self.0.take()) {
+            (Move::Head(head), Some(connection)) => {
+                Ok((Head { status: head.status, headers: head.headers.clone() }, connection))
+            }
+            (Move::Reset, _) => Err(TransportError::new(CloseCause::Reset, "the peer is gone")),
+            (Move::Raw(_), _) => Err(CloseCause::NotHttp.into()),
+            _ => Err(CloseCause::Ended.into()),
+        })
+    }
+}
+
+impl Body for Connection {
+    type Chunk = &'static [u8];
+
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<&'static [u8], TransportError>>> {
+        self.poll_move(cx).map(|next| match next {
+            Move::Body(bytes) => Some(Ok(bytes)),
+            Move::Truncate => Some(Err(CloseCause::Truncated.into())),
+            Move::Reset => Some(Err(TransportError::new(CloseCause::Reset, "the peer is gone"))),
+            _ => None,
+        })
+    }
+}
