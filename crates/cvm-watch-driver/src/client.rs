@@ -33,6 +33,11 @@ impl<T: Transport, C: Timer> Client<T, C> {
         Watching::new(Arc::clone(&self.shared), id.into(), target.into())
     }
 
+    /// The timer that its watches sleep by.
+    pub fn timer(&self) -> &C {
+        &self.shared.timer
+    }
+
     /// What the client was made with.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings

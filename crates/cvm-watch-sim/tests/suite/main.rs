@@ -3,7 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a panic is how a test fails, in its helper functions too"
+    reason = "a panic is how a test fails, in the functions that tests share too"
 )]
 
 mod bytes;

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod client;
+mod connect;
+mod fault;
+mod proxy;
+mod timer;
+mod tls;
+mod transport;
+
+pub use cvm_watch_driver as driver;
+pub use cvm_watch_driver::core;
+
+pub use cvm_watch_driver::core::{
+    Backoff, CloseCause, Complete, ConfigError, CvmState, Event, Failure, MalformedReason, RejectCause, Rejection,
+    RetryCause, ServerError, ServerTimeout, TlsFault,
+};
+pub use cvm_watch_driver::{Update, WatchError};
+
+pub use body::HyperBody;
+pub use client::{Client, ClientBuilder, Watching};
+pub use timer::TokioTimer;
+pub use transport::{HyperTransport, TransportBuilder};

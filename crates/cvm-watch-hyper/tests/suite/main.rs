@@ -1,0 +1,15 @@
+//! The client over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic too"
+)]
+
+mod client;
+mod closing;
+mod kit;
+mod proxy;
+mod request;

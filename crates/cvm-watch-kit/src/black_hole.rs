@@ -1,0 +1,40 @@
+//! An address of this machine that answers nothing.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+/// A listener whose queue is full and never emptied: the system drops what more clients send, as a
+/// host behind a silent firewall would.
+pub(crate) struct BlackHole {
+    addr: SocketAddr,
+    _listener: Socket,
+    _queued: Vec<Socket>,
+}
+
+impl BlackHole {
+    pub(crate) fn new() -> io::Result<Self> {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        listener.listen(0)?;
+        let addr = listener.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let mut queued = Vec::new();
+        // A queue of zero takes one or two, depending on the system; the first that is left waiting
+        // shows that it is full.
+        for _ in 0..16 {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            let waited = client.connect_timeout(&addr.into(), Duration::from_millis(100));
+            queued.push(client);
+            if waited.is_err() {
+                return Ok(Self { addr, _listener: listener, _queued: queued });
+            }
+        }
+        Err(io::Error::other("the queue of the listener never filled"))
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
