@@ -1,5 +1,6 @@
 //! What the watch tells a driver to do, and the short queue it waits in.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
@@ -74,7 +75,8 @@ pub(crate) struct Pending {
     pub(crate) retrying: Option<(AttemptId, Duration, RetryCause)>,
     pub(crate) ask_permit: bool,
     pub(crate) connect: Option<(AttemptId, Request)>,
-    pub(crate) end: Option<End>,
+    /// Boxed: it comes once, and a watch is small until then.
+    pub(crate) end: Option<Box<End>>,
 }
 
 impl Pending {
@@ -94,7 +96,7 @@ impl Pending {
         if let Some((attempt, request)) = self.connect.take() {
             return Some(Action::Connect { attempt, request });
         }
-        self.end.take().map(|end| match end {
+        self.end.take().map(|end| match *end {
             End::Resolved(state) => Action::Resolve(state),
             End::Failed(failure) => Action::Fail(failure),
         })

@@ -148,7 +148,8 @@ impl ErrorHead {
             return Answer::Retry { status: self.status, message: body.message, retry_after: self.retry_after };
         }
         let cause = match self.status {
-            300..=399 => RejectCause::Redirect { location: self.location.clone() },
+            // 304 has no place to go to.
+            300..=303 | 305..=399 => RejectCause::Redirect { location: self.location.clone() },
             _ => RejectCause::Status,
         };
         let mut rejection = self.reject(cause);

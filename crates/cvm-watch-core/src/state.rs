@@ -5,7 +5,7 @@
 //! way to the end through [`State::end`]. `docs/state-machine.md` draws [`TRANSITIONS`], and a test
 //! holds the drawing, the table and the code together.
 
-mod transitions;
+pub(crate) mod transitions;
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -138,6 +138,12 @@ impl State {
     /// `Tick`, after whatever was ready came in.
     pub(crate) fn handle(&mut self, input: Input<'_>, mut cx: Context<'_>) {
         let cx = &mut cx;
+        if let Input::Closed { attempt, .. } = input
+            && cx.out.disconnect == Some(attempt)
+        {
+            // It went by itself before the order to close it was given out.
+            cx.out.disconnect = None;
+        }
         if let Input::Closed { attempt, .. } | Input::Head { attempt, .. } | Input::Yield { attempt } = input
             && !self.is_open(attempt, cx)
         {
@@ -146,14 +152,18 @@ impl State {
         if let Input::Closed { .. } = input {
             self.note_closed();
         }
-        if !matches!(input, Input::Abort) && self.judge_deadlines(cx) {
-            return;
-        }
+        let too_late = !matches!(input, Input::Abort) && self.judge_deadlines(cx);
         match input {
+            Input::Tick => {
+                if !too_late {
+                    self.judge_timers(cx);
+                }
+                self.judge_retry(cx);
+            }
+            _ if too_late => {}
             Input::Abort => self.abort(cx),
             Input::Closed { cause, .. } => self.closed(cause, cx),
             Input::Head { head, wall, .. } => self.head(&head, wall, cx),
-            Input::Tick => self.judge_timers(cx),
             Input::Permit => self.permit(cx),
             Input::Yield { .. } => self.lose(RetryCause::Yielded, None, Counts::Not, cx),
         }
@@ -261,8 +271,17 @@ impl State {
                 }
             }
             Stage::ReadingError(_, answer) if due(answer.until) => self.answered(cx),
-            Stage::Waiting { until } if due(*until) => self.enter_queue(cx),
             _ => {}
+        }
+    }
+
+    /// After the other timers: a loss without a delay is followed by the next attempt in one tick,
+    /// so that each tick at the wake moves the wake on.
+    fn judge_retry(&mut self, cx: &mut Context<'_>) {
+        if let Stage::Waiting { until } = &self.stage
+            && *until <= cx.now
+        {
+            self.enter_queue(cx);
         }
     }
 
@@ -291,7 +310,7 @@ impl State {
     fn closed(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         match (&self.stage, cause) {
             (Stage::ReadingError(..), _) => self.answered(cx),
-            (_, CloseCause::Tls(fault @ (TlsFault::Certificate | TlsFault::HostName))) => {
+            (Stage::Connecting(_), CloseCause::Tls(fault @ (TlsFault::Certificate | TlsFault::HostName))) => {
                 self.end(Trigger::CertificateRefused, End::Failed(Failure::Tls(fault)), cx);
             }
             (Stage::Connecting(_), CloseCause::Ended) => {
@@ -320,7 +339,8 @@ impl State {
                 sse::Item::TooLarge { limit } => {
                     let reason = MalformedReason::EventTooLarge { limit };
                     let event = Event::Malformed { name: String::new(), data: String::new(), reason };
-                    (Meaning::Nothing, event, String::new())
+                    let id = cx.config.secrets().mask(self.decoder.last_event_id()).to_string();
+                    (Meaning::Nothing, event, id)
                 }
             };
             self.learn(meaning, &event, cx);
@@ -431,6 +451,10 @@ impl State {
                 self.delays.reset();
             }
         }
+        if self.time_left(cx.now) == Some(Duration::ZERO) {
+            self.last_cause = Some(cause);
+            return self.deadline_exceeded(cx);
+        }
         self.hang_up(cx);
         let attempt = AttemptId(self.attempts);
         if counts == Counts::Not {
@@ -472,10 +496,8 @@ impl State {
 
     fn abort(&mut self, cx: &mut Context<'_>) {
         if self.phase() != Phase::Ended {
-            let owed = cx.out.disconnect;
             self.hang_up(cx);
             cx.out.discard();
-            cx.out.disconnect = cx.out.disconnect.or(owed);
             self.end(Trigger::Abort, End::Failed(Failure::Aborted), cx);
         }
     }
@@ -483,7 +505,7 @@ impl State {
     /// The one way to the end.
     fn end(&mut self, trigger: Trigger, end: End, cx: &mut Context<'_>) {
         self.hang_up(cx);
-        cx.out.end = Some(end);
+        cx.out.end = Some(Box::new(end));
         cx.out.ask_permit = false;
         self.last_state = None;
         self.go(trigger, Stage::Ended);

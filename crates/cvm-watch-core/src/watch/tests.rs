@@ -1,1 +1,200 @@
+//! That the table of transitions is the whole truth, and that a watch is small.
 
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::path::Path;
+
+use super::*;
+use crate::error::{CloseCause, TlsFault};
+use crate::response::ResponseHead;
+use crate::state::transitions::TRANSITIONS;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A watch whose first attempt is under way, on a clock that the test moves.
+struct Scene {
+    watch: Watch,
+    now: Timestamp,
+    attempt: AttemptId,
+}
+
+impl Scene {
+    /// Every scene allows one retry and asks for permits.
+    fn queued() -> Self {
+        let config = Config::builder("my-cvm", "running").max_retries(1).retry_delay(SECOND).deadline(100 * SECOND);
+        let watch = Watch::with_permits(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO);
+        Self { watch, now: Timestamp::ZERO, attempt: AttemptId(0) }
+    }
+
+    fn connecting() -> Self {
+        Self::queued().permit()
+    }
+
+    fn streaming() -> Self {
+        Self::connecting().head(200, None)
+    }
+
+    fn reading_error(status: u16) -> Self {
+        Self::connecting().head(status, None)
+    }
+
+    fn waiting() -> Self {
+        Self::connecting().closed(CloseCause::Reset)
+    }
+
+    fn last_try(self) -> Self {
+        self.closed(CloseCause::Reset).pass(SECOND).permit()
+    }
+
+    fn permit(mut self) -> Self {
+        self.watch.handle(self.now, Input::Permit);
+        while let Some(action) = self.watch.poll_action() {
+            if let Action::Connect { attempt, .. } = action {
+                self.attempt = attempt;
+            }
+        }
+        self
+    }
+
+    fn head(self, status: u16, content_type: Option<&'static str>) -> Self {
+        let attempt = self.attempt;
+        let mut head = ResponseHead::new(status);
+        if let Some(content_type) = content_type {
+            head.header("content-type", content_type.as_bytes());
+        }
+        self.input(Input::Head { attempt, head, wall: None })
+    }
+
+    fn closed(self, cause: CloseCause) -> Self {
+        let attempt = self.attempt;
+        self.input(Input::Closed { attempt, cause })
+    }
+
+    fn give_up(self) -> Self {
+        let attempt = self.attempt;
+        self.input(Input::Yield { attempt })
+    }
+
+    fn pass(mut self, time: Duration) -> Self {
+        self.now = self.now + time;
+        self.input(Input::Tick)
+    }
+
+    fn event(mut self, name: &str, status: &str) -> Self {
+        let event = format!("event: {name}\ndata: {{\"status\":\"{status}\"}}\n\n");
+        self.watch.receive(self.now, self.attempt, event.as_bytes());
+        self.drained()
+    }
+
+    fn input(mut self, input: Input<'_>) -> Self {
+        self.watch.handle(self.now, input);
+        self.drained()
+    }
+
+    fn drained(mut self) -> Self {
+        while self.watch.poll_action().is_some() {}
+        self
+    }
+}
+
+/// One scene at least for each transition.
+fn scenes() -> Vec<Scene> {
+    let mut scenes = Vec::new();
+    let phases: [fn() -> Scene; 5] =
+        [Scene::queued, Scene::connecting, Scene::streaming, || Scene::reading_error(404), Scene::waiting];
+    for phase in phases {
+        scenes.push(phase().input(Input::Abort));
+    }
+    scenes.extend([
+        Scene::queued().pass(100 * SECOND),
+        Scene::connecting().pass(100 * SECOND),
+        Scene::streaming().pass(100 * SECOND),
+        Scene::reading_error(503).pass(100 * SECOND),
+        Scene::waiting().pass(100 * SECOND),
+        Scene::connecting().give_up(),
+        Scene::streaming().give_up(),
+        Scene::reading_error(404).give_up(),
+        Scene::connecting().last_try().closed(CloseCause::Reset),
+        Scene::connecting().last_try().head(200, None).closed(CloseCause::Ended),
+        Scene::connecting().last_try().head(503, None).closed(CloseCause::Ended),
+        Scene::connecting().head(200, Some("text/html")),
+        Scene::connecting().closed(CloseCause::Tls(TlsFault::Certificate)),
+        Scene::streaming().closed(CloseCause::Tls(TlsFault::Certificate)),
+        Scene::streaming().event("complete", "running"),
+        Scene::streaming().event("state", "running").closed(CloseCause::Reset),
+        Scene::reading_error(404).closed(CloseCause::Ended),
+        Scene::reading_error(503).closed(CloseCause::Ended),
+    ]);
+    scenes
+}
+
+#[test]
+fn every_transition_of_the_table_is_taken_and_no_other() {
+    let taken: BTreeSet<_> = scenes().into_iter().flat_map(|scene| scene.watch.state.trail).collect();
+    let table: BTreeSet<_> = TRANSITIONS.iter().copied().collect();
+    assert_eq!(table.len(), TRANSITIONS.len(), "a transition stands twice in the table");
+    let missing: Vec<_> = table.difference(&taken).collect();
+    let more: Vec<_> = taken.difference(&table).collect();
+    assert!(missing.is_empty() && more.is_empty(), "not taken: {missing:?}, not in the table: {more:?}");
+}
+
+#[test]
+fn the_diagram_in_the_documents_draws_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/state-machine.md");
+    // A packaged crate has no documents beside it.
+    let Ok(text) = std::fs::read_to_string(path) else { return };
+    let diagram = text.split("```mermaid").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let drawn: BTreeSet<String> = diagram
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.contains("-->") && !line.starts_with("[*]"))
+        .map(String::from)
+        .collect();
+    let words = |trigger: &str| {
+        let mut words = String::new();
+        for (at, letter) in trigger.char_indices() {
+            if letter.is_uppercase() && at > 0 {
+                words.push(' ');
+            }
+            words.push(letter.to_ascii_lowercase());
+        }
+        words
+    };
+    let table: BTreeSet<String> = TRANSITIONS
+        .iter()
+        .map(|(from, trigger, to)| format!("{from:?} --> {to:?}: {}", words(&format!("{trigger:?}"))))
+        .collect();
+    let missing: Vec<_> = table.difference(&drawn).collect();
+    let more: Vec<_> = drawn.difference(&table).collect();
+    assert!(missing.is_empty() && more.is_empty(), "not drawn: {missing:#?}, drawn but not there: {more:#?}");
+}
+
+#[test]
+fn a_watch_is_small() {
+    let size = size_of::<Watch>();
+    assert!(size <= 680, "{size} bytes");
+}
+
+#[test]
+fn each_wake_says_why() {
+    use crate::timer::WakeReason::{
+        AttemptTimeout, CompleteGrace, ConnectTimeout, Deadline, ErrorBody, IdleTimeout, Retry,
+    };
+    let reason = |scene: &Scene| scene.watch.next_wake().map(|wake| wake.reason);
+    assert_eq!(reason(&Scene::queued()), Some(Deadline));
+    assert_eq!(reason(&Scene::connecting()), Some(ConnectTimeout));
+    assert_eq!(reason(&Scene::streaming()), Some(Deadline));
+    assert_eq!(reason(&Scene::streaming().event("state", "running")), Some(CompleteGrace));
+    assert_eq!(reason(&Scene::reading_error(404)), Some(ErrorBody));
+    assert_eq!(reason(&Scene::waiting()), Some(Retry));
+    let config = Config::builder("my-cvm", "running").idle_timeout(SECOND);
+    let idle = Scene { watch: Watch::new(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO), ..Scene::queued() };
+    let mut idle = Scene { attempt: AttemptId(1), ..idle }.drained().head(200, None);
+    assert_eq!(reason(&idle), Some(IdleTimeout));
+    let config = Config::builder("my-cvm", "running");
+    idle.watch = Watch::new(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO);
+    assert_eq!(reason(&idle.drained().head(200, None)), Some(AttemptTimeout));
+}

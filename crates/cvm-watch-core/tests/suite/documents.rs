@@ -1,0 +1,85 @@
+//! That the documents name what there is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A document of the repository; `None` in a packaged crate, which has none.
+fn document(name: &str) -> Option<String> {
+    let path = repository().join("docs").join(name);
+    let text = fs::read_to_string(path).ok();
+    if text.is_none() {
+        println!("docs/{name} is not here; nothing to check");
+    }
+    text
+}
+
+/// Every test function in the workspace.
+fn tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut folders = vec![repository().join("crates")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                names.extend(tests_in(&fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    names
+}
+
+/// The names of functions that a test attribute stands before.
+fn tests_in(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut is_test = false;
+    for line in source.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            is_test |= line.contains("test]") || line.contains("test(");
+        } else if let Some((_, rest)) = line.split_once("fn ") {
+            if is_test && let Some((name, _)) = rest.split_once('(') {
+                found.push(name.to_owned());
+            }
+            is_test = false;
+        }
+    }
+    found
+}
+
+/// What stands in backticks and is spelled as a test is.
+fn named(text: &str) -> Vec<&str> {
+    let is_test = |name: &&str| {
+        name.matches('_').count() >= 2 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    text.split('`').skip(1).step_by(2).filter(is_test).collect()
+}
+
+#[test]
+fn each_row_of_the_contract_names_tests_that_exist() {
+    let Some(text) = document("semantics.md") else { return };
+    let tests = tests();
+    for row in 1..=26 {
+        let start = format!("| {row} |");
+        let line = text.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {row}"));
+        let cells = line.trim_end_matches('|').rsplit('|').next().unwrap();
+        let named = named(cells);
+        assert!(!named.is_empty(), "row {row} names no test");
+        let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
+        assert!(missing.is_empty(), "row {row} names tests that do not exist: {missing:?}");
+    }
+}
+
+#[test]
+fn conformance_names_tests_that_exist() {
+    let Some(text) = document("conformance.md") else { return };
+    let tests = tests();
+    let lines = text.lines().filter(|line| line.starts_with('|'));
+    let missing: Vec<_> = lines.flat_map(named).filter(|name| !tests.contains(*name)).collect();
+    assert!(missing.is_empty(), "it names tests that do not exist: {missing:?}");
+}

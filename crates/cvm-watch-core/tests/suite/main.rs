@@ -1,0 +1,18 @@
+//! The watch on a virtual clock, played by the simulator's scripts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may panic too"
+)]
+
+mod documents;
+mod laws;
+mod order;
+mod permits;
+mod rows_01_to_09;
+mod rows_10_to_17;
+mod rows_18_to_26;
+mod world;

@@ -1,0 +1,281 @@
+//! Events and ends: what is a success, what is a loss, and what goes on.
+
+use std::time::Duration;
+
+use cvm_watch_sim::{Attempt, Script};
+
+use crate::world::world;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn done() -> Attempt {
+    Attempt::stream().complete("running")
+}
+
+/// A first attempt that reports the target and then does `more`; a second that never would.
+fn at_target(more: impl FnOnce(Attempt) -> Attempt) -> Script {
+    let first = Attempt::stream().state("starting").wait(SECOND).state("running").wait(SECOND);
+    Script::new().then(more(first)).then(Attempt::stream().state("stopped").stall())
+}
+
+/// Contract row 1.
+#[test]
+fn a_complete_at_the_target_resolves_with_the_last_state() {
+    let state = r#"{"status":"starting","name":"web","boot_progress":"done"}"#;
+    world(Attempt::stream().event("state", state).wait(SECOND).complete("RUNNING").stall()).check(
+        "0.000 connect 1, timeout 300
+         0.000 state starting
+         1.000 complete RUNNING
+         1.000 disconnect
+         1.000 resolve boot_progress=done name=web status=RUNNING",
+    );
+}
+
+/// Contract row 1.
+#[test]
+fn a_complete_without_a_state_before_resolves_with_just_the_status() {
+    world(done()).check(
+        "0.000 connect 1, timeout 300
+         0.000 complete running
+         0.000 disconnect
+         0.000 resolve status=running",
+    );
+}
+
+/// Contract row 2.
+#[test]
+fn a_complete_with_another_status_is_a_loss() {
+    let script = Script::new().then(Attempt::stream().complete("stopped").stall()).then(done());
+    world(script).check(
+        "0.000 connect 1, timeout 300
+         0.000 complete stopped
+         0.000 disconnect
+         0.000 retry in 5s: the server completed with status \"stopped\", which is not the target
+         5.000 connect 2, timeout 300
+         5.000 complete running
+         5.000 disconnect
+         5.000 resolve status=running",
+    );
+}
+
+/// Contract row 2.
+#[test]
+fn a_complete_with_another_status_is_no_success_even_at_the_target() {
+    let end = world(at_target(|stream| stream.complete("stopped"))).with(|c| c.max_retries(0)).end();
+    assert!(end.starts_with("2.000 fail max_retries_exceeded"), "{end}");
+}
+
+/// Contract row 3.
+#[test]
+fn at_the_target_every_way_for_the_attempt_to_end_resolves() {
+    let hidden = |stream: Attempt| stream.comment("beat");
+    for (way, script) in [
+        ("clean end", at_target(Attempt::close)),
+        ("reset", at_target(Attempt::reset)),
+        ("truncation", at_target(Attempt::truncate)),
+        ("timeout event", at_target(|stream| stream.timeout("running", 300.0).stall())),
+        ("a comment, then the end", at_target(|stream| hidden(stream).close())),
+    ] {
+        let end = world(script).end();
+        assert_eq!(end, "2.000 resolve status=running", "{way}");
+    }
+}
+
+/// Contract row 3.
+#[test]
+fn at_the_target_silence_resolves_two_seconds_after_the_first_such_state() {
+    world(Attempt::stream().wait(SECOND).state("running").stall()).check(
+        "0.000 connect 1, timeout 300
+         1.000 state running
+         3.000 disconnect
+         3.000 resolve status=running",
+    );
+}
+
+/// Contract row 3.
+#[test]
+fn at_the_target_idleness_the_attempts_deadline_and_the_overall_one_resolve() {
+    let late = Attempt::stream().state("running").stall();
+    let long = |c: cvm_watch_core::ConfigBuilder| c.complete_grace(Duration::from_secs(3600));
+    let idle = world(late.clone()).with(|c| long(c).idle_timeout(7 * SECOND)).end();
+    assert_eq!(idle, "7.000 resolve status=running");
+    let attempt = world(late.clone()).with(|c| long(c).timeout(30 * SECOND)).end();
+    assert_eq!(attempt, "40.000 resolve status=running");
+    let overall = world(late).with(|c| long(c).deadline(9 * SECOND)).end();
+    assert_eq!(overall, "9.000 resolve status=running");
+}
+
+/// Contract row 3.
+#[test]
+fn a_later_other_status_takes_the_target_back() {
+    let stream = Attempt::stream().state("running").wait(SECOND).state("stopping").wait(3 * SECOND).close();
+    let end = world(stream).with(|c| c.max_retries(0)).end();
+    assert_eq!(end, "4.000 fail max_retries_exceeded: gave up after 1 attempt: the stream ended");
+}
+
+/// Contract row 3.
+#[test]
+fn a_repeated_target_does_not_begin_the_grace_anew() {
+    let stream = Attempt::stream().repeat("event: state\ndata: {\"status\":\"running\"}\n\n", SECOND, u64::MAX);
+    // The first comes after a second.
+    assert_eq!(world(stream).end(), "3.000 resolve status=running");
+}
+
+/// Contract row 3.
+#[test]
+fn a_target_that_comes_back_begins_a_new_grace() {
+    let stream =
+        Attempt::stream().state("running").wait(SECOND).state("stopping").wait(SECOND).state("running").stall();
+    assert_eq!(world(stream).end(), "4.000 resolve status=running");
+}
+
+/// Contract row 3.
+#[test]
+fn an_unreadable_state_does_not_take_the_target_back() {
+    let stream = Attempt::stream().state("running").event("state", "{").close();
+    assert_eq!(world(stream).end(), "0.000 resolve status=running");
+}
+
+/// Contract row 3.
+#[test]
+fn only_the_latest_state_of_this_attempt_counts() {
+    // The first attempt saw the target and took it back; the second says nothing.
+    let script = Script::new()
+        .then(Attempt::stream().state("running").state("stopping").reset())
+        .then(Attempt::stream().close());
+    let end = world(script).with(|c| c.max_retries(1)).end();
+    assert_eq!(end, "5.000 fail max_retries_exceeded: gave up after 2 attempts: the stream ended");
+}
+
+/// Contract row 3.
+#[test]
+fn an_abort_at_the_target_still_aborts() {
+    let end = world(Attempt::stream().state("running").stall()).abort_at(1000).end();
+    assert_eq!(end, "1.000 fail aborted: the watch was aborted");
+}
+
+/// Contract row 4.
+#[test]
+fn an_end_of_stream_is_never_a_success() {
+    let states = |stream: Attempt| stream.state("starting").state("stopped");
+    for (way, attempt) in [
+        ("an empty stream", Attempt::stream().close()),
+        ("after states", states(Attempt::stream()).close()),
+        ("truncated", states(Attempt::stream()).truncate()),
+        ("reset", states(Attempt::stream()).reset()),
+        (
+            "in an unfinished event",
+            Attempt::stream().bytes("event: complete\ndata: {\"status\":\"running\"}\n").close(),
+        ),
+        ("before any head", Attempt::new().refuse()),
+    ] {
+        let end = world(attempt).with(|c| c.max_retries(2)).end();
+        assert!(end.starts_with("10.000 fail max_retries_exceeded: gave up after 3 attempts"), "{way}: {end}");
+    }
+}
+
+/// Contract row 5.
+#[test]
+fn a_timeout_event_is_a_loss_by_its_name_and_drops_the_connection_first() {
+    for (data, said) in [
+        (r#"{"error":"late","target":"running","elapsed":300}"#, "timeout"),
+        ("nonsense", "malformed \"timeout\": the data is not JSON"),
+        ("[]", "malformed \"timeout\": the data is not a JSON object"),
+    ] {
+        let script = Script::new().then(Attempt::stream().event("timeout", data).stall()).then(done());
+        world(script).check(&format!(
+            "0.000 connect 1, timeout 300
+             0.000 {said}
+             0.000 disconnect
+             0.000 retry in 5s: the server's timeout for this stream was reached
+             5.000 connect 2, timeout 300
+             5.000 complete running
+             5.000 disconnect
+             5.000 resolve status=running"
+        ));
+    }
+}
+
+/// Contract row 6.
+#[test]
+fn an_error_event_is_reported_and_the_stream_goes_on() {
+    world(Attempt::stream().error("hiccup").wait(SECOND).complete("running")).check(
+        "0.000 connect 1, timeout 300
+         0.000 error hiccup
+         1.000 complete running
+         1.000 disconnect
+         1.000 resolve status=running",
+    );
+}
+
+/// Contract row 6.
+#[test]
+fn the_text_of_an_error_event_is_kept_for_the_final_failure() {
+    for (data, text) in [
+        (r#"{"error":"CVM not found"}"#, "CVM not found"),
+        (r#"{"error":"e","message":"no disk\nleft"}"#, "no disk\\nleft"),
+        ("plain words", "plain words"),
+    ] {
+        let end = world(Attempt::stream().event("error", data).close()).with(|c| c.max_retries(0)).end();
+        assert_eq!(end, format!("0.000 fail max_retries_exceeded: gave up after 1 attempt: the stream ended: {text}"));
+    }
+}
+
+/// Contract row 7.
+#[test]
+fn an_unknown_name_or_none_is_reported_as_other() {
+    let stream = Attempt::stream().event("State", "{}").bytes("data: hello\n\n").bytes("event: x\ndata: 1\n\n");
+    world(stream.complete("running")).check(
+        "0.000 connect 1, timeout 300
+         0.000 other State \"{}\"
+         0.000 other message \"hello\"
+         0.000 other x \"1\"
+         0.000 complete running
+         0.000 disconnect
+         0.000 resolve status=running",
+    );
+}
+
+/// Contract row 8.
+#[test]
+fn an_unreadable_event_is_reported_with_its_reason_and_the_stream_goes_on() {
+    let deep = format!(r#"{{"status":"running","x":{}{}}}"#, "[".repeat(128), "]".repeat(128));
+    let stream = Attempt::stream()
+        .event("state", "{")
+        .event("state", "[1]")
+        .event("state", r#"{"name":"x"}"#)
+        .event("complete", r#"{"status":7}"#)
+        .event("state", deep)
+        .event("state", r#"{"status":"starting","name":7,"boot_error":""}"#);
+    world(stream.complete("running")).check(
+        "0.000 connect 1, timeout 300
+         0.000 malformed \"state\": the data is not JSON
+         0.000 malformed \"state\": the data is not a JSON object
+         0.000 malformed \"state\": the status is missing or not a string
+         0.000 malformed \"complete\": the status is missing or not a string
+         0.000 malformed \"state\": the data nests deeper than 128 levels
+         0.000 state starting
+         0.000 complete running
+         0.000 disconnect
+         0.000 resolve status=running",
+    );
+}
+
+/// Contract row 9.
+#[test]
+fn an_event_over_the_limit_is_dropped_and_reading_goes_on_at_the_next_blank_line() {
+    let limit = |c: cvm_watch_core::ConfigBuilder| c.max_event_bytes(100);
+    let stream = Attempt::stream()
+        .bytes("event: complete\n")
+        .bytes(format!("data: {{\"status\":\"running\",\"x\":\"{}\"}}\n", "x".repeat(100)))
+        .bytes("data: more\n\n")
+        .bytes(format!(": {}\nfield: {}\n", "c".repeat(9999), "f".repeat(9999)))
+        .complete("running");
+    world(stream).with(limit).check(
+        "0.000 connect 1, timeout 300
+         0.000 malformed \"\": the event is larger than 100 bytes
+         0.000 complete running
+         0.000 disconnect
+         0.000 resolve status=running",
+    );
+}
