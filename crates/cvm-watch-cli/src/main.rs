@@ -1,0 +1,34 @@
+//! The program `cvm-watch`: waits for a confidential VM on Phala Cloud, and tells the truth about
+//! how that ended.
+
+mod args;
+mod decode;
+mod demo;
+mod duration;
+mod exit;
+mod json;
+mod logging;
+mod output;
+mod signals;
+mod sim;
+mod usage;
+mod wait;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() {
+    let code = match Args::try_parse() {
+        Ok(args) => match args.command {
+            Command::Wait(args) => wait::run(&args),
+            Command::Demo => demo::run(),
+            Command::Sim(args) => sim::run(&args),
+            Command::Decode(args) => decode::run(&args),
+        },
+        Err(error) => usage::report(&error, std::env::args_os().skip(1)),
+    };
+    // Returning from `main` would do too, but this waits for no thread: one may be stuck in a name
+    // lookup.
+    std::process::exit(code.into());
+}

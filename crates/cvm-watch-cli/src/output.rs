@@ -1,0 +1,105 @@
+//! Standard output and error that can be closed under the program without ending it.
+
+use std::io::{self, IsTerminal, Write};
+
+use cvm_watch_core::printable;
+
+/// The most bytes of a failure's last line, its line end included.
+const FAILURE_LINE: usize = 299;
+
+/// A stream that lines are printed to until it is closed; from then on they are dropped.
+pub(crate) struct Lines<W> {
+    to: Option<W>,
+}
+
+impl<W: Write> Lines<W> {
+    pub(crate) fn new(to: W) -> Self {
+        Self { to: Some(to) }
+    }
+
+    /// Prints a line in one write, at once.
+    ///
+    /// # Errors
+    ///
+    /// The one that closes it, once.
+    pub(crate) fn print(&mut self, line: impl Into<String>) -> io::Result<()> {
+        let Some(to) = &mut self.to else { return Ok(()) };
+        let mut line = line.into();
+        line.push('\n');
+        let written = to.write_all(line.as_bytes()).and_then(|()| to.flush());
+        if written.is_err() {
+            self.to = None;
+        }
+        written
+    }
+}
+
+/// Prints a line on standard output, if that is open.
+pub(crate) fn to_stdout(line: impl Into<String>) {
+    let _ = Lines::new(io::stdout()).print(line);
+}
+
+/// Prints a line on standard error, if that is open.
+pub(crate) fn to_stderr(line: impl Into<String>) {
+    let _ = Lines::new(io::stderr()).print(line);
+}
+
+/// Prints the one line that ends a failed run.
+pub(crate) fn failure(message: &str) {
+    to_stderr(failure_line(message));
+}
+
+fn failure_line(message: &str) -> String {
+    let line = format!("error: {}", printable(message, usize::MAX));
+    if line.len() < FAILURE_LINE {
+        return line;
+    }
+    let cut = line.char_indices().map(|(at, _)| at).take_while(|at| at + '…'.len_utf8() < FAILURE_LINE).last();
+    format!("{}…", line.get(..cut.unwrap_or_default()).unwrap_or_default())
+}
+
+/// Whether standard error is a terminal that can redraw a line.
+pub(crate) fn stderr_is_lively() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb" && !term.is_empty())
+}
+
+/// Whether colours are welcome (<https://no-color.org>).
+pub(crate) fn colours_are_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_stream_is_reported_once_and_then_left_alone() {
+        let mut lines = Lines::new(Closed);
+        assert_eq!(lines.print("a").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        lines.print("b").unwrap();
+    }
+
+    #[test]
+    fn a_failure_is_one_short_harmless_line() {
+        assert_eq!(failure_line("the target is blank"), "error: the target is blank");
+        assert_eq!(failure_line("a\n\x1b[2J::error::b"), r"error: a\n\x1b[2J::error::b");
+        for long in ["x".repeat(5000), "ä".repeat(5000), "\n".repeat(5000), "x".repeat(291), "x".repeat(292)] {
+            let line = failure_line(&long);
+            assert!(line.len() < FAILURE_LINE && line.len() > 290, "{}", line.len());
+        }
+        let fits = "x".repeat(291);
+        assert_eq!(failure_line(&fits), format!("error: {fits}"));
+    }
+}

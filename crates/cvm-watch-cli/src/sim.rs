@@ -1,0 +1,79 @@
+//! `cvm-watch sim`: the simulator, until Ctrl-C.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use cvm_watch_sim::{Sim, SimError, scenarios};
+
+use crate::args::SimArgs;
+use crate::exit::Exit;
+use crate::output;
+use crate::signals::Signals;
+
+pub(crate) fn run(args: &SimArgs) -> Exit {
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error),
+    };
+    let sim = Sim::builder()
+        .addr(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)))
+        .speed(args.speed)
+        .stream_limit(args.max_streams)
+        .start();
+    let sim = match sim {
+        Ok(sim) => sim,
+        Err(SimError::Speed(speed)) => {
+            output::failure(&format!("speed \"{speed}\" must be a number above 0"));
+            return Exit::Usage;
+        }
+        Err(error) => return failed(&error),
+    };
+    let base_url = sim.base_url();
+    // By itself and before anything else: programs read this line.
+    output::to_stdout(base_url.as_str());
+    output::to_stdout(introduction(&base_url));
+    match wait(&signals) {
+        Ok(()) => Exit::Success,
+        Err(error) => failed(&error),
+    }
+}
+
+fn wait(signals: &Signals) -> io::Result<()> {
+    tokio::runtime::Builder::new_current_thread().build()?.block_on(signals.first());
+    Ok(())
+}
+
+fn failed(error: &dyn Error) -> Exit {
+    match error.source() {
+        Some(source) => output::failure(&format!("{error}: {source}")),
+        None => output::failure(&error.to_string()),
+    }
+    Exit::Failure
+}
+
+fn introduction(base_url: &str) -> String {
+    let mut text = String::from("\nThe id of the CVM chooses what happens, by its prefix; any other id is a boot.\n\n");
+    let width = scenarios().map(|scenario| scenario.prefix.len()).max().unwrap_or_default();
+    for scenario in scenarios() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {:width$}  {}", scenario.prefix, scenario.description);
+    }
+    let _ = write!(text, "\nTry: cvm-watch wait my-cvm --base-url {base_url}\nCtrl-C ends it.");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_introduction_names_every_scenario_and_what_to_type() {
+        let text = introduction("http://127.0.0.1:1/api/v1");
+        for scenario in scenarios() {
+            assert!(text.contains(scenario.prefix) && text.contains(scenario.description), "{}", scenario.prefix);
+        }
+        assert!(text.contains("cvm-watch wait my-cvm --base-url http://127.0.0.1:1/api/v1"));
+    }
+}

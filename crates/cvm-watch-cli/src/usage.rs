@@ -1,0 +1,117 @@
+//! Arguments that could not be read: one line, and the end that the asked-for output promises.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+
+use crate::exit::Exit;
+use crate::output;
+use crate::wait;
+
+/// Prints help and versions as asked for, and anything else as a failure.
+pub(crate) fn report(error: &clap::Error, args: impl Iterator<Item = OsString>) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed stdout is no reason to fail.
+            let _ = error.print();
+            return Exit::Success;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            return Exit::Usage;
+        }
+        _ => {}
+    }
+    let message = one_line(&error.render().to_string());
+    match asked_output(args).as_deref() {
+        Some("quiet") => {}
+        Some("ndjson") => wait::report_unusable_arguments(&message),
+        _ => output::failure(&message),
+    }
+    Exit::Usage
+}
+
+/// The facts and tips of clap's message, without its headings and usage.
+fn one_line(message: &str) -> String {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let facts = message
+        .split("\n\n")
+        .take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
+        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    format!("{}; try --help", facts.collect::<Vec<_>>().join("; "))
+}
+
+/// The value of `--output` in arguments that could not be read as a whole; the last one counts.
+fn asked_output(args: impl Iterator<Item = OsString>) -> Option<String> {
+    let mut args = args.map(|arg| arg.to_string_lossy().into_owned()).take_while(|arg| arg != "--");
+    if args.next()? != "wait" {
+        return None;
+    }
+    let mut asked = None;
+    while let Some(arg) = args.next() {
+        if arg == "--output" {
+            asked = args.next();
+        } else if let Some(value) = arg.strip_prefix("--output=") {
+            asked = Some(value.to_owned());
+        }
+    }
+    asked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Args;
+    use clap::Parser;
+
+    fn message(args: &str) -> String {
+        let error = Args::try_parse_from(args.split(' ')).unwrap_err();
+        one_line(&error.render().to_string())
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_one_line_that_names_it() {
+        for (args, expected) in [
+            ("cvm-watch wait", "the following required arguments were not provided: <ID>; try --help"),
+            (
+                "cvm-watch wait a --interval 4x",
+                "invalid value '4x' for '--interval <DURATION>': must be a duration such as 500ms, 5s, 1.5m or 1h; \
+                 try --help",
+            ),
+            (
+                "cvm-watch wait a --max-retries -1",
+                "invalid value '-1' for '--max-retries <N>': invalid digit found in string; try --help",
+            ),
+            (
+                "cvm-watch wait a --outptu text",
+                "unexpected argument '--outptu' found; tip: a similar argument exists: '--output'; try --help",
+            ),
+            (
+                "cvm-watch wait a --output xml",
+                "invalid value 'xml' for '--output <FORMAT>' [possible values: text, ndjson, quiet]; try --help",
+            ),
+            ("cvm-watch wait a b", "unexpected argument 'b' found; try --help"),
+            (
+                "cvm-watch decode --max-event-bytes 0",
+                "invalid value '0' for '--max-event-bytes <N>': 0 is not in 1..=1073741824; try --help",
+            ),
+        ] {
+            assert_eq!(message(args), expected);
+        }
+    }
+
+    #[test]
+    fn the_asked_output_is_found_in_arguments_that_are_wrong() {
+        let asked = |args: &str| asked_output(args.split(' ').map(OsString::from));
+        for (args, expected) in [
+            ("wait --frobnicate --output ndjson", Some("ndjson")),
+            ("wait --output=quiet x y", Some("quiet")),
+            ("wait --output text --output=ndjson x y", Some("ndjson")),
+            ("wait x y -- --output ndjson", None),
+            ("wait --output", None),
+            ("decode --output ndjson", None),
+        ] {
+            assert_eq!(asked(args).as_deref(), expected, "{args}");
+        }
+    }
+}

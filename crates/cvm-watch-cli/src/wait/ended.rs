@@ -1,0 +1,222 @@
+//! How a wait ended, in the words and numbers of the command line.
+
+use std::error::Error;
+use std::io;
+
+use cvm_watch_core::{CvmState, Failure, Rejection, RetryCause, printable};
+use cvm_watch_hyper::WatchError;
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::signals::Signal;
+
+/// The most bytes of a message that an I/O error is still added to: with it the failure is still
+/// one short line.
+const ROOM_FOR_SOURCE: usize = 280;
+
+/// The end of a wait.
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) outcome: Result<Box<CvmState>, Box<Trouble>>,
+}
+
+/// Why the target was not reached; in NDJSON the `error` of the `result`.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Trouble {
+    pub(super) kind: &'static str,
+    pub(super) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) details: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) suggestions: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) links: Vec<String>,
+}
+
+impl Ended {
+    /// A watch that ran. `signal` is what aborted it, if anything did.
+    pub(super) fn new(
+        outcome: Result<CvmState, WatchError>,
+        signal: Option<Signal>,
+        last_status: Option<&str>,
+    ) -> Self {
+        let error = match outcome {
+            Ok(state) => return Self { exit: Exit::Success, outcome: Ok(Box::new(state)) },
+            Err(error) => error,
+        };
+        let Some(failure) = error.failure() else {
+            return match error {
+                WatchError::Config(error) => Self::invalid(&error.to_string()),
+                other => Self::failed(Exit::Failure, "stopped", other.to_string()),
+            };
+        };
+        let mut trouble = Trouble { kind: failure.kind(), message: failure.to_string(), ..Trouble::default() };
+        let exit = match failure {
+            Failure::Aborted => match signal {
+                Some(signal) => {
+                    trouble.message = aborted(signal, last_status);
+                    signal.into()
+                }
+                None => Exit::Failure,
+            },
+            Failure::DeadlineExceeded { last_cause, .. } => {
+                trouble.status = last_cause.as_ref().and_then(status);
+                add_source(&mut trouble.message, error.source());
+                Exit::GaveUp
+            }
+            Failure::MaxRetriesExceeded { last_cause, .. } => {
+                trouble.status = status(last_cause);
+                add_source(&mut trouble.message, error.source());
+                Exit::GaveUp
+            }
+            Failure::Rejected(rejection) => {
+                trouble.add(rejection);
+                Exit::Rejected
+            }
+            _ => {
+                add_source(&mut trouble.message, error.source());
+                Exit::Failure
+            }
+        };
+        Self { exit, outcome: Err(Box::new(trouble)) }
+    }
+
+    /// Nothing was requested, since the input is no good.
+    pub(super) fn invalid(message: &str) -> Self {
+        Self::failed(Exit::Usage, "invalid_input", message.to_owned())
+    }
+
+    /// The system refused what every run needs.
+    pub(super) fn broken(error: &io::Error) -> Self {
+        Self::failed(Exit::Failure, "setup", format!("cannot start: {error}"))
+    }
+
+    fn failed(exit: Exit, kind: &'static str, message: String) -> Self {
+        Self { exit, outcome: Err(Box::new(Trouble { kind, message, ..Trouble::default() })) }
+    }
+}
+
+impl Trouble {
+    fn add(&mut self, rejection: &Rejection) {
+        self.status = Some(rejection.status);
+        self.error_code.clone_from(&rejection.error_code);
+        self.request_id.clone_from(&rejection.request_id);
+        self.details.clone_from(&rejection.details);
+        self.suggestions.clone_from(&rejection.suggestions);
+        self.links.clone_from(&rejection.links);
+    }
+
+    /// What the server has to say beside its message, a line each, for people.
+    pub(super) fn hints(&self) -> impl Iterator<Item = String> {
+        let named = |name: &'static str, texts: &[String]| {
+            texts.iter().take(5).map(|text| format!("{name}: {}", printable(text, 160))).collect::<Vec<_>>()
+        };
+        let details = named("detail", &self.details);
+        let suggestions = named("suggestion", &self.suggestions);
+        let links = named("see", &self.links);
+        let id = self.request_id.as_ref().map(|id| format!("request id: {}", printable(id, 100)));
+        details.into_iter().chain(suggestions).chain(links).chain(id)
+    }
+}
+
+fn status(cause: &RetryCause) -> Option<u16> {
+    match cause {
+        RetryCause::Status { status, .. } => Some(*status),
+        _ => None,
+    }
+}
+
+fn aborted(signal: Signal, last_status: Option<&str>) -> String {
+    let name = signal.name();
+    match last_status {
+        Some(status) => format!("ended by {name}; the last status was \"{}\"", printable(status, 40)),
+        None => format!("ended by {name}; no status was seen"),
+    }
+}
+
+/// Adds the innermost I/O error, if the line stays short.
+fn add_source(message: &mut String, source: Option<&(dyn Error + 'static)>) {
+    let Some(mut source) = source else { return };
+    while let Some(inner) = source.source() {
+        source = inner;
+    }
+    let source = printable(&source.to_string(), 160);
+    if !message.contains(&source) && message.len() + source.len() < ROOM_FOR_SOURCE {
+        message.push_str(": ");
+        message.push_str(&source);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cvm_watch_core::{CloseCause, ConfigError, TlsFault};
+    use std::time::Duration;
+
+    fn failed(failure: Failure) -> WatchError {
+        WatchError::Failed { failure: Box::new(failure), source: None }
+    }
+
+    fn ended(failure: Failure, signal: Option<Signal>) -> (Exit, Trouble) {
+        let ended = Ended::new(Err(failed(failure)), signal, Some("start\ning"));
+        (ended.exit, *ended.outcome.unwrap_err())
+    }
+
+    #[test]
+    fn each_end_has_its_exit_code_and_kind() {
+        let closed = RetryCause::Closed(CloseCause::Reset);
+        let status = RetryCause::Status { status: 503, message: None };
+        let gave_up = |last_cause| Failure::MaxRetriesExceeded { attempts: 1, last_cause, last_error: None };
+        let late = |last_cause| Failure::DeadlineExceeded {
+            deadline: Duration::from_secs(1),
+            attempts: 1,
+            last_status: None,
+            last_cause,
+            last_error: None,
+        };
+        for (failure, signal, exit, kind, http) in [
+            (Failure::Aborted, Some(Signal::Interrupt), Exit::Interrupted, "aborted", None),
+            (Failure::Aborted, Some(Signal::Terminate), Exit::Terminated, "aborted", None),
+            (gave_up(closed), None, Exit::GaveUp, "max_retries_exceeded", None),
+            (gave_up(status.clone()), None, Exit::GaveUp, "max_retries_exceeded", Some(503)),
+            (late(None), None, Exit::GaveUp, "deadline_exceeded", None),
+            (late(Some(status)), None, Exit::GaveUp, "deadline_exceeded", Some(503)),
+            (Failure::Tls(TlsFault::Certificate), None, Exit::Failure, "tls", None),
+        ] {
+            let (was, trouble) = ended(failure.clone(), signal);
+            assert_eq!((was, trouble.kind, trouble.status), (exit, kind, http), "{failure:?}");
+        }
+        let invalid = WatchError::Config(ConfigError::new("target", "", "must not be blank"));
+        let ended = Ended::new(Err(invalid), None, None);
+        assert_eq!((ended.exit, ended.outcome.unwrap_err().kind), (Exit::Usage, "invalid_input"));
+    }
+
+    #[test]
+    fn a_signal_is_named_with_the_last_status() {
+        assert_eq!(
+            ended(Failure::Aborted, Some(Signal::Terminate)).1.message,
+            r#"ended by SIGTERM; the last status was "start\ning""#
+        );
+        assert_eq!(aborted(Signal::Interrupt, None), "ended by SIGINT; no status was seen");
+    }
+
+    #[test]
+    fn an_io_error_is_added_where_the_line_stays_short() {
+        let source = io::Error::other(io::Error::other("nobody\nthere"));
+        let mut message = "the connection was refused".to_owned();
+        add_source(&mut message, Some(&source));
+        assert_eq!(message, r"the connection was refused: nobody\nthere");
+        add_source(&mut message, Some(&source));
+        assert_eq!(message, r"the connection was refused: nobody\nthere", "once is enough");
+        let mut long = "x".repeat(270);
+        add_source(&mut long, Some(&source));
+        add_source(&mut long, None);
+        assert_eq!(long.len(), 270);
+    }
+}

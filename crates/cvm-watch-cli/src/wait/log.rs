@@ -1,0 +1,49 @@
+//! Progress without a terminal: a line for each change, and a heartbeat when nothing changes.
+
+use std::io::Write;
+
+use cvm_watch_core::printable;
+use cvm_watch_hyper::Update;
+use tokio::time::Instant;
+
+use super::progress::Progress;
+use crate::duration;
+use crate::output::Lines;
+
+/// Progress as lines.
+pub(super) struct Log<W> {
+    to: Lines<W>,
+    name: String,
+    started: Instant,
+    progress: Progress,
+}
+
+impl<W: Write> Log<W> {
+    pub(super) fn new(to: W, id: &str) -> Self {
+        let progress = Progress::new();
+        Self { to: Lines::new(to), name: printable(id, 100), started: Instant::now(), progress }
+    }
+
+    /// Says whether there was something to print.
+    pub(super) fn update(&mut self, update: &Update) -> bool {
+        let news = self.progress.update(update);
+        if news {
+            self.print("", &self.progress.text());
+        }
+        news
+    }
+
+    pub(super) fn heartbeat(&mut self) {
+        self.print("still ", &self.progress.text());
+    }
+
+    fn print(&mut self, still: &str, text: &str) {
+        let passed = duration::passed(self.started.elapsed());
+        let attempt = match self.progress.attempt {
+            0 | 1 => String::new(),
+            attempt => format!(" (attempt {attempt})"),
+        };
+        // A closed stderr ends the printing, not the wait.
+        let _ = self.to.print(format!("{passed:>6} {}: {still}{text}{attempt}", self.name));
+    }
+}

@@ -1,0 +1,132 @@
+//! Bad input: refused before any request, with exit code 2 and one line that names field, value and
+//! range.
+
+use cvm_watch_sim::Sim;
+
+use crate::program::{Finished, KEY, Program, cvm_watch};
+
+fn refused(run: Program, sim: &Sim) -> String {
+    let Finished { code, stdout, stderr } = run.run();
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.len() < 300, "{stderr}");
+    assert_eq!(sim.connections().len(), 0, "{stderr}");
+    stderr
+}
+
+/// Contract row 25.
+#[test]
+fn parameters_out_of_range_are_refused_before_any_request_naming_field_value_and_range() {
+    let sim = Sim::start().unwrap();
+    for (args, expected) in [
+        (&["my-cvm", "--interval", "4s"][..], r#"interval "4s" must be whole seconds from 5s to 30s"#),
+        (&["my-cvm", "--interval", "31"], r#"interval "31s" must be whole seconds from 5s to 30s"#),
+        (&["my-cvm", "--interval", "5500ms"], r#"interval "5.5s" must be whole seconds from 5s to 30s"#),
+        (&["my-cvm", "--timeout", "9s"], r#"timeout "9s" must be whole seconds from 10s to 600s"#),
+        (&["my-cvm", "--timeout=601"], r#"timeout "601s" must be whole seconds from 10s to 600s"#),
+        (&["my-cvm", "--deadline", "0"], r#"deadline "0s" must be more than zero"#),
+        (&["my-cvm", "--connect-timeout", "0"], r#"connect timeout "0s" must be more than zero"#),
+        (&["my-cvm", "--idle-timeout", "0ms"], r#"idle timeout "0s" must be more than zero"#),
+        (&["my-cvm", "--retry-delay", "1m", "--backoff-max", "30s"], r#"backoff max "30s" must be at least"#),
+        (&["my-cvm", "--target", "   "], r#"target "   " must not be blank"#),
+        (&["my-cvm", "--target", ""], "target must not be blank"),
+        (&[".."], r#"id ".." is a path"#),
+        (&["."], r#"id "." is a path"#),
+        (&[""], "id must not be empty"),
+        (&["a\nb"], r#"id "a\nb" has the control byte 0x0a at position 1"#),
+        (
+            &["my-cvm", "--interval", "abc"],
+            "invalid value 'abc' for '--interval <DURATION>': must be a duration such as",
+        ),
+        (&["my-cvm", "--deadline", "5d"], "invalid value '5d' for '--deadline <DURATION>'"),
+        (&["my-cvm", "--retry-delay", "-5"], "invalid value '-5' for '--retry-delay <DURATION>'"),
+        (&["my-cvm", "--max-retries", "-1"], "invalid value '-1' for '--max-retries <N>'"),
+        (&["my-cvm", "--max-retries", "x"], "invalid value 'x' for '--max-retries <N>'"),
+        (&["my-cvm", "--key", "x"], "unexpected argument '--key'"),
+        (&["my-cvm", "a\x1b[2Jb\u{9b}"], r"unexpected argument 'ab\x9b' found"),
+        (&["my-cvm", "--output", "json"], "[possible values: text, ndjson, quiet]"),
+        (&[], "<ID>"),
+    ] {
+        let args: Vec<&str> = ["wait"].iter().chain(args).copied().collect();
+        let line = refused(Program::new(&args).base_url(&sim.base_url()), &sim);
+        assert!(line.contains(expected), "{args:?}: {line}");
+    }
+}
+
+/// Contract row 25.
+#[test]
+fn a_bad_base_url_is_refused() {
+    let sim = Sim::start().unwrap();
+    for (url, expected) in [
+        ("127.0.0.1:8080", "base url \"127.0.0.1:8080\" is not an absolute URL"),
+        ("cloud-api.phala.com/api/v1", "is not an absolute URL"),
+        ("ftp://example.com", "must begin with https:// or http://"),
+        ("http://user:hunter2@127.0.0.1", "must not hold user info"),
+        ("http://127.0.0.1/?a", "must not have a query"),
+        ("http://127.0.0.1\\x", "has a backslash"),
+    ] {
+        let line = refused(Program::new(&["wait", "my-cvm", "--base-url", url]), &sim);
+        assert!(line.contains(expected) && !line.contains("hunter2"), "{url}: {line}");
+        assert_eq!(refused(cvm_watch("wait my-cvm").base_url(url), &sim), line);
+    }
+}
+
+/// Contract row 24.
+#[test]
+fn a_key_never_travels_over_plain_http_unless_allowed_by_name() {
+    let sim = Sim::builder().speed(50.0).start().unwrap();
+    // The address of every interface: it leads to this machine, but is not a loopback address.
+    let base_url = sim.base_url_for("0.0.0.0");
+    let run = || cvm_watch("wait my-cvm").base_url(&base_url);
+    let line = refused(run(), &sim);
+    assert!(line.contains(&base_url) && line.contains("--allow-http"), "{line}");
+    assert_eq!(run().arg("--allow-http").run().code, Some(0));
+}
+
+/// Contract row 25.
+#[test]
+fn a_key_that_cannot_be_sent_is_refused_and_not_shown() {
+    let sim = Sim::start().unwrap();
+    let run = cvm_watch("wait my-cvm").base_url(&sim.base_url()).env("PHALA_CLOUD_API_KEY", "hunter2\nX: y");
+    let line = refused(run, &sim);
+    assert_eq!(line, "error: api key has the control byte 0x0a at position 7; remove it\n");
+}
+
+/// Contract row 25.
+#[test]
+fn a_missing_key_is_refused_by_the_name_of_its_variable_except_for_loopback() {
+    let sim = Sim::builder().speed(50.0).start().unwrap();
+    for key in [None, Some(""), Some("  \t")] {
+        let run = cvm_watch("wait my-cvm").without_key();
+        let line = refused(if let Some(key) = key { run.env("PHALA_CLOUD_API_KEY", key) } else { run }, &sim);
+        assert!(line.contains("PHALA_CLOUD_API_KEY"), "{line}");
+    }
+    assert_eq!(cvm_watch("wait my-cvm").without_key().base_url(&sim.base_url()).run().code, Some(0));
+    assert_eq!(sim.requests()[0].header("x-api-key"), None);
+}
+
+#[test]
+fn quiet_is_quiet_about_bad_input_too() {
+    for args in ["wait my-cvm --interval 4 --output quiet", "wait .. --output=quiet", "wait --nope --output quiet"] {
+        let Finished { code, stdout, stderr } = cvm_watch(args).run();
+        assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(2), "", ""), "{args}");
+    }
+}
+
+#[test]
+fn ndjson_ends_in_a_result_for_bad_input_too() {
+    for (args, cvm) in [
+        ("wait my-cvm --interval 4 --output ndjson", "my-cvm"),
+        ("wait .. --output ndjson", ".."),
+        ("wait --nope --output=ndjson my-cvm", ""),
+    ] {
+        let finished = cvm_watch(args).run();
+        let line: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        assert_eq!(finished.code, Some(2));
+        assert_eq!((&line["type"], &line["cvm"], &line["attempt"]), (&"result".into(), &cvm.into(), &0.into()));
+        assert_eq!((&line["outcome"], &line["error"]["kind"]), (&"failed".into(), &"invalid_input".into()));
+        let message = line["error"]["message"].as_str().unwrap();
+        assert_eq!(finished.stderr, format!("error: {message}\n"));
+        assert!(!finished.stdout.contains(KEY));
+    }
+}

@@ -1,0 +1,55 @@
+//! Closed outputs: the printing stops, the wait goes on, the exit code tells the truth.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use cvm_watch_sim::Sim;
+
+use crate::program::cvm_watch;
+
+#[test]
+fn a_closed_stdout_ends_the_printing_and_not_the_wait() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    for (id, code) in [("boot-1", 0), ("http-403-1", 5)] {
+        for flags in ["", "--output ndjson"] {
+            let mut running = cvm_watch(&format!("wait {id} {flags}")).base_url(&sim.base_url()).start();
+            running.close_stdout();
+            let finished = running.finish();
+            assert_eq!(finished.code, Some(code), "{id} {flags}: {finished:?}");
+        }
+    }
+    assert_eq!(sim.requests().len(), 4);
+}
+
+#[test]
+fn a_closed_stderr_ends_the_printing_and_not_the_wait() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    for log in ["", "trace"] {
+        for (id, code, stdout) in [("boot-1", 0, "boot-1 running\n"), ("http-403-1", 5, "")] {
+            let mut running = cvm_watch(&format!("wait {id}")).env("RUST_LOG", log).base_url(&sim.base_url()).start();
+            running.close_stderr();
+            let finished = running.finish();
+            assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), stdout));
+        }
+    }
+}
+
+#[test]
+fn nobody_has_to_read_the_help_the_usage_or_the_base_url() {
+    for (args, code) in [("wait --help", 0), ("--version", 0), ("wait", 2), ("", 2), ("sim --speed 0", 2)] {
+        let mut running = cvm_watch(args).start();
+        running.close_stdout();
+        running.close_stderr();
+        assert_eq!(running.finish().code, Some(code), "{args}");
+    }
+}
+
+#[test]
+fn decode_stops_in_peace_when_nobody_reads() {
+    let mut running = cvm_watch("decode").stdin(Stdio::piped()).start();
+    running.close_stdout();
+    let mut stdin = running.stdin();
+    // Writing fails once the program is gone.
+    while stdin.write_all(b"data: 1\n\n").is_ok() {}
+    assert_eq!(running.finish().code, Some(0));
+}

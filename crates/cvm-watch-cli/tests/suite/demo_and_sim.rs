@@ -1,0 +1,68 @@
+//! `demo` and `sim`.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::program::cvm_watch;
+
+#[test]
+fn the_demo_reaches_its_target_in_under_15_seconds_and_says_what_to_try_next() {
+    let started = Instant::now();
+    // Neither an account nor the user's settings play a part in it.
+    let finished = cvm_watch("demo").without_key().base_url("nonsense").run();
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "demo-cvm running\n"));
+    for part in ["starting containers", "To try next:", "cvm-watch sim", "cvm-watch wait"] {
+        assert!(finished.stderr.contains(part), "{part}: {finished:?}");
+    }
+}
+
+#[test]
+fn sim_prints_its_base_url_first_and_alone_and_serves_until_a_signal() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut sim = cvm_watch("sim --speed 50").start();
+        let base_url = sim.line();
+        let port = base_url.strip_prefix("http://127.0.0.1:").and_then(|rest| rest.strip_suffix("/api/v1"));
+        assert!(port.is_some_and(|port| port.parse::<u16>().is_ok()), "{base_url:?}");
+        let finished = cvm_watch("wait flaky-1 --retry-delay 0").base_url(&base_url).run();
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "flaky-1 running\n"));
+        sim.signal(signal);
+        let finished = sim.finish();
+        assert_eq!(finished.code, Some(0));
+        for scenario in cvm_watch_sim::scenarios() {
+            assert!(finished.stdout.contains(scenario.description), "{}", scenario.name);
+        }
+        assert!(!finished.stdout.contains('\x1b'));
+    }
+}
+
+#[test]
+fn sim_takes_its_port_and_stream_limit() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut sim = cvm_watch(&format!("sim --port {port} --max-streams 1")).start();
+    let base_url = sim.line();
+    assert_eq!(base_url, format!("http://127.0.0.1:{port}/api/v1"));
+    let mut first = cvm_watch("wait stall-1 --output ndjson").base_url(&base_url).start();
+    while !first.line().contains(r#""type":"state""#) {}
+    let second = cvm_watch("wait stall-2 --max-retries 0").base_url(&base_url).run();
+    assert!(second.last_words().contains("HTTP 429"), "{second:?}");
+}
+
+#[test]
+fn sim_refuses_what_it_cannot_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (args, code, expected) in [
+        (format!("sim --port {port}"), 1, format!("error: can't listen on 127.0.0.1:{port}")),
+        ("sim --speed 0".to_owned(), 2, "error: speed \"0\" must be a number above 0".to_owned()),
+        ("sim --speed -1".to_owned(), 2, "error: speed \"-1\" must be a number above 0".to_owned()),
+        ("sim --speed inf".to_owned(), 2, "error: speed \"inf\" must be a number above 0".to_owned()),
+        ("sim --port 70000".to_owned(), 2, "error: invalid value '70000' for '--port <PORT>'".to_owned()),
+    ] {
+        let finished = cvm_watch(&args).run();
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(code), ""), "{args}");
+        assert!(finished.stderr.starts_with(&expected), "{args}: {finished:?}");
+    }
+}

@@ -1,0 +1,19 @@
+//! The program itself, run against the simulator: exit codes, output, signals.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
+
+mod bad_input;
+mod closed_output;
+mod decode;
+mod demo_and_sim;
+mod endings;
+mod help;
+mod ndjson;
+mod program;
+mod scratch;
+mod secrets;
+mod signals;
+mod terminal;
+mod text;
+mod tls;

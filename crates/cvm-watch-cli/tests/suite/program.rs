@@ -1,0 +1,168 @@
+//! The program as a child process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The key that the program is given unless a test says otherwise.
+pub(crate) const KEY: &str = "phak_3Xample/key+of-tests=";
+
+/// A run that takes longer hangs, and is killed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A run to come, in an environment of nothing but a key.
+pub(crate) struct Program(Command);
+
+/// A run that is over.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The exit code; `None` if a signal killed it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A run under way. Killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Option<BufReader<ChildStdout>>,
+    stderr: Option<BufReader<ChildStderr>>,
+    _watchdog: Sender<()>,
+}
+
+/// Prepares a run with these arguments, a space between each two.
+pub(crate) fn cvm_watch(args: &str) -> Program {
+    Program::new(&args.split(' ').filter(|arg| !arg.is_empty()).collect::<Vec<_>>())
+}
+
+impl Program {
+    pub(crate) fn new(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cvm-watch"));
+        command.args(args).env_clear().env("PHALA_CLOUD_API_KEY", KEY);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command)
+    }
+
+    pub(crate) fn arg(mut self, arg: &str) -> Self {
+        self.0.arg(arg);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub(crate) fn without_key(mut self) -> Self {
+        self.0.env_remove("PHALA_CLOUD_API_KEY");
+        self
+    }
+
+    pub(crate) fn base_url(self, url: &str) -> Self {
+        self.env("PHALA_CLOUD_API_PREFIX", url)
+    }
+
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.0.stdin(stdin);
+        self
+    }
+
+    pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.0.stdout(stdout);
+        self
+    }
+
+    pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.0.stderr(stderr);
+        self
+    }
+
+    pub(crate) fn start(mut self) -> Running {
+        let mut child = self.0.spawn().unwrap();
+        let stdout = child.stdout.take().map(BufReader::new);
+        let stderr = child.stderr.take().map(BufReader::new);
+        let pid = Pid::from_child(&child);
+        let (over, watchdog) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            if watchdog.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        Running { child, stdout, stderr, _watchdog: over }
+    }
+
+    pub(crate) fn run(self) -> Finished {
+        self.start().finish()
+    }
+}
+
+impl Running {
+    pub(crate) fn stdin(&mut self) -> std::process::ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
+    /// The next line of stdout, without its end.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    /// Reads stderr until a line that holds `text`.
+    pub(crate) fn until_stderr(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(self.stderr.as_mut().unwrap().read_line(&mut line).unwrap(), 0, "no {text:?} came");
+        }
+    }
+
+    pub(crate) fn close_stdout(&mut self) {
+        self.stdout = None;
+    }
+
+    pub(crate) fn close_stderr(&mut self) {
+        self.stderr = None;
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end without reading what is printed.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Reads the rest, and waits for the end.
+    pub(crate) fn finish(mut self) -> Finished {
+        let stderr = self.stderr.take().map(|stderr| thread::spawn(|| rest(stderr)));
+        let stdout = self.stdout.take().map(rest).unwrap_or_default();
+        let stderr = stderr.map(|thread| thread.join().unwrap()).unwrap_or_default();
+        Finished { code: self.child.wait().unwrap().code(), stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn rest(mut from: impl Read) -> String {
+    let mut text = Vec::new();
+    from.read_to_end(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+impl Finished {
+    /// The last line of stderr.
+    pub(crate) fn last_words(&self) -> &str {
+        self.stderr.lines().last().unwrap_or_default()
+    }
+}

@@ -1,0 +1,175 @@
+//! SIGINT and SIGTERM in each phase: the end at once, the truth in exit code and result, the
+//! connection closed.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use cvm_watch_sim::{Attempt, RefusedPort, Sim};
+use rustix::process::Signal;
+use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+
+use crate::program::{Finished, Running, cvm_watch};
+
+/// Far more than it takes, and far less than anything it could be waiting for.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Sends the signal, and checks what must be true in every phase.
+fn ended_by(signal: Signal, running: Running) -> Finished {
+    let sent = Instant::now();
+    running.signal(signal);
+    let finished = running.finish();
+    assert!(sent.elapsed() < SOON, "it took {:?}", sent.elapsed());
+    let (code, name) = if signal == Signal::INT { (130, "SIGINT") } else { (143, "SIGTERM") };
+    assert_eq!(finished.code, Some(code), "{finished:?}");
+    let result: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&result["type"], &result["outcome"]), (&"result".into(), &"failed".into()));
+    assert_eq!(result["error"]["kind"], "aborted");
+    assert!(finished.last_words().starts_with(&format!("error: ended by {name}; ")), "{finished:?}");
+    finished
+}
+
+fn wait(id: &str, base_url: &str) -> Running {
+    cvm_watch(&format!("wait {id} --output ndjson --retry-delay 1h --connect-timeout 1h")).base_url(base_url).start()
+}
+
+fn until(running: &mut Running, kind: &str) {
+    let wanted = format!(r#""type":"{kind}""#);
+    loop {
+        let line = running.line();
+        assert_ne!(line, "", "no {kind} came");
+        if line.contains(&wanted) {
+            return;
+        }
+    }
+}
+
+/// A listener whose queue is full and never emptied: the system drops what more clients send.
+struct SilentPort {
+    listener: Socket,
+    _queued: Vec<Socket>,
+}
+
+impl SilentPort {
+    fn new() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let connect = || {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let connected = client.connect_timeout(&listener.local_addr().unwrap(), Duration::from_millis(100));
+            (client, connected.is_ok())
+        };
+        let mut queued = Vec::new();
+        loop {
+            let (client, connected) = connect();
+            queued.push(client);
+            if !connected {
+                return Self { listener, _queued: queued };
+            }
+        }
+    }
+
+    fn base_url(&self) -> String {
+        let addr = self.listener.local_addr().unwrap().as_socket().unwrap();
+        format!("http://{addr}/")
+    }
+}
+
+/// Contract row 21.
+#[test]
+fn a_signal_ends_a_stream_at_once_and_closes_its_connection() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let sim = Sim::start().unwrap();
+        let mut running = wait("stall-1", &sim.base_url());
+        until(&mut running, "state");
+        let finished = ended_by(signal, running);
+        assert!(finished.last_words().ends_with("the last status was \"starting\""), "{finished:?}");
+        assert!(sim.wait_until_closed(1, SOON).unwrap().left_by_client());
+        assert_eq!(sim.requests().len(), 1);
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_response() {
+    let sim = Sim::start().unwrap();
+    let running = wait("silent-1", &sim.base_url());
+    sim.wait_for_requests(1, SOON).unwrap();
+    let finished = ended_by(Signal::INT, running);
+    assert!(finished.last_words().ends_with("no status was seen"), "{finished:?}");
+    assert!(sim.wait_until_closed(1, SOON).unwrap().left_by_client());
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_connection() {
+    let silent = SilentPort::new();
+    let mut running = wait("a", &silent.base_url());
+    until(&mut running, "connecting");
+    ended_by(Signal::INT, running);
+}
+
+#[test]
+fn a_signal_ends_the_name_lookup() {
+    let mut running = wait("a", "https://no-such-host.invalid/");
+    until(&mut running, "connecting");
+    ended_by(Signal::INT, running);
+}
+
+#[test]
+fn a_signal_ends_the_tls_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("https://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+    let running = wait("a", &base_url);
+    // Accepted, and then nothing: the handshake hangs.
+    let _held = listener.accept().unwrap();
+    ended_by(Signal::TERM, running);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_retry() {
+    let port = RefusedPort::new().unwrap();
+    let mut running = wait("a", &port.base_url());
+    until(&mut running, "retrying");
+    ended_by(Signal::INT, running);
+}
+
+#[test]
+fn a_signal_is_heard_in_a_flood() {
+    let sim = Sim::start().unwrap();
+    sim.script("flood", Attempt::stream().flood("event: state\ndata: {\"status\":\"starting\"}\n\n", u64::MAX));
+    let mut running = wait("flood", &sim.base_url());
+    until(&mut running, "state");
+    ended_by(Signal::INT, running);
+    sim.wait_until_idle(SOON).unwrap();
+}
+
+#[test]
+fn a_signal_is_heard_while_nobody_reads_the_output() {
+    let sim = Sim::start().unwrap();
+    sim.script("flood", Attempt::stream().flood("event: state\ndata: {\"status\":\"starting\"}\n\n", u64::MAX));
+    let mut running = wait("flood", &sim.base_url());
+    // One line proves that the flood is on; the pipe then fills up, and printing hangs.
+    until(&mut running, "state");
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), Some(143));
+}
+
+#[test]
+fn quiet_ends_by_a_signal_without_a_word() {
+    let sim = Sim::start().unwrap();
+    let running = cvm_watch("wait stall-1 --output quiet").base_url(&sim.base_url()).start();
+    sim.wait_for_requests(1, SOON).unwrap();
+    running.signal(Signal::INT);
+    let finished = running.finish();
+    assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(130), "", ""));
+}
+
+#[test]
+fn a_signal_ends_the_demo_too() {
+    let mut running = cvm_watch("demo").start();
+    running.until_stderr("starting");
+    running.signal(Signal::INT);
+    let finished = running.finish();
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(130), ""));
+    assert!(finished.last_words().starts_with("error: ended by SIGINT; the last status was \"starting\""));
+}

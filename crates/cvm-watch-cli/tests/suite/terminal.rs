@@ -1,0 +1,110 @@
+//! The live line, on a pseudo-terminal.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::thread;
+
+use cvm_watch_sim::{Attempt, Script, Sim};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::program::{Finished, Program, cvm_watch};
+
+/// Runs with stderr on a terminal of so many columns; answers also with what the terminal got.
+fn on_terminal(program: Program, columns: u16) -> (Finished, String) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let end = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).unwrap();
+    tcsetwinsize(&end, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let reader = thread::spawn(move || read_all(terminal));
+    let finished = program.stderr(end).run();
+    (finished, reader.join().unwrap())
+}
+
+/// A terminal whose other end is closed gives an error in place of an end.
+fn read_all(terminal: OwnedFd) -> String {
+    let mut terminal = File::from(terminal);
+    let mut all = Vec::new();
+    let mut part = [0; 4096];
+    while let Ok(length @ 1..) = terminal.read(&mut part) {
+        all.extend_from_slice(&part[..length]);
+    }
+    String::from_utf8(all).unwrap()
+}
+
+fn wait(id: &str, sim: &Sim) -> Program {
+    cvm_watch(&format!("wait {id} --retry-delay 300ms")).base_url(&sim.base_url()).env("TERM", "xterm")
+}
+
+/// Each state that the line was in, without the colours.
+fn drawn(screen: &str) -> Vec<String> {
+    let lines = screen.split(['\r', '\n']).map(|line| console::strip_ansi_codes(line).trim_end().to_owned());
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn the_live_line_shows_status_progress_time_and_attempt_and_fits_the_terminal() {
+    let sim = Sim::start().unwrap();
+    let script = Script::new()
+        .then(Attempt::json(503, "{}").header("retry-after", "1"))
+        .then(Attempt::stream().progress("starting", "booting").truncate())
+        .then(Attempt::stream().progress("starting", "starting containers").state("running").complete("running"));
+    for columns in [80, 40] {
+        let id = format!("my-cvm-{columns}");
+        sim.script(&id, script.clone());
+        let (finished, screen) = on_terminal(wait(&id, &sim), columns);
+        assert_eq!((finished.code, finished.stdout), (Some(0), format!("{id} running\n")));
+        let drawn = drawn(&screen);
+        for line in &drawn {
+            assert!(console::measure_text_width(line) <= columns.into(), "{line:?}");
+        }
+        let shown = |parts: &[&str]| drawn.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(shown(&[&id, "connecting", "0s"]), "{drawn:?}");
+        assert!(shown(&[&id, "retrying", "· in 1s"]), "{drawn:?}");
+        assert!(shown(&[&id, "starting", "· starting co", "s #3"]), "{drawn:?}");
+        // Gone at the end, so that the result stands on a clean line.
+        let (_, last) = screen.rsplit_once("\r\x1b[2K").unwrap();
+        assert_eq!(console::strip_ansi_codes(last).trim(), "");
+    }
+}
+
+#[test]
+fn a_failure_is_the_last_line_on_a_terminal_too() {
+    let sim = Sim::start().unwrap();
+    let (finished, screen) = on_terminal(wait("http-403-1", &sim), 200);
+    assert_eq!(finished.code, Some(5));
+    assert!(drawn(&screen).last().unwrap().starts_with("error: the server rejected the watch: HTTP 403"), "{screen:?}");
+}
+
+/// A colour is a Select Graphic Rendition sequence: `ESC [ … m`.
+fn has_colour(screen: &str) -> bool {
+    screen
+        .split("\x1b[")
+        .skip(1)
+        .any(|rest| rest.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';').starts_with('m'))
+}
+
+#[test]
+fn no_color_is_honoured_and_colours_are_on_otherwise() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let (_, screen) = on_terminal(wait("boot-1", &sim), 80);
+    assert!(has_colour(&screen), "{screen:?}");
+    let (_, screen) = on_terminal(wait("boot-2", &sim).env("NO_COLOR", "1"), 80);
+    assert!(!has_colour(&screen) && screen.contains("starting"), "{screen:?}");
+    let (_, screen) = on_terminal(wait("boot-3", &sim).env("NO_COLOR", ""), 80);
+    assert!(has_colour(&screen), "an empty NO_COLOR is none: {screen:?}");
+}
+
+#[test]
+fn a_dumb_terminal_and_a_log_get_lines_in_place_of_a_live_one() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    for (name, value) in [("TERM", "dumb"), ("RUST_LOG", "warn")] {
+        let (_, screen) = on_terminal(wait(&format!("boot-{name}"), &sim).env(name, value), 80);
+        assert!(!screen.contains('\x1b') && screen.contains(": starting, booting\r\n"), "{name}: {screen:?}");
+    }
+}

@@ -1,0 +1,84 @@
+//! `--output text` without a terminal, and `--output quiet`.
+
+use cvm_watch_sim::{Attempt, Script, Sim};
+
+use crate::program::{Program, cvm_watch};
+
+fn played(script: impl Into<Script>, flags: &str) -> Program {
+    let sim = Box::leak(Box::new(Sim::start().unwrap()));
+    sim.script("my-cvm", script);
+    cvm_watch(&format!("wait my-cvm {flags}")).base_url(&sim.base_url())
+}
+
+/// Stderr without the times, which differ.
+fn told(stderr: &str) -> Vec<&str> {
+    stderr.lines().map(|line| line.trim_start().split_once(' ').map_or(line, |(_, rest)| rest)).collect()
+}
+
+#[test]
+fn each_change_is_a_line_on_stderr_and_the_result_is_on_stdout() {
+    let script = Script::new()
+        .then(Attempt::stream().progress("starting", "booting").progress("starting", "booting").truncate())
+        .then(Attempt::stream().progress("starting", "done").state("running").complete("running"));
+    let finished = played(script, "--retry-delay 200ms").run();
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm running\n"));
+    assert_eq!(
+        told(&finished.stderr),
+        [
+            "my-cvm: connecting",
+            "my-cvm: starting, booting",
+            "my-cvm: retrying in 0.2s: the response was cut off",
+            "my-cvm: connecting (attempt 2)",
+            "my-cvm: starting, done (attempt 2)",
+            "my-cvm: running (attempt 2)",
+        ]
+    );
+    assert!(!finished.stderr.contains('\x1b'));
+}
+
+#[test]
+fn quiet_prints_nothing_however_it_ends() {
+    let good = Attempt::stream().state("running").complete("running");
+    for (script, code) in [(good, 0), (Attempt::stream().close(), 3), (Attempt::json(403, "{}"), 5)] {
+        let run = played(script, "--output quiet --max-retries 0").env("RUST_LOG", "trace");
+        let finished = run.run();
+        assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(code), "", ""));
+    }
+}
+
+/// Contract row 26.
+#[test]
+fn nothing_that_the_server_says_acts_on_a_terminal_or_a_ci_runner() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let nasty = "\x1b[2J\r\n::error::x\n##[error]y ##vso[z]\u{9b}31m\u{202e}";
+    let event = serde_json::json!({ "status": nasty, "boot_progress": nasty, "boot_error": nasty });
+    let answer = serde_json::json!({
+        "message": nasty, "error_code": nasty, "request_id": nasty, "suggestions": [nasty], "details": [nasty],
+    });
+    sim.script("state", Attempt::stream().event("state", &event).event("error", nasty).event(nasty, nasty).close());
+    sim.script("complete", Attempt::stream().event("complete", &event).close());
+    sim.script("answer", Attempt::json(403, &answer));
+    sim.script("busy", Attempt::json(503, &answer));
+    sim.script("redirect", Attempt::new().head(302, &[("location", "/\u{9b}##[x]")]).close());
+    for id in ["state", "complete", "answer", "busy", "redirect", "hostile-text-1"] {
+        for flags in ["", "--output ndjson"] {
+            for log in ["", "trace"] {
+                let args = format!("wait {id} --max-retries 0 {flags}");
+                let finished = cvm_watch(&args).base_url(&sim.base_url()).env("RUST_LOG", log).run();
+                for line in finished.stdout.lines().chain(finished.stderr.lines()) {
+                    assert!(!line.chars().any(|char| char.is_control() || char == '\u{202e}'), "{args}: {line:?}");
+                    assert!(!line.trim_start().starts_with("::") && !line.contains("##"), "{args}: {line:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_is_shown_when_asked_for_and_a_bad_filter_is_no_failure() {
+    let good = || Attempt::stream().state("running").complete("running");
+    let finished = played(good(), "").env("RUST_LOG", "cvm_watch=debug").run();
+    assert!(finished.code == Some(0) && finished.stderr.contains("connecting cvm=my-cvm attempt=1"), "{finished:?}");
+    let finished = played(good(), "").env("RUST_LOG", "a=b=c").run();
+    assert!(finished.code == Some(0) && finished.stderr.starts_with("warning: RUST_LOG is ignored"), "{finished:?}");
+}
