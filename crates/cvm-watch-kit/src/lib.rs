@@ -3,6 +3,7 @@
 mod black_hole;
 mod identity;
 mod report;
+mod rogue;
 mod run;
 mod scenario;
 mod scenarios;

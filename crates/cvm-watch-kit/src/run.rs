@@ -1,6 +1,9 @@
 //! Plays one scenario after another.
 
 use std::error::Error;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::Duration;
 
 use cvm_watch_driver::core::Event;
@@ -10,6 +13,7 @@ use cvm_watch_sim::{Attempt, RefusedPort, Script, Sim};
 use crate::black_hole::BlackHole;
 use crate::identity::Identity;
 use crate::report::{Finding, Report, Verdict};
+use crate::rogue::Rogue;
 use crate::scenario::{Certificate, Scenario, Server, Stop};
 use crate::scenarios::scenarios;
 
@@ -96,6 +100,7 @@ where
         let stage = Stage::new(&scenario.server)?;
         let (transport, timer) = (self.make)(&stage.setup)?;
         let settings = Settings::builder().base_url(&stage.setup.base_url).api_key(KEY).allow_http(true).build()?;
+        let transport = Rogue { inner: transport, fault: scenario.fault };
         let client = Client::new(settings, transport, timer);
         let rules = &scenario.rules;
         let watch = client
@@ -133,7 +138,15 @@ async fn watch_to_the_end<T: Transport, C: Timer>(
         drop_once_asked(watch, stage, timer).await;
         return "dropped".to_owned();
     }
-    while let Some(update) = watch.next_update().await {
+    loop {
+        let update = match calm(&mut watch).await {
+            Ok(Some(update)) => update,
+            Ok(None) => break,
+            Err(Panicked) => {
+                drop(watch);
+                return seen.then("panicked");
+            }
+        };
         seen.add(&update);
         if let Stop::DropAfter(events) = stop
             && seen.events >= events
@@ -148,13 +161,26 @@ async fn watch_to_the_end<T: Transport, C: Timer>(
     }
 }
 
+struct Panicked;
+
+/// The next update, with a panic of the transport caught: it is one of the things that are tried.
+async fn calm<T: Transport, C: Timer>(watch: &mut Watching<T, C>) -> Result<Option<Update>, Panicked> {
+    let mut next = Box::pin(watch.next_update());
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| next.as_mut().poll(cx))) {
+        Ok(Poll::Ready(update)) => Poll::Ready(Ok(update)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
+
 /// Polls the watch and, beside it, looks whether its request has arrived.
 async fn drop_once_asked<T: Transport, C: Timer>(mut watch: Watching<T, C>, stage: &Stage, timer: &C) {
     let start = timer.now();
     let mut update = Box::pin(async move { while watch.next_update().await.is_some() {} });
     while stage.requests() == 0 && timer.now().since(start) < CLOSING {
         let mut pause = Box::pin(timer.sleep_until(timer.now() + Duration::from_millis(2)));
-        core::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             // Only the pause says when to look again.
             let _ = update.as_mut().poll(cx);
             pause.as_mut().poll(cx)

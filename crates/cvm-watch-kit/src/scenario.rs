@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use cvm_watch_sim::{Request, Script};
 
+use crate::rogue::Fault;
+
 /// Something that can happen to a transport, and what the watch over it must make of that.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -17,6 +19,8 @@ pub struct Scenario {
     pub(crate) server: Server,
     pub(crate) rules: Rules,
     pub(crate) stop: Stop,
+    /// What is done to the transport, to try the driver.
+    pub(crate) fault: Fault,
     pub(crate) inspect: fn(&[Request]) -> Result<(), String>,
 }
 
@@ -35,6 +39,7 @@ impl Scenario {
             server: Server::Plain(script.into()),
             rules: Rules::default(),
             stop: Stop::AtTheEnd,
+            fault: Fault::None,
             inspect: |_| Ok(()),
         }
     }
@@ -56,6 +61,16 @@ impl Scenario {
 
     pub(crate) fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.rules.connect_timeout = timeout;
+        self
+    }
+
+    pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
+        self.rules.deadline = deadline;
+        self
+    }
+
+    pub(crate) fn fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
         self
     }
 

@@ -4,6 +4,7 @@ mod answers;
 mod closing;
 mod connections;
 mod headers;
+mod rogues;
 mod streams;
 
 use crate::scenario::Scenario;
@@ -23,6 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
         connections::scenarios(),
         connections::tls(),
         closing::scenarios(),
+        rogues::scenarios(),
     ];
     families.into_iter().flatten().collect()
 }
