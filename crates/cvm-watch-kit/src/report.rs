@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::scenarios::scenarios;
+
 /// What came of every scenario, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -40,6 +42,12 @@ pub enum Verdict {
 impl Report {
     pub(crate) fn add(&mut self, finding: Finding) {
         self.results.push(finding);
+    }
+
+    /// In the order of the kit, those that were skipped among the others.
+    pub(crate) fn sort(&mut self) {
+        let names: Vec<_> = scenarios().iter().map(|scenario| scenario.name).collect();
+        self.results.sort_by_key(|finding| names.iter().position(|name| *name == finding.name));
     }
 
     /// Every finding.

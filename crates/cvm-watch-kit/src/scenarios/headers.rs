@@ -2,8 +2,8 @@
 
 use cvm_watch_sim::{Attempt, Head, Request, Script};
 
-use crate::run::KEY;
 use crate::scenario::Scenario;
+use crate::stage::KEY;
 
 const DONE: &str = "complete; resolved running; 1 request; closed";
 

@@ -1,0 +1,52 @@
+//! Which scenarios run, and what is made of what came.
+
+use crate::report::{Finding, Report, Verdict};
+use crate::scenario::Scenario;
+use crate::scenarios::scenarios;
+use crate::stage::BoxError;
+
+/// Which scenarios to run; all of them by default.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    only: Option<Vec<String>>,
+    skipped: Vec<(String, String)>,
+}
+
+impl Selection {
+    pub(crate) fn only(&mut self, names: &[&str]) {
+        self.only = Some(names.iter().map(|name| (*name).to_owned()).collect());
+    }
+
+    pub(crate) fn skip(&mut self, name: &str, reason: &str) {
+        self.skipped.push((name.to_owned(), reason.to_owned()));
+    }
+
+    /// Each scenario that was not left out without a word; those that were skipped with a reason
+    /// are in the report already.
+    pub(crate) fn scenarios(&self, report: &mut Report) -> Vec<Scenario> {
+        let chosen =
+            |scenario: &Scenario| self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == scenario.name));
+        let mut run = Vec::new();
+        for scenario in scenarios().into_iter().filter(chosen) {
+            match self.skipped.iter().find(|(name, _)| name == scenario.name) {
+                Some((_, reason)) => {
+                    let verdict = Verdict::Skipped(reason.clone());
+                    report.add(Finding { name: scenario.name, claim: scenario.claim, verdict });
+                }
+                None => run.push(scenario),
+            }
+        }
+        run
+    }
+}
+
+/// What came of a scenario, held against what must.
+pub(crate) fn judge(scenario: &Scenario, found: Result<String, BoxError>) -> Finding {
+    let found = found.unwrap_or_else(|error| format!("error: {error}"));
+    let verdict = if scenario.expected.contains(&found.as_str()) {
+        Verdict::Passed
+    } else {
+        Verdict::Failed { expected: scenario.expected.join("\n      or:       "), found }
+    };
+    Finding { name: scenario.name, claim: scenario.claim, verdict }
+}
