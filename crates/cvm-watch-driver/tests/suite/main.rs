@@ -4,4 +4,5 @@
 
 mod handle;
 mod loop_laws;
+mod neutrality;
 mod world;
