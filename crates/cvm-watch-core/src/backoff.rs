@@ -52,10 +52,9 @@ impl Delays {
     /// Equal jitter: half of the doubled base for sure, the other half by chance.
     fn exponential(&mut self, base: Duration, backoff: Backoff) -> Duration {
         let cap = backoff.max_delay().max(base);
-        let full = 1_u32
-            .checked_shl(self.streak)
-            .and_then(|factor| base.checked_mul(factor))
-            .map_or(cap, |delay| delay.min(cap));
+        // So many doublings take a nanosecond to the longest cap there is.
+        let doublings = self.streak.min(96);
+        let full = (0..doublings).fold(base, |delay, _| delay.saturating_mul(2).min(cap));
         full / 2 + self.up_to(full - full / 2)
     }
 

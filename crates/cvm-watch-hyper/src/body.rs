@@ -9,8 +9,8 @@ use bytes::Bytes;
 use cvm_watch_driver::{Body, TransportError};
 use hyper::body::{Body as _, Incoming};
 
+use crate::exchange::Driving;
 use crate::fault;
-use crate::transport::Driving;
 
 /// A body as hyper reads it: each chunk is a slice of the read buffer, handed over uncopied.
 pub struct HyperBody {

@@ -6,8 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use cvm_watch_driver::core::CloseCause;
-use cvm_watch_driver::{BaseUrl, TransportError};
+use cvm_watch_driver::TransportError;
 use hyper::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
@@ -36,13 +35,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 pub(crate) struct Connector {
     tcp: HttpConnector<Resolver>,
     destination: Uri,
-    host: String,
-    tls: Option<TlsConnector>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
     proxy: Option<Proxy>,
 }
 
 impl Connector {
-    pub(crate) fn new(base: &BaseUrl, destination: Uri, tls: Option<TlsConnector>, proxy: Option<Proxy>) -> Self {
+    pub(crate) fn new(
+        destination: Uri,
+        tls: Option<(TlsConnector, ServerName<'static>)>,
+        proxy: Option<Proxy>,
+    ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -50,7 +52,7 @@ impl Connector {
         tcp.set_keepalive(Some(idle));
         tcp.set_keepalive_interval(Some(interval));
         tcp.set_keepalive_retries(Some(retries));
-        Self { tcp, destination, host: base.host().to_owned(), tls, proxy }
+        Self { tcp, destination, tls, proxy }
     }
 
     /// A new connection. `budget` is shared out between the addresses of the host.
@@ -59,8 +61,7 @@ impl Connector {
         // that time is up.
         self.tcp.set_connect_timeout(Some(budget + budget / 16 + Duration::from_millis(50)));
         let tcp = self.dial().await?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
-        let name = ServerName::try_from(self.host).map_err(|error| TransportError::new(CloseCause::Other, error))?;
+        let Some((tls, name)) = self.tls else { return Ok(Box::new(tcp)) };
         let stream = tls.connect(name, tcp).await.map_err(fault::handshake)?;
         Ok(Box::new(stream))
     }

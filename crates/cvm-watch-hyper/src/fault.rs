@@ -33,9 +33,16 @@ pub(crate) fn handshake(error: io::Error) -> TransportError {
     TransportError::new(if cause == CloseCause::Truncated { CloseCause::Tls(TlsFault::Other) } else { cause }, error)
 }
 
-/// No response head came.
-pub(crate) fn before_head(error: hyper::Error) -> TransportError {
-    let cause = if error.is_incomplete_message() { CloseCause::Ended } else { of_hyper(&error) };
+/// No response head came; `unread` if some bytes did.
+pub(crate) fn before_head(error: hyper::Error, unread: bool) -> TransportError {
+    let cause = match of_hyper(&error) {
+        CloseCause::Truncated if !unread => CloseCause::Ended,
+        // The connection was over before the request was on its way, or brought what nobody had
+        // asked for.
+        CloseCause::Other if error.is_canceled() && !unread => CloseCause::Ended,
+        CloseCause::Other if unread => CloseCause::NotHttp,
+        cause => cause,
+    };
     TransportError::new(cause, error)
 }
 

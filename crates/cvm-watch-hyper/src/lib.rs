@@ -3,6 +3,7 @@
 mod body;
 mod client;
 mod connect;
+mod exchange;
 mod fault;
 mod proxy;
 mod timer;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use cvm_watch_driver::BaseUrl;
 use cvm_watch_driver::core::ConfigError;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 /// A connector that trusts the machine's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
@@ -34,6 +35,14 @@ pub(crate) fn connector(extra_pem: &[String]) -> Result<TlsConnector, ConfigErro
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The name that the server's certificate must be for: the base URL's host, an IP address too.
+pub(crate) fn server_name(base: &BaseUrl) -> Result<ServerName<'static>, ConfigError> {
+    ServerName::try_from(base.host().to_owned()).map_err(|_| {
+        let problem = "has a host that no certificate can name; give a domain name or an IP address";
+        ConfigError::new("base url", &base.to_string(), problem)
+    })
 }
 
 fn add_pem(roots: &mut RootCertStore, pem: &str) -> Result<(), ConfigError> {

@@ -1,25 +1,20 @@
 //! One attempt over hyper: a new HTTP/1.1 connection, carried by the future and then by the body.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
-use std::task::Poll;
 
 use bytes::Bytes;
 use cvm_watch_driver::core::{CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, Head, Request, Transport, TransportError};
 use http_body_util::Empty;
-use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderName, HeaderValue};
-use hyper_util::rt::TokioIo;
 
 use crate::body::HyperBody;
-use crate::connect::{Connection, Connector};
-use crate::fault;
+use crate::connect::Connector;
+use crate::exchange::exchange;
 use crate::proxy::{self, ProxyChoice};
 use crate::tls;
-
-pub(crate) type Driving = Pin<Box<http1::Connection<TokioIo<Box<dyn Connection>>, Empty<Bytes>>>>;
 
 /// hyper as a transport. Each attempt has a connection of its own, which no task carries: dropping
 /// the attempt closes the socket.
@@ -70,8 +65,8 @@ impl TransportBuilder {
     /// Certificates that cannot be read, or none at all; a proxy that cannot be used.
     pub fn build(self, base: &BaseUrl) -> Result<(HyperTransport, Vec<String>), ConfigError> {
         let (proxy, secrets) = self.proxy.resolve(base)?;
-        let tls = if base.is_https() { Some(tls::connector(&self.roots)?) } else { None };
-        let connector = Connector::new(base, proxy::destination(base)?, tls, proxy);
+        let tls = if base.is_https() { Some((tls::connector(&self.roots)?, tls::server_name(base)?)) } else { None };
+        let connector = Connector::new(proxy::destination(base)?, tls, proxy);
         Ok((HyperTransport(connector), secrets))
     }
 }
@@ -94,29 +89,7 @@ impl fmt::Debug for HyperTransport {
 async fn open(connector: Connector, request: Request) -> Result<(Head, HyperBody), TransportError> {
     let message = message(&request)?;
     let stream = connector.connect(request.connect_timeout()).await?;
-    let handshake = http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(fault::before_head)?;
-    let mut connection: Option<Driving> = Some(Box::pin(connection));
-    let mut response = Box::pin(sender.send_request(message));
-    // The connection moves only while it is polled; its own error is the one that says why.
-    let response = poll_fn(|cx| {
-        if let Poll::Ready(response) = response.as_mut().poll(cx) {
-            return Poll::Ready(response);
-        }
-        let Some(driving) = &mut connection else { return Poll::Pending };
-        match driving.as_mut().poll(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => {
-                connection = None;
-                response.as_mut().poll(cx)
-            }
-            Poll::Pending => response.as_mut().poll(cx),
-        }
-    });
-    let (head, body) = response.await.map_err(fault::before_head)?.into_parts();
-    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
-    let head = Head { status: head.status.as_u16(), headers: headers.collect() };
-    Ok((head, HyperBody::new(body, connection)))
+    exchange(stream, message).await
 }
 
 fn message(request: &Request) -> Result<hyper::Request<Empty<Bytes>>, TransportError> {

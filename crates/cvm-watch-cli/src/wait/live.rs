@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use console::{Term, style};
+use console::{Term, measure_text_width, style, truncate_str};
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use super::progress::Progress;
 use crate::{duration, output};
 
-/// Columns for all but the name and the headline: the spinner, the time and the attempt.
-const FRAME: usize = 16;
+/// Columns for the spinner, the time and the spaces after them.
+const FRAME: usize = 2 + 7;
 
 /// Progress as one live line.
 pub(super) struct Live {
@@ -24,7 +24,14 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(id: &str) -> Self {
         console::set_colors_enabled_stderr(output::colours_are_welcome());
-        let live = Self { bar: ProgressBar::new_spinner(), id: id.to_owned(), progress: Progress::new() };
+        let passed = |state: &ProgressState, out: &mut dyn Write| {
+            // What is written to is a String: it cannot fail.
+            let _ = out.write_str(&duration::passed(state.elapsed()));
+        };
+        let frame = ProgressStyle::with_template("{spinner:.cyan} {passed:>6} {msg}");
+        let frame = frame.unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("passed", passed);
+        let bar = ProgressBar::new_spinner().with_style(frame);
+        let live = Self { bar, id: printable(id, 200), progress: Progress::new() };
         live.draw();
         live.bar.enable_steady_tick(Duration::from_millis(100));
         live
@@ -43,37 +50,41 @@ impl Live {
 
     fn draw(&self) {
         let (_, columns) = Term::stderr().size();
-        let Progress { attempt, headline, detail, is_status } = &self.progress;
-        let (name, headline) = beginning(&self.id, headline, columns.into());
-        let headline = if *is_status { style(headline).cyan() } else { style(headline).yellow() };
-        let detail = if detail.is_empty() { String::new() } else { format!(" · {detail}") };
-        self.bar.set_style(frame(*attempt));
-        // In one go: each call draws.
-        self.bar.set_message(format!("{name} {}{}", headline.for_stderr(), style(detail).for_stderr().dim()));
+        let parts = Parts::fit(&self.id, &self.progress, columns.into());
+        let headline = style(parts.headline);
+        let headline = if self.progress.is_status { headline.cyan() } else { headline.yellow() };
+        let detail = style(parts.detail).dim();
+        self.bar.set_message(format!(
+            "{} {}{}{}",
+            parts.name,
+            headline.for_stderr(),
+            detail.for_stderr(),
+            parts.attempt
+        ));
     }
 }
 
-/// The name and the headline, cut to what a terminal of so many columns has for them.
-fn beginning(id: &str, headline: &str, columns: usize) -> (String, String) {
-    let room = columns.saturating_sub(FRAME);
-    let name = printable(id, room / 2);
-    let headline = printable(headline, room.saturating_sub(name.chars().count()));
-    (name, headline)
+/// The line's parts, cut so that together they fit the terminal.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
+    name: String,
+    headline: String,
+    detail: String,
+    attempt: String,
 }
 
-/// What stands around the message, which takes the room that is left: its end, the detail, is cut
-/// first.
-fn frame(attempt: u64) -> ProgressStyle {
-    let passed = |state: &ProgressState, out: &mut dyn Write| {
-        // What is written to is a String: it cannot fail.
-        let _ = out.write_str(&duration::passed(state.elapsed()));
-    };
-    let template = match attempt {
-        0 | 1 => "{spinner:.cyan} {wide_msg} {passed}".to_owned(),
-        attempt => format!("{{spinner:.cyan}} {{wide_msg}} {{passed}} #{attempt}"),
-    };
-    let plain = ProgressStyle::default_spinner();
-    plain.template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("passed", passed)
+impl Parts {
+    fn fit(id: &str, progress: &Progress, columns: usize) -> Self {
+        let cut = |text: &str, width: usize| truncate_str(text, width, if width > 0 { "…" } else { "" }).into_owned();
+        let attempt = if progress.attempt > 1 { format!(" #{}", progress.attempt) } else { String::new() };
+        let room = columns.saturating_sub(FRAME + attempt.len());
+        let name = cut(id, room / 2);
+        let room = room.saturating_sub(measure_text_width(&name) + 1);
+        let headline = cut(&progress.headline, room);
+        let room = room.saturating_sub(measure_text_width(&headline));
+        let detail = if progress.detail.is_empty() { String::new() } else { format!(" · {}", progress.detail) };
+        Self { name, headline, detail: cut(&detail, room), attempt }
+    }
 }
 
 #[cfg(test)]
@@ -81,13 +92,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_and_the_headline_fit_the_terminal() {
+    fn the_line_fits_the_terminal_and_the_detail_is_cut_first() {
         let uuid = "550e8400e29b41d4a716446655440000";
-        for (columns, name, headline) in
-            [(80, uuid, "shutting_down"), (40, "550e8400e29…", "shutting_do…"), (24, "550…", "shu…"), (0, "", "")]
-        {
-            assert_eq!(beginning(uuid, "shutting_down", columns), (name.to_owned(), headline.to_owned()), "{columns}");
+        let mut progress = Progress::new();
+        progress.headline = "starting".to_owned();
+        progress.detail = "mounting data disk".to_owned();
+        let line = |progress: &Progress, id: &str, columns: usize| {
+            let Parts { name, headline, detail, attempt } = Parts::fit(id, progress, columns);
+            let line = format!("{name} {headline}{detail}{attempt}");
+            assert!(columns < 20 || measure_text_width(&line) <= columns - FRAME, "{columns}: {line}");
+            line
+        };
+        assert_eq!(line(&progress, "my-cvm", 80), "my-cvm starting · mounting data disk");
+        assert_eq!(line(&progress, "my-cvm", 40), "my-cvm starting · mounting dat…");
+        assert_eq!(line(&progress, uuid, 40), "550e8400e29b41… starting · mou…");
+        progress.attempt = 12;
+        assert_eq!(line(&progress, uuid, 40), "550e8400e29b… starting · m… #12");
+        assert_eq!(line(&progress, "ＷＩＤＥ－ｉｄ", 40), "ＷＩＤＥ－ｉ… starting · m… #12");
+        for columns in 0..120 {
+            line(&progress, uuid, columns);
         }
-        assert_eq!(beginning("my-cvm", "shutting_down", 40).1, "shutting_down");
     }
 }

@@ -1,5 +1,8 @@
 //! Help and version.
 
+use std::collections::BTreeSet;
+use std::fs;
+
 use crate::program::cvm_watch;
 
 #[test]
@@ -36,4 +39,27 @@ fn no_command_at_all_is_bad_usage_that_shows_the_help() {
 #[test]
 fn the_version_is_the_packages() {
     assert_eq!(cvm_watch("--version").run().stdout, concat!("cvm-watch ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+/// The words in `text` that are long flags.
+fn flags(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|char: char| !(char.is_ascii_lowercase() || char == '-'))
+        .filter(|word| word.strip_prefix("--").is_some_and(|name| name.starts_with(|char: char| char != '-')))
+}
+
+#[test]
+fn the_documentation_has_every_flag_and_no_other() {
+    let Ok(page) = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/command-line.md")) else {
+        println!("skipped: this is the packaged crate, without the repository's documentation");
+        return;
+    };
+    let mut known = BTreeSet::new();
+    for command in ["wait", "demo", "sim", "decode"] {
+        let help = cvm_watch(&format!("{command} -h")).run().stdout;
+        let (_, options) = help.split_once("Options:").unwrap();
+        known.extend(options.lines().filter(|line| line.starts_with("  ")).flat_map(flags).map(str::to_owned));
+    }
+    known.remove("--version");
+    let documented: BTreeSet<_> = flags(&page).map(str::to_owned).collect();
+    assert_eq!(documented, known);
 }

@@ -125,10 +125,10 @@ fn a_failure_has_its_kind_message_and_status() {
         ),
         (
             Attempt::stream().state("starting").stall(),
-            "--deadline 300ms",
+            "--deadline 2s",
             3,
             json!({ "kind": "deadline_exceeded",
-                    "message": "the deadline of 300ms passed; the last status was \"starting\"" }),
+                    "message": "the deadline of 2s passed; the last status was \"starting\"" }),
         ),
     ] {
         let finished = played(script, flags);

@@ -65,6 +65,9 @@ fn an_echo_of_the_key_is_masked_in_every_output_and_log() {
             let run = cvm_watch(&format!("wait {id} --max-retries 0 {flags}")).env("RUST_LOG", "trace");
             let finished = run.base_url(&sim.base_url()).run();
             assert!(finished.code.is_some_and(|code| code > 0), "{id}: {finished:?}");
+            if id.starts_with("forbidden") {
+                assert!(finished.last_words().contains("***"), "{id}: {finished:?}");
+            }
             for output in [&finished.stdout, &finished.stderr] {
                 for form in forms() {
                     assert!(!output.contains(&form), "{id} {flags}: {form} in {output}");

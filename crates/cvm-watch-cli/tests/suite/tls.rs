@@ -23,7 +23,9 @@ fn https() -> (Sim, String) {
 fn an_authority_in_ssl_cert_file_is_trusted() {
     let (sim, authority) = https();
     let file = Scratch::new("authority.pem", authority.as_bytes());
-    let run = cvm_watch("wait my-cvm --max-retries 0").base_url(&sim.base_url_for("localhost")).env("SSL_CERT_FILE", file.path());
+    let run = cvm_watch("wait my-cvm --max-retries 0")
+        .base_url(&sim.base_url_for("localhost"))
+        .env("SSL_CERT_FILE", file.path());
     let finished = run.run();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm running\n"), "{finished:?}");
 }

@@ -15,7 +15,7 @@ fn the_handle_and_its_future_are_send() {
     let sim = Sim::start().unwrap();
     let watch = client(&sim).watch("my-cvm", "running");
     is_send(&watch);
-    is_send(&std::future::IntoFuture::into_future(watch));
+    is_send(&watch.into_future());
     is_send(&client(&sim));
 }
 
@@ -40,7 +40,7 @@ async fn the_call_reads_like_the_original() {
         .timeout(Duration::from_secs(300))
         .max_retries(3)
         .retry_delay(Duration::from_millis(1))
-        .on_event(move |event: &Event| drop(count.send(matches!(event, Event::State(_)))))
+        .on_event(move |event: &Event| count.send(matches!(event, Event::State(_))).unwrap())
         .abort_on(std::future::pending::<()>())
         .await
         .unwrap();
@@ -152,4 +152,24 @@ async fn an_echo_of_the_key_shows_nowhere() {
         assert!(!shown.contains("hunter2") && !shown.contains("unter2"), "{id}: {shown}");
         assert!(shown.contains("***"), "{id}: nothing was echoed, so nothing was tried: {shown}");
     }
+}
+
+#[tokio::test]
+async fn a_silent_stream_costs_no_work() {
+    let sim = Sim::start().unwrap();
+    sim.script("my-cvm", Attempt::stream().state("starting").stall());
+    let mut watch = client(&sim).watch("my-cvm", "running");
+    while !matches!(watch.next_update().await, Some(Update::Event { .. })) {}
+    let mut polls = 0;
+    let mut next = std::pin::pin!(watch.next_update());
+    let counted = std::future::poll_fn(|cx| {
+        polls += 1;
+        next.as_mut().poll(cx)
+    });
+    tokio::select! {
+        update = counted => panic!("{update:?}"),
+        // Long enough for a loop to show.
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
+    assert!(polls < 20, "polled {polls} times with nothing to do");
 }

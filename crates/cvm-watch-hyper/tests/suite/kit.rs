@@ -8,7 +8,7 @@ pub(crate) fn transport(
     setup: &Setup,
 ) -> Result<(HyperTransport, TokioTimer), Box<dyn std::error::Error + Send + Sync>> {
     let builder = TransportBuilder::new().no_proxy();
-    let builder = setup.authority_pem.iter().fold(builder, |builder, pem| builder.root_certificates(pem));
+    let builder = setup.authority_pem.iter().fold(builder, TransportBuilder::root_certificates);
     let (transport, _) = builder.build(&BaseUrl::parse(&setup.base_url)?)?;
     Ok((transport, TokioTimer::new()))
 }

@@ -10,6 +10,10 @@
 
 mod client;
 mod closing;
+mod contract;
+mod faults;
 mod kit;
+mod played;
 mod proxy;
 mod request;
+mod tls;

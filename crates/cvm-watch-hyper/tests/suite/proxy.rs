@@ -89,7 +89,7 @@ async fn https_goes_through_the_tunnel_end_to_end() {
 }
 
 #[tokio::test]
-async fn plain_http_goes_through_a_tunnel_too_so_that_the_proxy_sees_no_key() {
+async fn plain_http_goes_through_a_tunnel_too() {
     let sim = Sim::start().unwrap();
     sim.script("my-cvm", Attempt::stream().complete("running"));
     let proxy = Proxy::start(sim.addr()).await;
@@ -149,4 +149,83 @@ async fn an_echo_of_the_proxys_password_is_masked() {
         .unwrap();
     let error = client.watch("my-cvm", "running").await.unwrap_err();
     assert_eq!(error.to_string(), "the server rejected the watch: HTTP 403: *** is not welcome, nor ***");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_told_as_the_proxys_fault() {
+    let port = cvm_watch_sim::RefusedPort::new().unwrap();
+    for scheme in ["http", "socks5"] {
+        let client = Client::builder()
+            .base_url("http://cloud.example/api/v1")
+            .api_key("phak_1")
+            .allow_http(true)
+            .proxy(format!("{scheme}://me:hunter2@{}", port.addr()))
+            .build()
+            .unwrap();
+        let error = client.watch("my-cvm", "running").max_retries(0).await.unwrap_err();
+        assert_eq!(error.to_string(), "gave up after 1 attempt: the proxy did not open a tunnel");
+        assert!(!format!("{error:?} {client:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+/// Takes one SOCKS 5 client with the login `me:hunter2` to `upstream`, and tells the name that it
+/// asked for.
+async fn serve_socks(listener: TcpListener, upstream: SocketAddr) -> String {
+    async fn read(client: &mut TcpStream, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        client.read_exact(&mut bytes).await.unwrap();
+        bytes
+    }
+    let (mut client, _) = listener.accept().await.unwrap();
+    assert_eq!(read(&mut client, 3).await, [5, 1, 2], "user and password");
+    client.write_all(&[5, 2]).await.unwrap();
+    assert_eq!(read(&mut client, 12).await, b"\x01\x02me\x07hunter2");
+    client.write_all(&[1, 0]).await.unwrap();
+    let asked = read(&mut client, 5).await;
+    assert_eq!(asked[..4], [5, 1, 0, 3], "connect to a name");
+    let name = read(&mut client, usize::from(asked[4])).await;
+    let port = client.read_u16().await.unwrap();
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+    let mut upstream = TcpStream::connect(upstream).await.unwrap();
+    let _ = copy_bidirectional(&mut client, &mut upstream).await;
+    format!("{}:{port}", String::from_utf8(name).unwrap())
+}
+
+#[tokio::test]
+async fn https_goes_through_socks_5_and_the_proxy_looks_up_the_name() {
+    let (sim, pem) = secure_sim();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = listener.local_addr().unwrap();
+    let served = tokio::spawn(serve_socks(listener, sim.addr()));
+    let client = Client::builder()
+        .base_url("https://cloud.example/api/v1")
+        .api_key("phak_1")
+        .root_certificates(pem)
+        .proxy(format!("socks5://me:hunter2@{proxy}"))
+        .build()
+        .unwrap();
+    assert_eq!(client.watch("my-cvm", "running").await.unwrap().status, "running");
+    assert_eq!(served.await.unwrap(), "cloud.example:443");
+}
+
+#[tokio::test]
+async fn an_abort_while_the_tunnel_is_asked_for_closes_the_socket_to_the_proxy() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::builder()
+        .base_url("https://cloud.example/api/v1")
+        .api_key("phak_1")
+        .proxy(format!("http://{}", listener.local_addr().unwrap()))
+        .build()
+        .unwrap();
+    let (abort, signal) = tokio::sync::oneshot::channel::<()>();
+    let watch = client.watch("my-cvm", "running").abort_on(signal);
+    let proxy = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
+        abort.send(()).unwrap();
+        // The end of what the client sends, or a reset.
+        assert_eq!(socket.read(&mut [0; 4096]).await.unwrap_or_default(), 0);
+    };
+    let (outcome, ()) = tokio::join!(async { watch.await }, proxy);
+    assert_eq!(outcome.unwrap_err().failure(), Some(&Failure::Aborted));
 }
