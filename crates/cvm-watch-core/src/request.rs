@@ -128,7 +128,9 @@ pub(crate) fn build(config: &Config, timeout: Duration, last_event_id: &str) -> 
         headers.push(Header::secret("X-API-Key".to_string(), key.expose().to_string()));
     }
     if can_be_sent(last_event_id) {
-        headers.push(Header::plain("Last-Event-ID", last_event_id.to_string()));
+        // The server gets its id back as it sent it; one that echoes a secret is not shown.
+        let sensitive = matches!(config.secrets().mask(last_event_id), Cow::Owned(_));
+        headers.push(Header { sensitive, ..Header::plain("Last-Event-ID", last_event_id.to_string()) });
     }
     headers.extend_from_slice(config.headers());
     Request { path_and_query, headers }
@@ -193,6 +195,16 @@ mod tests {
         }
         for id in ["", "a\u{1}", "\u{7f}", &"x".repeat(1025)] {
             assert_eq!(sent(id), None, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn a_last_event_id_that_echoes_the_key_is_sent_but_not_shown() {
+        let config = config().api_key(ApiKey::new("phak_1").unwrap()).build().unwrap();
+        for (id, shown_as) in [("7", "Last-Event-ID: 7"), ("a-phak_1", "Last-Event-ID: ***")] {
+            let request = build(&config, Duration::from_secs(10), id);
+            assert!(shown(&request).ends_with(shown_as), "{request:?}");
+            assert_eq!(request.headers().last().unwrap().value(), id);
         }
     }
 

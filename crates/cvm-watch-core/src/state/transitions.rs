@@ -64,6 +64,7 @@ pub(crate) const TRANSITIONS: &[(Phase, Trigger, Phase)] = {
         (ReadingError, On::Lost, Waiting),
         (ReadingError, On::Yield, Queued),
         (ReadingError, On::RetriesUsedUp, Ended),
+        (ReadingError, On::DeadlinePassed, Ended),
         (ReadingError, On::Abort, Ended),
         (Waiting, On::RetryDue, Queued),
         (Waiting, On::DeadlinePassed, Ended),

@@ -183,16 +183,8 @@ impl Held {
             self.now = self.now.max(wake.at);
             self.watch.handle(self.now, Input::Tick);
             self.drain();
-            if let Some(next) = self.watch.next_wake() {
-                let idle_retry = next.reason == cvm_watch_core::WakeReason::Retry;
-                assert!(next.at > self.now || idle_retry, "{wake:?} led to {next:?} at {}", self.now);
-                // A retry without delay is due at once, and then done.
-                if next.at <= self.now {
-                    self.watch.handle(self.now, Input::Tick);
-                    self.drain();
-                    assert!(self.watch.next_wake().is_none_or(|next| next.at > self.now), "it spins");
-                }
-            }
+            let next = self.watch.next_wake();
+            assert!(next.is_none_or(|next| next.at > self.now), "{wake:?} led to {next:?} at {}", self.now);
         }
     }
 
@@ -306,13 +298,8 @@ fn a_driver_that_sleeps_exactly_to_the_wake_misses_nothing() {
                 }
             }
             exact.now = exact.now.max(wake.at);
-            for driver in [&mut exact, &mut eager] {
-                // A retry without delay is due at the same moment as the loss before it.
-                while driver.watch.next_wake().is_some_and(|wake| wake.at <= driver.now) {
-                    driver.watch.handle(driver.now, Input::Tick);
-                    driver.drain();
-                }
-            }
+            exact.watch.handle(exact.now, Input::Tick);
+            exact.drain();
             assert_eq!(exact.actions, eager.actions, "seed {seed}");
         }
     }

@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests may panic too"
+    clippy::print_stdout,
+    reason = "helpers of tests may panic and print too"
 )]
 
 mod documents;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cvm_watch_sim::{Attempt, Script};
+use cvm_watch_sim::{Attempt, Script, Split};
 
 use crate::world::world;
 
@@ -74,10 +74,13 @@ fn at_the_target_every_way_for_the_attempt_to_end_resolves() {
         ("reset", at_target(Attempt::reset)),
         ("truncation", at_target(Attempt::truncate)),
         ("timeout event", at_target(|stream| stream.timeout("running", 300.0).stall())),
+        ("unreadable timeout event", at_target(|stream| stream.event("timeout", "x").stall())),
         ("a comment, then the end", at_target(|stream| hidden(stream).close())),
     ] {
-        let end = world(script).end();
-        assert_eq!(end, "2.000 resolve status=running", "{way}");
+        for retries in [0, 9] {
+            let end = world(script.clone()).with(|c| c.max_retries(retries)).end();
+            assert_eq!(end, "2.000 resolve status=running", "{way}, {retries} retries");
+        }
     }
 }
 
@@ -224,10 +227,15 @@ fn the_text_of_an_error_event_is_kept_for_the_final_failure() {
 /// Contract row 7.
 #[test]
 fn an_unknown_name_or_none_is_reported_as_other() {
-    let stream = Attempt::stream().event("State", "{}").bytes("data: hello\n\n").bytes("event: x\ndata: 1\n\n");
+    let stream = Attempt::stream()
+        .event("State", "{}")
+        .bytes("event: complete \ndata: {\"status\":\"running\"}\n\n")
+        .bytes("data: hello\n\n")
+        .bytes("event: x\ndata: 1\n\n");
     world(stream.complete("running")).check(
         "0.000 connect 1, timeout 300
          0.000 other State \"{}\"
+         0.000 other complete  \"{\\\"status\\\":\\\"running\\\"}\"
          0.000 other message \"hello\"
          0.000 other x \"1\"
          0.000 complete running
@@ -239,13 +247,14 @@ fn an_unknown_name_or_none_is_reported_as_other() {
 /// Contract row 8.
 #[test]
 fn an_unreadable_event_is_reported_with_its_reason_and_the_stream_goes_on() {
-    let deep = format!(r#"{{"status":"running","x":{}{}}}"#, "[".repeat(128), "]".repeat(128));
+    let nested = |levels| format!(r#"{{"status":"starting","x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
     let stream = Attempt::stream()
         .event("state", "{")
         .event("state", "[1]")
         .event("state", r#"{"name":"x"}"#)
         .event("complete", r#"{"status":7}"#)
-        .event("state", deep)
+        .event("state", nested(128))
+        .event("state", nested(127))
         .event("state", r#"{"status":"starting","name":7,"boot_error":""}"#);
     world(stream.complete("running")).check(
         "0.000 connect 1, timeout 300
@@ -254,6 +263,7 @@ fn an_unreadable_event_is_reported_with_its_reason_and_the_stream_goes_on() {
          0.000 malformed \"state\": the status is missing or not a string
          0.000 malformed \"complete\": the status is missing or not a string
          0.000 malformed \"state\": the data nests deeper than 128 levels
+         0.000 state starting
          0.000 state starting
          0.000 complete running
          0.000 disconnect
@@ -278,4 +288,15 @@ fn an_event_over_the_limit_is_dropped_and_reading_goes_on_at_the_next_blank_line
          0.000 disconnect
          0.000 resolve status=running",
     );
+}
+
+/// Contract row 9.
+#[test]
+fn an_event_of_just_the_limit_is_read_however_it_is_cut() {
+    let stream = |data| Attempt::stream().event("other", "x".repeat(data)).complete("running");
+    for split in [Split::Whole, Split::Chunks(1), Split::Chunks(7)] {
+        let run = |data| world(stream(data).split(split)).with(|c| c.max_event_bytes(100)).trace();
+        assert!(run(95).contains("0.000 other other"), "{split:?}");
+        assert!(run(96).contains("malformed \"\": the event is larger than 100 bytes"), "{split:?}");
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cvm_watch_core::{Backoff, CloseCause, Config, TlsFault};
+use cvm_watch_core::{
+    Action, AttemptId, Backoff, CloseCause, Config, Failure, Input, Rejection, ResponseHead, Timestamp, TlsFault, Watch,
+};
 use cvm_watch_sim::{Attempt, Head, Script};
 
 use crate::world::world;
@@ -167,6 +169,27 @@ fn passing_faults_of_the_connection_are_retried() {
     assert!(trace.ends_with("resolve status=running\n"), "{trace}");
 }
 
+/// A watch whose first attempt has just got this head.
+fn answered(head: ResponseHead<'_>) -> (Watch, AttemptId) {
+    let config = Config::builder("my-cvm", "running").build().unwrap();
+    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
+    watch.handle(Timestamp::ZERO, Input::Head { attempt, head, wall: None });
+    (watch, attempt)
+}
+
+/// Contract row 12.
+#[test]
+fn every_fault_in_the_middle_of_a_stream_is_retried() {
+    let late_certificate = CloseCause::Tls(TlsFault::Certificate);
+    for cause in [CloseCause::NotHttp, CloseCause::Truncated, CloseCause::Reset, CloseCause::Other, late_certificate] {
+        let (mut watch, attempt) = answered(ResponseHead::new(200));
+        watch.handle(Timestamp::ZERO, Input::Closed { attempt, cause });
+        let action = watch.poll_action();
+        assert!(matches!(action, Some(Action::Retrying { .. })), "{cause:?}: {action:?}");
+    }
+}
+
 /// Contract row 12.
 #[test]
 fn a_retried_status_keeps_its_message_for_the_final_failure() {
@@ -215,6 +238,38 @@ fn the_body_of_a_rejection_is_read_for_two_seconds_and_to_64_kib() {
     assert_eq!(reset, "0.000 fail rejected: the server rejected the watch: HTTP 404");
     let endless = world(head().flood("long ", 1 << 30)).trace();
     assert!(endless.contains("0.000 disconnect\n0.000 fail rejected"), "{endless}");
+}
+
+/// How a watch is rejected that is answered 422 with this body.
+fn rejection(body: &str) -> Rejection {
+    let mut head = ResponseHead::new(422);
+    head.header("X-Request-Id", b"of-the-head");
+    let (mut watch, attempt) = answered(head);
+    assert_eq!(watch.receive(Timestamp::ZERO, attempt, body.as_bytes()), body.len());
+    watch.handle(Timestamp::ZERO, Input::Closed { attempt, cause: CloseCause::Ended });
+    match watch.poll_action() {
+        Some(Action::Fail(Failure::Rejected(rejection))) => *rejection,
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
+/// Contract row 13.
+#[test]
+fn a_rejection_carries_what_the_server_said() {
+    let said = rejection(
+        r#"{"error_code":"ERR-03-001","message":"no","request_id":"of-the-body","suggestions":["wait","ask"]}"#,
+    );
+    assert_eq!(
+        (said.status, said.message.as_deref(), said.error_code.as_deref()),
+        (422, Some("no"), Some("ERR-03-001"))
+    );
+    assert_eq!(
+        (said.suggestions, said.request_id.as_deref()),
+        (vec!["wait".into(), "ask".into()], Some("of-the-body"))
+    );
+    let problems = rejection(r#"{"detail":[{"loc":["query","interval"],"msg":"too small"}]}"#);
+    assert_eq!(problems.message.as_deref(), Some("query.interval: too small"));
+    assert_eq!(problems.request_id.as_deref(), Some("of-the-head"));
 }
 
 /// Contract row 14.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cvm_watch_core::{Action, ApiKey, Config, Input, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{Action, ApiKey, CloseCause, Config, Input, ResponseHead, Timestamp, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
 use crate::world::world;
@@ -53,6 +53,21 @@ fn the_overall_deadline_fails_exactly_then_with_the_last_status() {
     let end =
         world(Attempt::stream().state("starting").stall()).with(|c| c.deadline(Duration::from_millis(12_345))).end();
     assert_eq!(end, "12.345 fail deadline_exceeded: the deadline of 12.345s passed; the last status was \"starting\"");
+}
+
+/// Contract row 20.
+#[test]
+fn the_overall_deadline_is_kept_in_every_phase() {
+    for (phase, script) in [
+        ("connecting", Attempt::new().stall()),
+        ("streaming", Attempt::stream().stall()),
+        ("streaming, with bytes", Attempt::stream().repeat(": beat\n", Duration::from_millis(70), u64::MAX)),
+        ("reading an error", Attempt::new().wait(SECOND).head(503, &[]).stall()),
+        ("waiting to retry", Attempt::new().refuse()),
+    ] {
+        let end = world(script).with(|c| c.deadline(Duration::from_millis(2345))).end();
+        assert!(end.starts_with("2.345 fail deadline_exceeded: the deadline of 2.345s passed"), "{phase}: {end}");
+    }
 }
 
 /// Contract row 20.
@@ -135,6 +150,19 @@ fn an_abort_drops_what_was_not_handed_out_yet() {
     assert!(matches!(&actions[..], [Action::Disconnect { .. }, Action::Fail(_)]), "{actions:?}");
 }
 
+/// Contract row 21.
+#[test]
+fn an_abort_in_a_flood_is_heard_between_two_events() {
+    let (mut watch, attempt) = streaming(Config::builder("my-cvm", "running"));
+    let flood = b"data: x\n\n".repeat(10_000);
+    let taken = watch.receive(Timestamp::ZERO, attempt, &flood);
+    assert_eq!((taken, drain(&mut watch).len()), (9, 1));
+    watch.handle(Timestamp::ZERO, Input::Abort);
+    assert_eq!(watch.receive(Timestamp::ZERO, attempt, &flood[taken..]), flood.len() - taken);
+    let actions = drain(&mut watch);
+    assert!(matches!(&actions[..], [Action::Disconnect { .. }, Action::Fail(_)]), "{actions:?}");
+}
+
 /// Contract row 22.
 #[test]
 fn after_the_end_nothing_does_anything() {
@@ -147,7 +175,7 @@ fn after_the_end_nothing_does_anything() {
         watch.handle(Timestamp::MAX, Input::Tick);
         watch.handle(Timestamp::MAX, Input::Permit);
         watch.handle(Timestamp::MAX, Input::Yield { attempt });
-        watch.handle(Timestamp::MAX, Input::Closed { attempt, cause: cvm_watch_core::CloseCause::Reset });
+        watch.handle(Timestamp::MAX, Input::Closed { attempt, cause: CloseCause::Reset });
         watch.handle(Timestamp::MAX, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
         assert_eq!(watch.receive(Timestamp::MAX, attempt, event), event.len());
         assert_eq!((drain(&mut watch), watch.next_wake()), (Vec::new(), None));
@@ -221,7 +249,14 @@ fn an_echo_of_the_key_or_a_header_is_masked_wherever_the_server_puts_it() {
     let (mut watch, attempt) = streaming(Config::builder("my-cvm", "running").api_key(key()).keep_raw(true));
     let event = format!("id: phak_hunter2\nevent: state\ndata: {said}\n\n");
     watch.receive(Timestamp::ZERO, attempt, event.as_bytes());
-    let shown = format!("{:?} {:?}", drain(&mut watch), watch.config());
+    // The id goes back with the next request.
+    watch.handle(Timestamp::ZERO, Input::Closed { attempt, cause: CloseCause::Reset });
+    watch.handle(Timestamp::from_secs(9), Input::Tick);
+    let actions = drain(&mut watch);
+    let Some(Action::Connect { request, .. }) = actions.last() else { panic!("no second attempt: {actions:?}") };
+    let ids: Vec<_> = request.headers().iter().filter(|header| header.name() == "Last-Event-ID").collect();
+    assert!(ids.len() == 1 && ids[0].value() == "phak_hunter2" && ids[0].sensitive(), "{ids:?}");
+    let shown = format!("{actions:?} {watch:?}");
     assert!(!shown.contains("hunter2") && !shown.contains("\\\\u0068unter2"), "{shown}");
 }
 
@@ -238,7 +273,16 @@ fn what_is_out_of_range_is_refused_before_any_watch_exists() {
         (refused(Config::builder("my-cvm", " ")), ["target", "", "must not be blank"]),
         (refused(Config::builder("..", "running")), ["id", "..", "is a path"]),
         (refused(Config::builder("a\tb", "running")), ["id", "a\\tb", "0x09 at position 1"]),
+        (refused(fresh().interval(millis(31_000))), ["interval", "31s", "5s to 30s"]),
+        (refused(fresh().timeout(millis(9_000))), ["timeout", "9s", "10s to 600s"]),
+        (refused(fresh().connect_timeout(millis(0))), ["connect timeout", "0s", "more than zero"]),
+        (refused(fresh().idle_timeout(millis(0))), ["idle timeout", "0s", "more than zero"]),
+        (refused(fresh().deadline(millis(0))), ["deadline", "0s", "more than zero"]),
+        (refused(Config::builder("", "running")), ["id", "", "must not be empty"]),
         (refused(fresh().header("x-a", "s3cret\0")), ["header x-a", "", "0x00 at position 6"]),
+        (refused(fresh().header("x-a\r\nEvil", "v")), ["header name", "x-a\\r\\nEvil", "letters, digits"]),
+        (ApiKey::new("s3cret\r").unwrap_err().to_string(), ["api key", "", "0x0d at position 6"]),
+        (ApiKey::new(" ").unwrap_err().to_string(), ["api key", "", "PHALA_CLOUD_API_KEY"]),
     ] {
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         assert!(!message.contains("s3cret"), "{message}");
