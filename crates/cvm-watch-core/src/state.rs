@@ -433,7 +433,8 @@ impl State {
                 self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
             }
             Answer::Retry { status, message, retry_after } => {
-                self.last_error.clone_from(&message);
+                // An answer without words does not take back those said before it.
+                self.last_error = message.clone().or(self.last_error.take());
                 self.lose(RetryCause::Status { status, message }, retry_after, Counts::AsRetry, cx);
             }
         }

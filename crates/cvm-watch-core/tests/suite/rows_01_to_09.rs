@@ -224,6 +224,15 @@ fn the_text_of_an_error_event_is_kept_for_the_final_failure() {
     }
 }
 
+/// Contract row 6.
+#[test]
+fn an_answer_without_words_does_not_take_back_the_text_of_an_error_event() {
+    let silent = Attempt::new().head(503, &[]).close();
+    let script = Script::new().then(Attempt::stream().error("no disk left").close()).then(silent);
+    let end = world(script).with(|c| c.max_retries(1)).end();
+    assert_eq!(end, "5.000 fail max_retries_exceeded: gave up after 2 attempts: HTTP 503: no disk left");
+}
+
 /// Contract row 7.
 #[test]
 fn an_unknown_name_or_none_is_reported_as_other() {
