@@ -139,6 +139,19 @@ mod tests {
     }
 
     #[test]
+    fn backoff_from_nothing_stays_nothing_and_from_little_grows_by_doubling_only() {
+        let nothing = config(|c| c.retry_delay(secs(0)).backoff(Backoff::default()));
+        let little = config(|c| c.retry_delay(Duration::from_nanos(1)).backoff(Backoff::default()));
+        let after_losses = |streak, config| Delays { streak, ..Delays::new(1) }.next(config, None);
+        for streak in [0, 31, 32, 33, 64, u32::MAX] {
+            assert_eq!(after_losses(streak, &nothing), secs(0), "after {streak} losses");
+        }
+        let doubled = Duration::from_nanos(1 << 33);
+        assert!((doubled / 2..=doubled).contains(&after_losses(33, &little)));
+        assert!(after_losses(40, &little) >= secs(15));
+    }
+
+    #[test]
     fn backoff_survives_a_streak_of_any_length() {
         let config = config(|c| c.backoff(Backoff::default()));
         let mut delays = Delays { streak: u32::MAX - 1, ..Delays::new(3) };
@@ -153,6 +166,19 @@ mod tests {
         for (asked, expected) in [(0, 10), (9, 10), (11, 11), (300, 300), (86_400, 300)] {
             assert_eq!(Delays::new(1).next(&config, Some(secs(asked))), secs(expected));
         }
+    }
+
+    #[test]
+    fn both_ends_of_a_jitter_can_be_drawn() {
+        let draws: Vec<_> = (0..64).map(|seed| Delays::new(seed).up_to(Duration::from_nanos(1)).as_nanos()).collect();
+        assert!(draws.contains(&0) && draws.contains(&1) && draws.iter().all(|draw| *draw <= 1), "{draws:?}");
+    }
+
+    #[test]
+    fn the_generator_gives_the_published_numbers() {
+        let mut rng = SplitMix64(1_234_567);
+        let numbers: Vec<_> = (0..3).map(|_| rng.next()).collect();
+        assert_eq!(numbers, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]

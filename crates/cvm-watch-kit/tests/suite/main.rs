@@ -70,3 +70,19 @@ async fn a_scenario_that_is_left_out_says_why() {
         "{report}"
     );
 }
+
+/// Both clients pass every scenario in their own tests; the table of the documents says so, and
+/// `cargo run -p cvm-watch-kit --example table` prints it again.
+#[test]
+fn the_table_in_the_documents_lists_every_scenario() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/transports.md");
+    // A packaged crate has no documents beside it.
+    let Ok(text) = std::fs::read_to_string(path) else { return };
+    let listed: Vec<_> =
+        text.lines().filter(|line| line.starts_with("| `") && line.ends_with("| passes | passes |")).collect();
+    let expected: Vec<_> = cvm_watch_kit::scenarios()
+        .iter()
+        .map(|scenario| format!("| `{}` | {} | passes | passes |", scenario.name, scenario.claim))
+        .collect();
+    assert_eq!(listed, expected);
+}

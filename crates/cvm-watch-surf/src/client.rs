@@ -1,0 +1,141 @@
+//! The client.
+
+use cvm_watch_driver::core::ConfigError;
+use cvm_watch_driver::{Settings, SettingsBuilder};
+
+use crate::timer::AsyncStdTimer;
+use crate::transport::{SurfTransport, TransportBuilder};
+
+/// A watch over surf: await it for the state, or read it as a `Stream` of updates.
+pub type Watching = cvm_watch_driver::Watching<SurfTransport, AsyncStdTimer>;
+
+/// Starts watches. Cheap to clone; one is enough for a program.
+#[derive(Clone, Debug)]
+pub struct Client(cvm_watch_driver::Client<SurfTransport, AsyncStdTimer>);
+
+impl Client {
+    /// A client with the key and the base URL from `PHALA_CLOUD_API_KEY` and
+    /// `PHALA_CLOUD_API_PREFIX`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientBuilder::build`].
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::builder().from_env()?.build()
+    }
+
+    /// Starts from nothing: no key, Phala Cloud's own base URL, the machine's trusted certificates,
+    /// the environment's proxy.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Watches `id` until its status is `target`. Nothing happens before the handle is awaited or
+    /// polled. Any executor will do.
+    pub fn watch(&self, id: impl Into<String>, target: impl Into<String>) -> Watching {
+        self.0.watch(id, target)
+    }
+
+    /// What the client was made with.
+    pub fn settings(&self) -> &Settings {
+        self.0.settings()
+    }
+}
+
+/// Collects what a [`Client`] is made with; [`build`](Self::build) checks it.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ClientBuilder {
+    settings: SettingsBuilder,
+    transport: TransportBuilder,
+    /// The name of a header that no back end but the bridge can send.
+    beyond_ascii: Option<String>,
+    own_client: bool,
+}
+
+impl ClientBuilder {
+    /// Takes the key and the base URL from the environment, where they are set and not blank.
+    ///
+    /// # Errors
+    ///
+    /// A variable whose value is not Unicode.
+    pub fn from_env(mut self) -> Result<Self, ConfigError> {
+        self.settings = self.settings.from_env()?;
+        Ok(self)
+    }
+
+    /// The base URL; `https://cloud-api.phala.com/api/v1` by default.
+    pub fn base_url(self, url: impl Into<String>) -> Self {
+        self.settings(|settings| settings.base_url(url))
+    }
+
+    /// The API key.
+    pub fn api_key(self, key: impl Into<String>) -> Self {
+        self.settings(|settings| settings.api_key(key))
+    }
+
+    /// Allows the key to travel over plain `http` to a host that is not this machine.
+    pub fn allow_http(self, allow: bool) -> Self {
+        self.settings(|settings| settings.allow_http(allow))
+    }
+
+    /// One more header for every request; its value counts as a secret.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        if !value.is_ascii() {
+            self.beyond_ascii = Some(name.clone());
+        }
+        self.settings(|settings| settings.header(name, value))
+    }
+
+    /// Trusts these certificate authorities (PEM) beside those of the machine.
+    pub fn root_certificates(self, pem: impl Into<String>) -> Self {
+        self.transport(|transport| transport.root_certificates(pem))
+    }
+
+    /// Goes through this proxy, `http://[user:password@]host:port` or `socks5://…`, whatever the
+    /// environment says; never for a base URL on this machine.
+    pub fn proxy(self, url: impl Into<String>) -> Self {
+        self.transport(|transport| transport.proxy(url))
+    }
+
+    /// Goes through no proxy, whatever the environment says.
+    pub fn no_proxy(self) -> Self {
+        self.transport(TransportBuilder::no_proxy)
+    }
+
+    /// Takes a surf client of yours, on the terms of [`TransportBuilder::surf_client`].
+    pub fn surf_client(mut self, client: surf::Client) -> Self {
+        self.own_client = true;
+        self.transport(|transport| transport.surf_client(client))
+    }
+
+    /// Checks everything, and for an `https` base URL loads the trusted certificates.
+    ///
+    /// # Errors
+    ///
+    /// As [`SettingsBuilder::build`] and [`TransportBuilder::build`]; a header outside ASCII beside
+    /// a surf client, whose back end could not send it.
+    pub fn build(self) -> Result<Client, ConfigError> {
+        let settings = self.settings.clone().build()?;
+        if let (Some(name), true) = (self.beyond_ascii, self.own_client) {
+            let problem =
+                "has a value outside ASCII, which a surf client cannot send; change it, or leave out the client";
+            return Err(ConfigError::new(format!("header {name}"), "", problem));
+        }
+        let (transport, secrets) = self.transport.build(settings.base_url())?;
+        // What the proxy must keep to itself is known only now.
+        let settings = secrets.into_iter().fold(self.settings, SettingsBuilder::mask).build()?;
+        Ok(Client(cvm_watch_driver::Client::new(settings, transport, AsyncStdTimer::new())))
+    }
+
+    fn settings(mut self, change: impl FnOnce(SettingsBuilder) -> SettingsBuilder) -> Self {
+        self.settings = change(self.settings);
+        self
+    }
+
+    fn transport(mut self, change: impl FnOnce(TransportBuilder) -> TransportBuilder) -> Self {
+        self.transport = change(self.transport);
+        self
+    }
+}
