@@ -4,6 +4,7 @@ use super::line::Field;
 use super::pending_id::PendingId;
 use super::utf8::Utf8;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::str::from_utf8;
 
 /// The lines between two blank lines: the event in the making, and the judge of its size.
@@ -13,7 +14,9 @@ use core::str::from_utf8;
 #[derive(Default)]
 pub(super) struct Block {
     name: String,
-    data: String,
+    /// Whole characters only. As bytes, so that small pieces of ASCII are added unchecked and the
+    /// event is checked once.
+    data: Vec<u8>,
     id: PendingId,
     utf8: Utf8,
     has_data: bool,
@@ -23,8 +26,8 @@ pub(super) struct Block {
 /// Fields of the block that still lie in the input. They take the place of what the block holds.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Lent<'i> {
-    name: Option<&'i str>,
-    data: Option<&'i str>,
+    pub(super) name: Option<&'i str>,
+    pub(super) data: Option<&'i str>,
 }
 
 /// The block outgrew the limit.
@@ -33,7 +36,9 @@ pub(super) struct TooLarge;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
+    /// Not a field of it came yet: a blank line changes nothing.
     #[default]
+    Idle,
     Open,
     /// Its event was handed out and may be borrowed until the next call.
     Dispatched,
@@ -42,16 +47,28 @@ enum Phase {
 }
 
 impl Block {
-    /// Frees what the event handed out last may have borrowed.
-    pub(super) fn recycle(&mut self) {
-        if self.phase == Phase::Dispatched {
-            self.clear();
+    /// Frees what the event handed out last may have borrowed. True if there was one.
+    #[inline]
+    pub(super) fn recycle(&mut self) -> bool {
+        let was_dispatched = self.phase == Phase::Dispatched;
+        if was_dispatched {
+            self.has_data = false;
+            self.phase = Phase::Idle;
+            if !(self.name.is_empty() && self.data.is_empty()) {
+                buffer::clear(&mut self.name);
+                buffer::clear(&mut self.data);
+            }
         }
+        was_dispatched
     }
 
     /// Ends the block at its blank line. True if that dispatches an event, which stays as it is,
     /// lent and held, until [`Self::recycle`].
+    #[inline]
     pub(super) fn end(&mut self, lent: &mut Lent<'_>, last_event_id: &mut String) -> bool {
+        if self.phase == Phase::Idle {
+            return false;
+        }
         self.id.commit(last_event_id);
         if self.has_data {
             self.phase = Phase::Dispatched;
@@ -73,33 +90,39 @@ impl Block {
         buffer::clear(&mut self.data);
         self.id.clear();
         self.has_data = false;
-        self.phase = Phase::Open;
+        self.phase = Phase::Idle;
     }
 
-    /// Takes a whole field by reference. False if it has to be copied: a further `data` line, or
-    /// invalid UTF-8.
-    pub(super) fn lend<'i>(
+    /// Takes a whole `event` or `data` field: by reference, unless it adds a line to the data.
+    #[inline]
+    pub(super) fn take<'i>(
         &mut self,
         field: Field,
-        value: &'i [u8],
+        text: &'i str,
         lent: &mut Lent<'i>,
         limits: &Limits,
-    ) -> Result<bool, TooLarge> {
-        let slot = match field {
-            Field::Event => &mut lent.name,
-            Field::Data if !self.has_data => &mut lent.data,
-            _ => return Ok(false),
-        };
-        let Ok(text) = from_utf8(value) else {
-            return Ok(false);
-        };
-        *slot = Some(text);
-        self.has_data |= field == Field::Data;
-        if self.len(lent) > limits.max_event_bytes { Err(TooLarge) } else { Ok(true) }
+    ) -> Result<(), TooLarge> {
+        self.phase = Phase::Open;
+        if field == Field::Event {
+            lent.name = Some(text);
+        } else if self.has_data {
+            return self.add_line(text, lent, limits);
+        } else {
+            lent.data = Some(text);
+            self.has_data = true;
+        }
+        if self.len(lent) > limits.max_event_bytes { Err(TooLarge) } else { Ok(()) }
     }
 
     /// Copies what is lent, before the input goes.
+    #[inline]
     pub(super) fn hold(&mut self, lent: &mut Lent<'_>, limits: &Limits) {
+        if lent.name.is_some() || lent.data.is_some() {
+            self.copy(lent, limits);
+        }
+    }
+
+    fn copy(&mut self, lent: &mut Lent<'_>, limits: &Limits) {
         let room = limits.max_event_bytes.saturating_sub(self.len(lent));
         if let Some(name) = lent.name.take() {
             buffer::clear(&mut self.name);
@@ -110,10 +133,17 @@ impl Block {
         }
     }
 
+    fn add_line(&mut self, text: &str, lent: &mut Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
+        self.hold(lent, limits);
+        self.push(Field::Data, "\n", lent, limits)?;
+        self.push(Field::Data, text, lent, limits)
+    }
+
     /// Begins the value of a field that is read piece by piece. What is lent must be held first,
     /// except for an id.
     pub(super) fn begin(&mut self, field: Field, limits: &Limits) -> Result<(), TooLarge> {
         self.utf8 = Utf8::default();
+        self.phase = Phase::Open;
         match field {
             Field::Event => buffer::clear(&mut self.name),
             Field::Id => self.id.begin_line(),
@@ -126,7 +156,19 @@ impl Block {
         Ok(())
     }
 
+    /// Adds a piece of ASCII to the data if it fits into the memory held. Nothing may be lent.
+    #[inline]
+    pub(super) fn extend_data(&mut self, ascii: &[u8], limits: &Limits) -> bool {
+        let room = limits.max_event_bytes.saturating_sub(self.len(&Lent::default()));
+        let fits = ascii.len() <= room.min(self.data.capacity() - self.data.len()) && self.utf8.is_empty();
+        if fits {
+            self.data.extend_from_slice(ascii);
+        }
+        fits
+    }
+
     /// Adds a piece of the field's value.
+    #[inline]
     pub(super) fn feed(
         &mut self,
         field: Field,
@@ -134,6 +176,9 @@ impl Block {
         lent: &Lent<'_>,
         limits: &Limits,
     ) -> Result<(), TooLarge> {
+        if field == Field::Data && bytes.is_ascii() && self.extend_data(bytes, limits) {
+            return Ok(());
+        }
         let mut utf8 = core::mem::take(&mut self.utf8);
         let fed = utf8.feed(bytes, |text| self.push(field, text, lent, limits));
         self.utf8 = utf8;
@@ -153,6 +198,12 @@ impl Block {
         }
     }
 
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle
+    }
+
+    #[inline]
     pub(super) fn is_dropped(&self) -> bool {
         self.phase == Phase::Dropped
     }
@@ -162,7 +213,7 @@ impl Block {
     }
 
     pub(super) fn data<'a>(&'a self, lent: Lent<'a>) -> &'a str {
-        lent.data.unwrap_or(&self.data)
+        lent.data.unwrap_or_else(|| from_utf8(&self.data).unwrap_or_default())
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -178,19 +229,24 @@ impl Block {
             return Ok(());
         }
         let room = limits.max_event_bytes.saturating_sub(self.len(lent));
-        let buffer = if field == Field::Event { &mut self.name } else { &mut self.data };
         if text.len() > room {
             return Err(TooLarge);
         }
-        let max_len = buffer.len().saturating_add(room);
-        buffer::push(buffer, text, max_len);
+        if field == Field::Event {
+            let max_len = self.name.len().saturating_add(room);
+            buffer::push(&mut self.name, text, max_len);
+        } else {
+            let max_len = self.data.len().saturating_add(room);
+            buffer::push(&mut self.data, text, max_len);
+        }
         Ok(())
     }
 
     /// The bytes that count: name, pending id and joined data.
     fn len(&self, lent: &Lent<'_>) -> usize {
-        let others = self.name(*lent).len().saturating_add(self.data(*lent).len());
-        others.saturating_add(self.id.len())
+        let name = lent.name.map_or(self.name.len(), str::len);
+        let data = lent.data.map_or(self.data.len(), str::len);
+        name.saturating_add(data).saturating_add(self.id.len())
     }
 
     /// The most bytes that a new id may have beside the name and data.

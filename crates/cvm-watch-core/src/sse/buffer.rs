@@ -1,13 +1,24 @@
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The capacity that an empty buffer may keep for the next event.
 const KEPT: usize = 4 * 1024;
 /// Under this capacity a buffer grows by doubling, above it by a quarter.
 const DOUBLING: usize = 4 * 1024;
 
+/// A growable buffer of text or of the bytes of text.
+pub(super) trait Buffer {
+    fn len(&self) -> usize;
+    fn capacity(&self) -> usize;
+    fn reserve_exact(&mut self, additional: usize);
+    fn append(&mut self, text: &str);
+    fn clear(&mut self);
+    fn shrink_to_fit(&mut self);
+}
+
 /// Appends `text`. `max_len` is the most that this buffer can be asked to hold: growth ahead of
 /// need stops there.
-pub(super) fn push(buffer: &mut String, text: &str, max_len: usize) {
+pub(super) fn push(buffer: &mut impl Buffer, text: &str, max_len: usize) {
     let needed = buffer.len().saturating_add(text.len());
     let capacity = buffer.capacity();
     if needed > capacity {
@@ -15,22 +26,55 @@ pub(super) fn push(buffer: &mut String, text: &str, max_len: usize) {
         let target = capacity.saturating_add(step).min(max_len).max(needed);
         buffer.reserve_exact(target - buffer.len());
     }
-    buffer.push_str(text);
+    buffer.append(text);
 }
 
 /// Empties `buffer`, and gives its memory back if it grew large.
-pub(super) fn clear(buffer: &mut String) {
+pub(super) fn clear(buffer: &mut impl Buffer) {
     buffer.clear();
     trim(buffer);
 }
 
 /// Gives back the memory that `buffer` has ahead of its text, if that is much.
-pub(super) fn trim(buffer: &mut String) {
+pub(super) fn trim(buffer: &mut impl Buffer) {
     let spare = buffer.len() / 4;
     if buffer.capacity() > KEPT.max(buffer.len() + spare) {
         buffer.shrink_to_fit();
     }
 }
+
+macro_rules! buffer {
+    ($type:ty, $append:expr) => {
+        impl Buffer for $type {
+            fn len(&self) -> usize {
+                <$type>::len(self)
+            }
+
+            fn capacity(&self) -> usize {
+                <$type>::capacity(self)
+            }
+
+            fn reserve_exact(&mut self, additional: usize) {
+                <$type>::reserve_exact(self, additional);
+            }
+
+            fn append(&mut self, text: &str) {
+                $append(self, text);
+            }
+
+            fn clear(&mut self) {
+                <$type>::clear(self);
+            }
+
+            fn shrink_to_fit(&mut self) {
+                <$type>::shrink_to_fit(self);
+            }
+        }
+    };
+}
+
+buffer!(String, String::push_str);
+buffer!(Vec<u8>, |bytes: &mut Vec<u8>, text: &str| bytes.extend_from_slice(text.as_bytes()));
 
 #[cfg(test)]
 mod tests {

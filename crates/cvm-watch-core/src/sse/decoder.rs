@@ -1,13 +1,13 @@
 use super::block::{Block, Lent, TooLarge};
 use super::event::{Event, Item};
+use super::input::{Ahead, Input, Span};
+use super::items::Items;
 use super::limits::Limits;
 use super::line::{self, Field, Line, Name, RetryValue};
-use super::scan::{LineEnd, split_line};
 use alloc::string::String;
 use core::fmt;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
-
 /// Reads a `text/event-stream` from chunks of bytes. See the [module](super) for what it promises.
 ///
 /// Use one per stream, and [`reset`](Decoder::reset) it when the stream is opened anew. [`Default`]
@@ -27,8 +27,17 @@ pub struct Decoder {
 
 /// What ends a call, before it borrows.
 enum Step {
+    /// The input is used up.
+    Wait,
     Event,
     Retry(u64),
+    TooLarge,
+}
+
+impl From<TooLarge> for Step {
+    fn from(_: TooLarge) -> Step {
+        Step::TooLarge
+    }
 }
 
 impl Decoder {
@@ -36,6 +45,31 @@ impl Decoder {
     #[must_use]
     pub fn new(limits: Limits) -> Decoder {
         Decoder { limits, ..Decoder::default() }
+    }
+
+    /// Reads a chunk, item by item: the fast way when all of them are wanted.
+    ///
+    /// The same items as by [`decode`](Self::decode), which forgets between calls what it has
+    /// learnt of the bytes ahead.
+    ///
+    /// ```
+    /// use cvm_watch_core::sse::{Decoder, Item};
+    ///
+    /// let mut decoder = Decoder::default();
+    /// let mut seen = Vec::new();
+    /// for chunk in ["data: 1\n\ndata: 2\n\nda", "ta: 3\n\n"] {
+    ///     let mut items = decoder.read(chunk.as_bytes());
+    ///     while let Some(item) = items.next_item() {
+    ///         if let Item::Event(event) = item {
+    ///             seen.push(event.data.to_owned());
+    ///         }
+    ///     }
+    /// }
+    /// assert_eq!(seen, ["1", "2", "3"]);
+    /// ```
+    #[inline]
+    pub fn read<'d, 'i>(&'d mut self, chunk: &'i [u8]) -> Items<'d, 'i> {
+        Items::new(self, chunk)
     }
 
     /// Reads on until the next item. None: the input is used up, and what was unfinished is kept
@@ -58,27 +92,10 @@ impl Decoder {
     /// assert!(input.is_empty());
     /// ```
     pub fn decode<'d, 'i: 'd>(&'d mut self, input: &mut &'i [u8]) -> Option<Item<'d>> {
-        self.block.recycle();
-        let mut lent = Lent::default();
-        match self.advance(input, &mut lent) {
-            Ok(Some(Step::Event)) => Some(Item::Event(Event {
-                name: self.block.name(lent),
-                data: self.block.data(lent),
-                id: &self.last_event_id,
-            })),
-            Ok(Some(Step::Retry(milliseconds))) => {
-                self.block.hold(&mut lent, &self.limits);
-                Some(Item::Retry(milliseconds))
-            }
-            Ok(None) => {
-                self.block.hold(&mut lent, &self.limits);
-                None
-            }
-            Err(TooLarge) => {
-                self.block.drop_rest();
-                Some(Item::TooLarge { limit: self.limits.max_event_bytes })
-            }
-        }
+        let mut read = Input::new(input, Ahead::Line);
+        let item = self.next(&mut read);
+        *input = read.rest();
+        item
     }
 
     /// Begins a new stream, as after a reconnect: what is unfinished is dropped, the last event id
@@ -121,47 +138,162 @@ impl Decoder {
         self.block.capacity() + self.last_event_id.capacity()
     }
 
-    fn advance<'i>(&mut self, input: &mut &'i [u8], lent: &mut Lent<'i>) -> Result<Option<Step>, TooLarge> {
-        self.skip_mark(input);
-        while let Some((line, end, rest)) = split_line(input) {
-            *input = rest;
-            self.after_cr = end == LineEnd::MayGoOn;
-            let step = if let Line::Empty = self.line {
-                self.whole_line(line, lent)
-            } else {
-                self.feed_line(line).and_then(|()| self.end_line())
-            };
-            self.line = Line::Empty;
-            if !matches!(step, Ok(None)) {
-                return step;
+    /// Reads on until the next item.
+    #[inline]
+    pub(super) fn next<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
+        let at_line_start = matches!(self.line, Line::Empty) && !self.after_cr && self.bom == 3;
+        if at_line_start
+            && self.block.is_idle()
+            && let Some((name, data)) = input.plain_event(self.limits.max_event_bytes)
+        {
+            return Some(Item::Event(Event { name, data, id: &self.last_event_id }));
+        }
+        self.any_next(input)
+    }
+
+    /// The same for streams of any shape.
+    #[inline(never)]
+    fn any_next<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
+        if let Line::Value(Field::Data) = self.line
+            && let Some(text) = input.plain_rest()
+            && self.block.extend_data(text, &self.limits)
+        {
+            input.take_rest();
+            return None;
+        }
+        if self.block.recycle() {
+            // The event before took another way; this one may be plain.
+            return self.next(input);
+        }
+        let mut lent = Lent::default();
+        match self.step(input, &mut lent) {
+            Step::Wait => None,
+            Step::Event => Some(Item::Event(Event {
+                name: self.block.name(lent),
+                data: self.block.data(lent),
+                id: &self.last_event_id,
+            })),
+            Step::Retry(milliseconds) => Some(Item::Retry(milliseconds)),
+            Step::TooLarge => {
+                self.block.drop_rest();
+                Some(Item::TooLarge { limit: self.limits.max_event_bytes })
             }
         }
-        let cut = core::mem::take(input);
-        self.block.hold(lent, &self.limits);
-        let fed = self.feed_line(cut);
-        if fed.is_err() {
-            self.line = Line::Skipped;
+    }
+
+    /// Reads on until something ends the call.
+    #[inline]
+    fn step<'i>(&mut self, input: &mut Input<'i>, lent: &mut Lent<'i>) -> Step {
+        if self.after_cr || self.bom < 3 {
+            self.skip_mark(input);
         }
-        fed.map(|()| None)
+        let ended = match self.line {
+            Line::Empty => self.whole_lines(input, lent),
+            _ => match input.next_line() {
+                Some(line) => self.rest_of_line(line, input).and_then(|()| self.whole_lines(input, lent)),
+                None => Ok(()),
+            },
+        };
+        match ended {
+            Ok(()) => self.end_of_input(input, lent),
+            Err(step) => {
+                self.after_cr = input.ended_with_cr();
+                step
+            }
+        }
+    }
+
+    /// Reads all lines that end in the input, until one ends the call.
+    fn whole_lines<'i>(&mut self, input: &mut Input<'i>, lent: &mut Lent<'i>) -> Result<(), Step> {
+        while let Some(line) = input.next_line() {
+            let bytes = input.bytes(line);
+            if bytes.is_empty() {
+                if self.block.end(lent, &mut self.last_event_id) {
+                    return Err(Step::Event);
+                }
+            } else if let Some((field, value)) = line::split(bytes) {
+                if !self.block.is_dropped() {
+                    let text = input.text(Span { start: line.end - value.len(), end: line.end });
+                    self.whole_field(field, value, text, lent)?;
+                }
+            } else if self.block.is_idle() {
+                input.skip_comments();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a field whose line lies whole in the input; `text` is its value, if that is UTF-8.
+    fn whole_field<'i>(
+        &mut self,
+        field: Field,
+        value: &'i [u8],
+        text: Option<&'i str>,
+        lent: &mut Lent<'i>,
+    ) -> Result<(), Step> {
+        match (field, text) {
+            (Field::Event | Field::Data, Some(text)) => self.block.take(field, text, lent, &self.limits)?,
+            (Field::Retry, _) => {
+                if let Some(milliseconds) = RetryValue::default().read(value).milliseconds() {
+                    self.block.hold(lent, &self.limits);
+                    return Err(Step::Retry(milliseconds));
+                }
+            }
+            _ => {
+                if field != Field::Id {
+                    self.block.hold(lent, &self.limits);
+                }
+                self.block.begin(field, &self.limits)?;
+                self.block.feed(field, value, lent, &self.limits)?;
+                self.block.finish(field, lent, &self.limits)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the line that the chunk before was cut in, to its end.
+    #[inline(never)]
+    fn rest_of_line(&mut self, line: Span, input: &Input<'_>) -> Result<(), Step> {
+        let fed = self.feed_line(input.bytes(line));
+        let ended = fed.map_err(Step::from).and_then(|()| self.end_line());
+        self.line = Line::Empty;
+        ended
+    }
+
+    /// Keeps what is left: the start of a line that ends in a later chunk.
+    fn end_of_input(&mut self, input: &mut Input<'_>, lent: &mut Lent<'_>) -> Step {
+        self.block.hold(lent, &self.limits);
+        let rest = input.take_rest();
+        if rest.is_empty() {
+            self.after_cr |= input.ended_with_cr();
+            return Step::Wait;
+        }
+        match self.feed_line(rest) {
+            Ok(()) => Step::Wait,
+            Err(TooLarge) => {
+                self.line = Line::Skipped;
+                Step::TooLarge
+            }
+        }
     }
 
     /// Skips what opens the input but belongs to no line: the LF of a cut CRLF, the byte order
     /// mark.
-    fn skip_mark(&mut self, input: &mut &[u8]) {
+    fn skip_mark(&mut self, input: &mut Input<'_>) {
         if self.after_cr
-            && let Some((&first, rest)) = input.split_first()
+            && let Some(&first) = input.rest().first()
         {
             self.after_cr = false;
             if first == b'\n' {
-                *input = rest;
+                input.skip(1);
             }
         }
         while let Some(&expected) = BOM.get(usize::from(self.bom))
-            && let Some((&byte, rest)) = input.split_first()
+            && let Some(&byte) = input.rest().first()
         {
             if byte == expected {
                 self.bom += 1;
-                *input = rest;
+                input.skip(1);
             } else {
                 // A part of a mark is text: no known field's name begins so.
                 self.line = if self.bom > 0 { Line::Skipped } else { Line::Empty };
@@ -170,37 +302,23 @@ impl Decoder {
         }
     }
 
-    fn whole_line<'i>(&mut self, line: &'i [u8], lent: &mut Lent<'i>) -> Result<Option<Step>, TooLarge> {
-        if line.is_empty() {
-            return Ok(self.block.end(lent, &mut self.last_event_id).then_some(Step::Event));
-        }
-        if self.block.is_dropped() {
-            return Ok(None);
-        }
-        let Some((field, value)) = line::split(line) else {
-            return Ok(None);
-        };
-        if field == Field::Retry {
-            return Ok(RetryValue::default().read(value).milliseconds().map(Step::Retry));
-        }
-        if self.block.lend(field, value, lent, &self.limits)? {
-            return Ok(None);
-        }
-        if field != Field::Id {
-            self.block.hold(lent, &self.limits);
-        }
-        self.block.begin(field, &self.limits)?;
-        self.block.feed(field, value, lent, &self.limits)?;
-        self.block.finish(field, lent, &self.limits)?;
-        Ok(None)
-    }
-
     /// Reads `bytes`, a part of a line without its end.
     fn feed_line(&mut self, mut bytes: &[u8]) -> Result<(), TooLarge> {
         while let Some((&first, rest)) = bytes.split_first() {
             match self.line {
                 Line::Empty if self.block.is_dropped() => self.line = Line::Skipped,
-                Line::Empty => self.line = Line::Name(Name::default()),
+                Line::Empty => {
+                    // Nearly always the chunk has the field's name, and more.
+                    if let Some((field, value @ [_, ..])) = line::split(bytes)
+                        && field != Field::Retry
+                    {
+                        self.block.begin(field, &self.limits)?;
+                        self.line = Line::Value(field);
+                        bytes = value;
+                    } else {
+                        self.line = Line::Name(Name::default());
+                    }
+                }
                 Line::Name(name) => {
                     self.line = name.read(first);
                     bytes = rest;
@@ -231,11 +349,11 @@ impl Decoder {
     }
 
     /// Ends a line that was read by [`Self::feed_line`].
-    fn end_line(&mut self) -> Result<Option<Step>, TooLarge> {
+    fn end_line(&mut self) -> Result<(), Step> {
         let field = match self.line {
             Line::Name(name) => name.field().filter(|&field| field != Field::Retry),
             Line::Colon(field) | Line::Value(field) => Some(field),
-            Line::Retry(value) => return Ok(value.milliseconds().map(Step::Retry)),
+            Line::Retry(value) => return value.milliseconds().map_or(Ok(()), |number| Err(Step::Retry(number))),
             Line::Empty | Line::Skipped => None,
         };
         if let Some(field) = field {
@@ -244,7 +362,7 @@ impl Decoder {
             }
             self.block.finish(field, &Lent::default(), &self.limits)?;
         }
-        Ok(None)
+        Ok(())
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Use it by itself for any event stream; the watch uses it for Phala Cloud's. [`Decoder`] takes
 //! chunks as they come from the socket, cut anywhere, and lends one [`Item`] at a time. The same
-//! bytes give the same items however they are cut.
+//! bytes give the same items however they are cut. [`Decoder::read`] is the fast way to all items
+//! of a chunk; [`Decoder::decode`] takes one and may leave the rest to another day.
 //!
 //! ```
 //! use cvm_watch_core::sse::{Decoder, Item};
@@ -11,8 +12,8 @@
 //! let mut decoder = Decoder::default();
 //! let mut seen = Vec::new();
 //! for chunk in ["retry: 5000\nevent: state\nda", "ta: {\"status\":\"starting\"}\n\n: beat\n"] {
-//!     let mut input = chunk.as_bytes();
-//!     while let Some(item) = decoder.decode(&mut input) {
+//!     let mut items = decoder.read(chunk.as_bytes());
+//!     while let Some(item) = items.next_item() {
 //!         match item {
 //!             Item::Event(event) => seen.push(format!("{} {}", event.event_type(), event.data)),
 //!             Item::Retry(milliseconds) => seen.push(format!("retry {milliseconds}")),
@@ -44,6 +45,8 @@ mod block;
 mod buffer;
 mod decoder;
 mod event;
+mod input;
+mod items;
 mod limits;
 mod line;
 mod pending_id;
@@ -52,6 +55,7 @@ mod utf8;
 
 pub use decoder::Decoder;
 pub use event::{Event, Item};
+pub use items::Items;
 pub use limits::Limits;
 
 #[cfg(test)]

@@ -11,6 +11,11 @@ pub(super) struct Utf8 {
 }
 
 impl Utf8 {
+    /// Whether no character is cut.
+    pub(super) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
     /// Gives the text of `bytes` to `out`, piece by piece, until `out` refuses one.
     pub(super) fn feed<E>(&mut self, bytes: &[u8], mut out: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
         let mut bytes = bytes;

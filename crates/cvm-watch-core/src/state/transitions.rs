@@ -75,3 +75,16 @@ pub(crate) const TRANSITIONS: &[(Phase, Trigger, Phase)] = {
 pub(crate) fn allowed(from: Phase, trigger: Trigger, to: Phase) -> bool {
     TRANSITIONS.contains(&(from, trigger, to))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_the_table_is_not_allowed() {
+        assert!(allowed(Phase::Queued, Trigger::Permit, Phase::Connecting));
+        assert!(!allowed(Phase::Queued, Trigger::Permit, Phase::Streaming));
+        assert!(!allowed(Phase::Ended, Trigger::Permit, Phase::Connecting));
+        assert!(TRANSITIONS.iter().all(|(from, ..)| *from != Phase::Ended), "the end is left");
+    }
+}

@@ -20,6 +20,26 @@ fn the_input_is_left_right_after_the_line_that_completed_the_item() {
 }
 
 #[test]
+fn reading_may_change_hands_between_any_two_items() {
+    let stream = b"data: a\r\n\r\n:\n\nevent: x\ndata: b\n\nretry: 1\ndata: c\ndata: d\n\ndata: e\n\n".repeat(3);
+    let mut whole = Decoder::default();
+    let mut all = whole.read(&stream);
+    let (mut one, mut rest) = (Decoder::default(), stream.as_slice());
+    let mut count = 0;
+    while let Some(expected) = all.next_item() {
+        if count % 2 == 0 {
+            assert_eq!(one.decode(&mut rest), Some(expected));
+        } else {
+            let mut items = one.read(rest);
+            assert_eq!(items.next_item(), Some(expected));
+            rest = items.rest();
+        }
+        count += 1;
+    }
+    assert_eq!((count, one.decode(&mut rest)), (15, None));
+}
+
+#[test]
 fn an_lf_that_follows_a_cr_in_a_later_chunk_is_swallowed() {
     let mut decoder = Decoder::default();
     assert!(matches!(decoder.decode(&mut b"data: a\r\n\r".as_slice()), Some(Item::Event(_))));

@@ -30,8 +30,30 @@ pub(super) fn check_within(limits: Limits, input: &[u8], expected: &str) {
     }
 }
 
-/// The items that the decoder finds in `pieces`, and its last event id after them.
-pub(super) fn decode<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<TwinItem>, String) {
+/// The items that the decoder finds in `pieces`, and its last event id after them: read by chunk,
+/// and the same one by one.
+pub(super) fn decode<'a>(
+    limits: Limits,
+    pieces: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+) -> (Vec<TwinItem>, String) {
+    let pieces = pieces.into_iter();
+    let one_by_one = decode_one_by_one(limits, pieces.clone());
+    let mut decoder = Decoder::new(limits);
+    let mut items = Vec::new();
+    for piece in pieces {
+        let mut read = decoder.read(piece);
+        while let Some(item) = read.next_item() {
+            items.push(own(item, limits));
+        }
+        assert!(read.rest().is_empty(), "the input is used up");
+        assert!(decoder.buffered_bytes() <= most_held(limits), "{decoder:?}");
+    }
+    let by_chunk = (items, decoder.last_event_id().into());
+    assert_eq!(by_chunk, one_by_one, "by chunk and one by one");
+    by_chunk
+}
+
+fn decode_one_by_one<'a>(limits: Limits, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<TwinItem>, String) {
     let mut decoder = Decoder::new(limits);
     let mut items = Vec::new();
     for mut piece in pieces {

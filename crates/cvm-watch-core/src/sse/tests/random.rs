@@ -134,6 +134,42 @@ fn any_stream_cut_anywhere_reads_as_the_twin_reads_it() {
     assert!(kinds.iter().all(|&count| count > 2_000), "the streams exercise every kind of item: {kinds:?}");
 }
 
+/// Long enough for many blocks, and mostly well formed, so that what is learnt ahead of a line is
+/// used and thrown away in every way.
+#[test]
+fn a_long_stream_cut_anywhere_reads_as_the_twin_reads_it() {
+    const EVENTS: &[&[u8]] = &[
+        b"data: a\n\n",
+        b"event: state\ndata: {\"status\":\"starting\"}\n\n",
+        b"event: state\r\ndata: {\"status\":\"starting\"}\r\n\r\n",
+        b"event: x\rdata: y\r\r",
+        b"data: b\n\r\n",
+        b": keep-alive\n\n",
+        b":\n\n",
+        b":\r\n\r\n",
+        b"event: nothing\n\n",
+        b"id: 12\n\n",
+        b"data: a line of some length, as long as a block of the scan, or longer\ndata: b\n\n",
+        b"data: \xc3\xa9\xe2\x82\xac\n\n",
+        b"data: \xff\n\n",
+    ];
+    for seed in 0..1_500 {
+        let mut random = Random(seed);
+        let mut stream = Vec::new();
+        for _ in 0..random.below(200) {
+            let parts = if random.below(12) == 0 { FRAGMENTS } else { EVENTS };
+            stream.extend_from_slice(parts[random.below(parts.len())]);
+        }
+        let limits = random.limits();
+        let expected = twin::read(&stream, limits.max_event_bytes, limits.max_id_bytes);
+        let text = stream.escape_ascii();
+        assert_eq!(decode(limits, [stream.as_slice()]), expected, "seed {seed}, whole, {limits:?}, of {text}");
+        for size in [63, 64, 65, 1 + random.below(300)] {
+            assert_eq!(decode(limits, stream.chunks(size)), expected, "seed {seed}, {size}, {limits:?}, of {text}");
+        }
+    }
+}
+
 #[test]
 fn a_reset_decoder_differs_from_a_new_one_in_its_last_event_id_only() {
     for seed in 0..4_000 {

@@ -1,0 +1,215 @@
+//! What an answer means, by the rows 12 to 15: a twin of the judgement that the watch passes on a
+//! response head and the body of an error.
+
+use std::time::Duration;
+
+use cvm_watch_core::{ResponseHead, UnixSeconds};
+use serde_json::{Map, Value};
+
+/// The longest text that an error carries, in characters.
+const MAX_TEXT: usize = 2048;
+
+/// A response head as somebody made it up.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    pub status: u16,
+    /// Names in any case, values of any bytes, in any order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub wall: Option<u64>,
+}
+
+/// An answer that ends the watch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Refusal {
+    pub status: u16,
+    pub cause: &'static str,
+    pub message: Option<String>,
+    pub error_code: Option<String>,
+}
+
+/// What the whole answer of an error status means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Retried { message: Option<String>, retry_after: Asked },
+    Rejected(Refusal),
+}
+
+/// The wait that an answer asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Asked {
+    Exactly(Duration),
+    Nothing,
+    /// It has a date that the twin does not read; the watch may be more lenient.
+    Unclear,
+}
+
+impl Head {
+    /// The head in the library's form.
+    pub fn response(&self) -> ResponseHead<'_> {
+        let mut head = ResponseHead::new(self.status);
+        for (name, value) in &self.headers {
+            head.header(name, value);
+        }
+        head
+    }
+
+    pub fn wall(&self) -> Option<UnixSeconds> {
+        self.wall.map(UnixSeconds)
+    }
+
+    /// Row 15: a 200 that is no event stream, or a compressed one.
+    pub fn refused_at_once(&self) -> Option<Refusal> {
+        if self.status != 200 {
+            return None;
+        }
+        let refusal = |cause| Some(Refusal { status: 200, cause, ..Refusal::default() });
+        let codings = self.values("content-encoding").flat_map(|value| value.split(|byte| *byte == b','));
+        if codings.map(tidy).any(|coding| !coding.is_empty() && coding != "identity") {
+            return refusal("content encoding");
+        }
+        let essence = self
+            .values("content-type")
+            .last()
+            .map(|value| tidy(value.split(|byte| *byte == b';').next().unwrap_or(&[])));
+        match essence {
+            Some(essence) if essence != "text/event-stream" => refusal("content type"),
+            _ => None,
+        }
+    }
+
+    /// Rows 12 to 14: any status but 200, with as much of its body as came.
+    pub fn judge(&self, body: &[u8]) -> Answer {
+        let body = Body::read(&body[..body.len().min(64 << 10)]);
+        let retried = match self.status {
+            408 | 425 | 429 => true,
+            409 => !body.is_final_conflict,
+            status => (500..600).contains(&status),
+        };
+        if retried {
+            return Answer::Retried { message: body.message, retry_after: self.retry_after() };
+        }
+        let moved = (300..400).contains(&self.status) && self.status != 304;
+        let cause = if moved { "redirect" } else { "status" };
+        Answer::Rejected(Refusal { status: self.status, cause, message: body.message, error_code: body.error_code })
+    }
+
+    /// Row 11: seconds, or a date measured against the answer's own, else the wall clock.
+    pub fn retry_after(&self) -> Asked {
+        let Some(value) = self.values("retry-after").last() else { return Asked::Nothing };
+        let text = String::from_utf8_lossy(value);
+        let digits = text.trim();
+        if !digits.is_empty() && digits.chars().all(|char| char.is_ascii_digit()) {
+            return Asked::Exactly(Duration::from_secs(digits.parse().unwrap_or(u64::MAX)));
+        }
+        let own = self.values("date").last();
+        let is_odd = |value: &[u8]| value.contains(&b':') && date(value).is_none();
+        if is_odd(value) || own.is_some_and(is_odd) {
+            return Asked::Unclear;
+        }
+        match (date(value), own.and_then(date).or(self.wall)) {
+            (Some(until), Some(now)) => Asked::Exactly(Duration::from_secs(until.saturating_sub(now))),
+            _ => Asked::Nothing,
+        }
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+    }
+}
+
+fn date(value: &[u8]) -> Option<u64> {
+    let date = httpdate::parse_http_date(std::str::from_utf8(value).ok()?.trim()).ok()?;
+    Some(date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
+}
+
+fn tidy(value: &[u8]) -> String {
+    value.trim_ascii().iter().map(|byte| char::from(byte.to_ascii_lowercase())).collect()
+}
+
+/// What an error body says.
+struct Body {
+    message: Option<String>,
+    error_code: Option<String>,
+    /// Whether it has the mark of the platform's own final errors.
+    is_final_conflict: bool,
+}
+
+impl Body {
+    fn read(bytes: &[u8]) -> Self {
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(object)) => Self {
+                message: message(&object).map(|text| cut(&text, MAX_TEXT)),
+                error_code: error_code(&object).map(|text| cut(&text, MAX_TEXT)),
+                is_final_conflict: is_final_conflict(&object),
+            },
+            _ => Self {
+                message: words(&String::from_utf8_lossy(bytes)).map(|text| cut(&text, MAX_TEXT)),
+                error_code: None,
+                is_final_conflict: false,
+            },
+        }
+    }
+}
+
+fn message(object: &Map<String, Value>) -> Option<String> {
+    let detail = || match object.get("detail")? {
+        Value::Object(detail) => message(detail),
+        Value::Array(problems) => {
+            let problems: Vec<_> = problems.iter().filter_map(problem).take(16).collect();
+            (!problems.is_empty()).then(|| problems.join("; "))
+        }
+        detail => scalar(detail),
+    };
+    let field = |name| object.get(name).and_then(scalar);
+    field("message").or_else(detail).or_else(|| field("error"))
+}
+
+fn error_code(object: &Map<String, Value>) -> Option<String> {
+    let field = |name| object.get(name).and_then(scalar);
+    let inner = || error_code(object.get("detail")?.as_object()?);
+    field("error_code").or_else(|| field("code")).or_else(inner)
+}
+
+fn is_final_conflict(object: &Map<String, Value>) -> bool {
+    let inner = object.get("detail").and_then(Value::as_object);
+    object.get("error_code").is_some_and(|code| !code.is_null()) || inner.is_some_and(is_final_conflict)
+}
+
+/// One problem of a validation error: its place, and what is wrong there.
+fn problem(problem: &Value) -> Option<String> {
+    let Some(object) = problem.as_object() else { return scalar(problem) };
+    let words = object.get("msg").or_else(|| object.get("message")).and_then(scalar)?;
+    let place =
+        object.get("loc").and_then(Value::as_array).into_iter().flatten().filter_map(scalar).collect::<Vec<_>>();
+    Some(if place.is_empty() { words } else { format!("{}: {words}", place.join(".")) })
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Text that is no JSON: the title of a page, else the words of the whole.
+fn words(text: &str) -> Option<String> {
+    let text = text.trim();
+    let title = text.starts_with('<').then(|| title(text)).flatten();
+    let words: Vec<_> = title.unwrap_or(text).split_whitespace().collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+fn title(page: &str) -> Option<&str> {
+    let lower = page.to_ascii_lowercase();
+    let tag = lower.find("<title")?;
+    let start = tag + lower[tag..].find('>')? + 1;
+    let end = start + lower[start..].find("</title")?;
+    Some(&page[start..end]).filter(|title| !title.trim().is_empty())
+}
+
+/// So many characters of a text, and a mark if there are more.
+pub fn cut(text: &str, limit: usize) -> String {
+    let mark = (text.chars().count() > limit).then_some('…');
+    text.chars().take(limit).chain(mark).collect()
+}

@@ -1,0 +1,28 @@
+//! The checks, each a plain function of some bytes that panics when a claim is broken. The fuzz
+//! targets in `fuzz/` call them with what libFuzzer makes up, the tests beside this folder with
+//! the committed corpora and with seeded random bytes.
+
+pub mod answer;
+pub mod choices;
+pub mod cvm_id_and_url;
+pub mod event_json;
+pub mod json;
+pub mod machine;
+pub mod response_head;
+pub mod sse_bytes;
+pub mod watch_ops;
+
+#[path = "../../../src/sse/tests/twin.rs"]
+pub mod twin;
+
+/// One check, and the name of its fuzz target and corpus.
+pub type Check = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const CHECKS: &[Check] = &[
+    ("sse_bytes", sse_bytes::check),
+    ("watch_ops", watch_ops::check),
+    ("response_head", response_head::check),
+    ("event_json", event_json::check),
+    ("cvm_id_and_url", cvm_id_and_url::check),
+];

@@ -1,0 +1,134 @@
+//! Any response head and error body, through a whole watch, against the twin of rows 12 to 15.
+
+use std::time::Duration;
+
+use cvm_watch_core::{
+    Action, ApiKey, CloseCause, Config, Failure, Input, Phase, RejectCause, RetryCause, Timestamp, Watch,
+};
+
+use super::answer::{Answer, Asked, Head, Refusal};
+use super::choices::Choices;
+
+const SECOND: Duration = Duration::from_secs(1);
+const KEY: &str = "phak_secret7";
+const NAMES: &[&str] = &[
+    "content-type",
+    "Content-Type",
+    "content-encoding",
+    "Retry-After",
+    "retry-after",
+    "date",
+    "DATE",
+    "location",
+    "x-request-id",
+    "x-other",
+];
+
+/// Claims: a head makes a stream, a retry or a refusal as the rows say, with the delay, words and
+/// code that the twin finds; the key is in nothing that comes out, however the server echoes it.
+pub fn check(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let status = match choices.byte() {
+        0 => 200,
+        1 => u16::from_le_bytes([choices.byte(), choices.byte()]),
+        other => 100 + u16::from(other) * 2 + u16::from(choices.flag()),
+    };
+    let wall = choices.flag().then_some(1_000_000_000);
+    let count = choices.below(6);
+    let headers = (0..count).map(|_| (choices.pick(NAMES).to_owned(), choices.bytes().to_vec())).collect();
+    let head = Head { status, headers, wall };
+    // Now and then one over the limit of what is read.
+    let times = if choices.byte() == 255 { 1 + choices.below(255) } else { 1 };
+    let body = choices.rest().repeat(times);
+    let body = &body[..body.len().min(70_000)];
+
+    assert_eq!(head.response().status(), status);
+    let found = answered(&head, body);
+    if let Some(refusal) = head.refused_at_once() {
+        return assert_eq!(found, Found::Rejected(refusal));
+    }
+    if status == 200 {
+        return assert_eq!(found, Found::Stream);
+    }
+    let expected = match (head.judge(body), &found) {
+        (Answer::Rejected(refusal), _) => Found::Rejected(refusal),
+        (Answer::Retried { message, retry_after: Asked::Unclear }, Found::Retried { delay, .. }) => {
+            Found::Retried { message, delay: *delay }
+        }
+        (Answer::Retried { message, retry_after }, _) => {
+            let asked = if let Asked::Exactly(wait) = retry_after { wait } else { Duration::ZERO };
+            Found::Retried { message, delay: asked.clamp(SECOND * 5, SECOND * 300) }
+        }
+    };
+    // The twin masks nothing, so it has nothing to say of words in which the key could hide.
+    let may_be_masked = body.iter().any(|byte| matches!(byte, b'%' | b'\\')) || contains(body, KEY);
+    if may_be_masked {
+        assert_eq!(found.wordless(), expected.wordless());
+    } else {
+        assert_eq!(found, expected);
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Found {
+    Stream,
+    Retried { message: Option<String>, delay: Duration },
+    Rejected(Refusal),
+}
+
+impl Found {
+    fn wordless(self) -> Self {
+        match self {
+            Self::Stream => Self::Stream,
+            Self::Retried { delay, .. } => Self::Retried { message: None, delay },
+            Self::Rejected(refusal) => Self::Rejected(Refusal { message: None, error_code: None, ..refusal }),
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &str) -> bool {
+    text.windows(part.len()).any(|window| window == part.as_bytes())
+}
+
+fn answered(head: &Head, body: &[u8]) -> Found {
+    let config = Config::builder("my-cvm", "running").retry_delay(Duration::from_secs(5));
+    let config = config.api_key(ApiKey::new(KEY).expect("a good key")).build().expect("a good configuration");
+    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
+    let input = Input::Head { attempt, head: head.response(), wall: head.wall() };
+    watch.handle(Timestamp::ZERO, input);
+    if watch.phase() == Phase::Streaming {
+        return Found::Stream;
+    }
+    for piece in body.chunks(40_000) {
+        assert_eq!(watch.receive(Timestamp::ZERO, attempt, piece), piece.len());
+    }
+    watch.handle(Timestamp::ZERO, Input::Closed { attempt, cause: CloseCause::Truncated });
+    let mut found = None;
+    while let Some(action) = watch.poll_action() {
+        let shown = format!("{action:?}");
+        assert!(!contains(shown.as_bytes(), KEY), "the key is in {shown}");
+        match action {
+            Action::Disconnect { .. } => {}
+            Action::Retrying { delay, cause: RetryCause::Status { status, message }, .. } => {
+                assert_eq!(status, head.status);
+                found = Some(Found::Retried { message, delay });
+            }
+            Action::Fail(Failure::Rejected(rejection)) => {
+                let said = rejection.to_string();
+                assert!(!said.contains(|char: char| char.is_control()), "{said:?} can move a cursor");
+                let cause = match &rejection.cause {
+                    RejectCause::Status => "status",
+                    RejectCause::Redirect { .. } => "redirect",
+                    RejectCause::ContentType { .. } => "content type",
+                    RejectCause::ContentEncoding { .. } => "content encoding",
+                    other => panic!("the twin knows no {other:?}"),
+                };
+                let (message, error_code) = (rejection.message, rejection.error_code);
+                found = Some(Found::Rejected(Refusal { status: rejection.status, cause, message, error_code }));
+            }
+            other => panic!("{other:?} after an answer"),
+        }
+    }
+    found.expect("an answer has a consequence")
+}

@@ -1,0 +1,52 @@
+//! Parameters and times of a case.
+
+use std::time::Duration;
+
+use crate::checks::choices::Choices;
+use crate::model::Rules;
+
+const NANO: Duration = Duration::from_nanos(1);
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// The first of each list is what people use.
+pub fn rules(choices: &mut Choices<'_>) -> Rules {
+    let backoff_max = choices.pick(&[None, None, Some(secs(400)), Some(secs(4000))]);
+    // Half of a nanosecond by chance would leave open whether there is a delay at all.
+    let shortest = if backoff_max.is_some() { secs(2) } else { NANO };
+    let retry_delay = choices.pick(&[None, Some(secs(5)), Some(Duration::ZERO), Some(shortest), Some(secs(400))]);
+    Rules {
+        id: "my-cvm".into(),
+        target: choices.pick(&["running", "Stopped"]).into(),
+        interval: choices.pick(&[5, 30]),
+        timeout: choices.pick(&[secs(300), secs(10), secs(600)]),
+        max_retries: choices.pick(&[None, Some(0), Some(1), Some(3)]),
+        retry_delay,
+        backoff_max,
+        connect_timeout: choices.pick(&[secs(30), NANO, secs(1000)]),
+        idle_timeout: choices.pick(&[None, None, Some(secs(20)), Some(secs(1)), Some(NANO)]),
+        deadline: choices.pick(&[None, None, Some(secs(100)), Some(secs(5)), Some(NANO), Some(Duration::MAX)]),
+        complete_grace: choices.pick(&[secs(2), Duration::ZERO, secs(1000)]),
+        max_event_bytes: choices.pick(&[4 << 20, 1, 40]),
+        keep_raw: choices.flag(),
+        permits: choices.flag(),
+    }
+}
+
+/// When the watch begins; the last is so late that some sums reach the end of time.
+pub fn start(choices: &mut Choices<'_>) -> u64 {
+    choices.pick(&[0, 0, 0, 1_000_000_000_000, u64::MAX - 400_000_000_000])
+}
+
+/// Some time: from nothing to hours, and the spans that rows name.
+pub fn span(choices: &mut Choices<'_>) -> u64 {
+    const MILLI: u64 = 1_000_000;
+    let named = [0, 1, MILLI, 999 * MILLI, 1000 * MILLI, 2000 * MILLI, 5000 * MILLI, 10_000 * MILLI, 20_000 * MILLI];
+    match choices.byte() {
+        index @ 0..9 => named[usize::from(index)],
+        seconds @ 9..=250 => u64::from(seconds) * 1000 * MILLI,
+        large => u64::from(large) * 100_000 * MILLI,
+    }
+}

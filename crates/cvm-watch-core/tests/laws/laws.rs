@@ -1,0 +1,201 @@
+//! The invariants of `ARCHITECTURE.md`, one property each, over random lives of a watch. Each is
+//! shown to catch a fault that breaks it: a law that nothing can break proves nothing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use cvm_watch_core::{Action, Timestamp, Watch};
+
+use crate::checks::machine::Machine;
+use crate::checks::watch_ops;
+use crate::faults::{
+    CountsItsOwnSeed, DropsDisconnect, Faulty, HearsOldConnections, OverlooksLoneBytes, RepeatsEvents,
+    SpeaksAfterItsEnd, WakesAtOnce, WakesLate,
+};
+use crate::player::{Manner, Played, play};
+use crate::random::Random;
+
+const LIVES: u64 = 1_500;
+
+/// 1. The same bytes give the same actions however they are cut.
+fn cuts_change_nothing<M: Machine>(data: &[u8]) {
+    let whole = play::<M>(data, Manner::default());
+    for cut in [1, 2, 7] {
+        assert_same(&whole, &play::<M>(data, Manner { cut, ..Manner::default() }));
+    }
+}
+
+/// 2. Exactly one end, and it is last.
+fn there_is_one_end_and_it_is_last<M: Machine>(data: &[u8]) {
+    let Played { actions, .. } = play::<M>(data, Manner { abort_at_last: true, ..Manner::default() });
+    let is_end = |action: &&Action| matches!(action, Action::Resolve(_) | Action::Fail(_));
+    assert_eq!(actions.iter().filter(is_end).count(), 1, "{actions:?}");
+    assert!(actions.last().as_ref().is_some_and(is_end), "{actions:?}");
+}
+
+/// 3. A tick at the wake and a drain move the wake on.
+fn no_wake_comes_twice<M: Machine>(data: &[u8]) {
+    for (wake, next) in play::<M>(data, Manner::default()).wakes {
+        assert!(next.at > wake.at || next.at == Timestamp::MAX, "{wake:?}, then {next:?}");
+    }
+}
+
+/// 4. Who sleeps exactly to the wake misses nothing: looking more often changes nothing.
+fn the_wake_is_exact<M: Machine>(data: &[u8]) {
+    let sleeper = play::<M>(data, Manner::default());
+    assert_same(&sleeper, &play::<M>(data, Manner { restless: true, ..Manner::default() }));
+}
+
+/// 5. However long nobody polls, a handful of actions waits.
+fn few_actions_wait<M: Machine>(data: &[u8]) {
+    let Played { actions, .. } = play::<M>(data, Manner { never_polls: true, ..Manner::default() });
+    assert!(actions.len() <= 6, "{} actions waited", actions.len());
+}
+
+/// 6. The same seed and inputs give the same actions.
+fn a_life_repeats<M: Machine>(data: &[u8]) {
+    assert_same(&play::<M>(data, Manner::default()), &play::<M>(data, Manner::default()));
+}
+
+/// 7. Never two connections, and none at the end.
+fn one_connection_at_most<M: Machine>(data: &[u8]) {
+    let Played { actions, closed, .. } = play::<M>(data, Manner { abort_at_last: true, ..Manner::default() });
+    let mut open = BTreeSet::new();
+    for action in actions {
+        match action {
+            Action::Connect { attempt, .. } => {
+                open.retain(|attempt| !closed.contains(attempt));
+                assert!(open.is_empty(), "attempt {attempt} beside {open:?}");
+                open.insert(attempt);
+            }
+            Action::Disconnect { attempt } => assert!(open.remove(&attempt), "attempt {attempt} is not open"),
+            _ => {}
+        }
+    }
+    open.retain(|attempt| !closed.contains(attempt));
+    assert!(open.is_empty(), "{open:?} left open");
+}
+
+/// 8. Any order of inputs is safe: it does what the model does.
+fn any_order_is_safe<M: Machine>(data: &[u8]) {
+    watch_ops::check_machine::<M>(data);
+}
+
+/// 9. What the source of the core may not have, comments and tests aside.
+fn impurity(source: &str) -> Option<&'static str> {
+    let forbidden = [
+        "std::",
+        "unsafe ",
+        "Instant",
+        "SystemTime",
+        "thread",
+        "HashMap",
+        "HashSet",
+        "RandomState",
+        "env::",
+        "getrandom",
+        "rand::",
+    ];
+    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code: Vec<_> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    forbidden.into_iter().find(|word| code.iter().any(|line| line.contains(word)))
+}
+
+fn assert_same(one: &Played, other: &Played) {
+    for (line, (one, other)) in one.log.lines().zip(other.log.lines()).enumerate() {
+        assert_eq!(one, other, "action {line}");
+    }
+    assert_eq!(one.actions.len(), other.actions.len(), "actions in all");
+}
+
+fn holds(law: fn(&[u8])) {
+    crate::random::sweep(law, 0..LIVES, |random| random.bytes(200));
+}
+
+/// How many lives it takes until the law is broken.
+fn broken_after(law: fn(&[u8])) -> Option<u64> {
+    (0..LIVES).find(|seed| {
+        let data = Random::new(*seed).bytes(200);
+        panic::catch_unwind(AssertUnwindSafe(|| law(&data))).is_err()
+    })
+}
+
+#[test]
+fn the_same_bytes_give_the_same_actions_however_they_are_cut() {
+    holds(cuts_change_nothing::<Watch>);
+}
+
+#[test]
+fn a_watch_ends_once_and_says_nothing_after() {
+    holds(there_is_one_end_and_it_is_last::<Watch>);
+}
+
+#[test]
+fn a_tick_at_the_wake_moves_the_wake_on() {
+    holds(no_wake_comes_twice::<Watch>);
+}
+
+#[test]
+fn who_sleeps_exactly_to_the_wake_misses_nothing() {
+    holds(the_wake_is_exact::<Watch>);
+}
+
+#[test]
+fn however_long_nobody_polls_a_handful_of_actions_waits() {
+    holds(few_actions_wait::<Watch>);
+}
+
+#[test]
+fn the_same_seed_and_inputs_give_the_same_actions() {
+    holds(a_life_repeats::<Watch>);
+}
+
+#[test]
+fn there_are_never_two_live_connections() {
+    holds(one_connection_at_most::<Watch>);
+}
+
+#[test]
+fn any_order_of_inputs_is_safe() {
+    holds(any_order_is_safe::<Watch>);
+}
+
+#[test]
+fn the_core_has_no_clock_randomness_environment_or_hash_order() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_test = path.file_stem().is_some_and(|name| name == "tests");
+            if path.is_dir() && !is_test {
+                folders.push(path);
+            } else if path.is_file() && !is_test {
+                files += 1;
+                assert_eq!(impurity(&fs::read_to_string(&path).unwrap()), None, "in {}", path.display());
+            }
+        }
+    }
+    assert!(files > 20, "only {files} files read");
+}
+
+#[test]
+fn each_law_notices_a_fault_that_breaks_it() {
+    let broken = [
+        ("cuts", broken_after(cuts_change_nothing::<Faulty<OverlooksLoneBytes>>)),
+        ("one end", broken_after(there_is_one_end_and_it_is_last::<Faulty<SpeaksAfterItsEnd>>)),
+        ("no spin", broken_after(no_wake_comes_twice::<Faulty<WakesAtOnce>>)),
+        ("exact wake", broken_after(the_wake_is_exact::<Faulty<WakesLate>>)),
+        ("few actions", broken_after(few_actions_wait::<Faulty<RepeatsEvents>>)),
+        ("repeatable", broken_after(a_life_repeats::<Faulty<CountsItsOwnSeed>>)),
+        ("one connection", broken_after(one_connection_at_most::<Faulty<DropsDisconnect>>)),
+        ("any order", broken_after(any_order_is_safe::<Faulty<HearsOldConnections>>)),
+    ];
+    for (law, lives) in broken {
+        assert!(lives.is_some(), "the law of {law} does not notice its fault in {LIVES} lives");
+    }
+    assert_eq!(impurity("// std::time is for others\nfn f() {}"), None);
+    assert_eq!(impurity("fn f() { std::time::Instant::now(); }"), Some("std::"));
+}

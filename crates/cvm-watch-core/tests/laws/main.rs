@@ -1,0 +1,19 @@
+//! The laws of a watch, held against seeded random cases and the committed fuzz corpora.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "checks say what is wrong by panicking, and are shared with the fuzz crate"
+)]
+
+mod checks;
+mod corpora;
+mod faults;
+mod laws;
+mod model;
+mod player;
+mod random;

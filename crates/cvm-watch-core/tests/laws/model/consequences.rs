@@ -1,0 +1,183 @@
+//! What follows from events and from the end of an attempt.
+
+use std::time::Duration;
+
+use cvm_watch_core::{CvmState, Event, Failure, RetryCause};
+
+use super::rules::after;
+use super::stream::Stream;
+use super::{Attempt, Expected, ExpectedFailure, Model, Over, SECOND, Stage};
+use crate::checks::answer::{Answer, Asked, cut};
+
+impl Model {
+    pub(super) fn event(&mut self, event: Event) {
+        let Stage::Streaming(_, stream) = &mut self.stage else { return };
+        match event {
+            Event::State(state) => {
+                let state = CvmState::clone(&state);
+                let first = stream.at_target.as_ref().map_or(self.now, |(since, _)| *since);
+                stream.at_target = state.is(&self.rules.target).then(|| (first, state.clone()));
+                self.last_state = Some(state);
+            }
+            Event::Complete(complete) if complete.status.eq_ignore_ascii_case(&self.rules.target) => {
+                let mut state = self.last_state.take().unwrap_or_default();
+                state.status = complete.status;
+                self.disconnect();
+                self.end(Expected::Resolve(state));
+            }
+            Event::Complete(complete) => {
+                // Row 3 asks that no `complete` follows the target's state.
+                stream.at_target = None;
+                self.over(Over::Lost(RetryCause::CompletedElsewhere { status: complete.status }));
+            }
+            Event::Timeout(_) => self.over(Over::Lost(RetryCause::ServerTimeout)),
+            Event::Error(error) => {
+                let text = error.message.filter(|text| !text.is_empty()).or(error.error);
+                self.heard(text.unwrap_or_default());
+            }
+            Event::Malformed { name, data, .. } if name == "error" => {
+                self.heard(data);
+            }
+            Event::Malformed { name, .. } if name == "timeout" => {
+                self.over(Over::Lost(RetryCause::ServerTimeout));
+            }
+            _ => {}
+        }
+    }
+
+    /// Row 6: words of an `error` event are kept.
+    fn heard(&mut self, words: String) {
+        if !words.is_empty() {
+            self.last_error = Some(cut(&words, 512));
+        }
+    }
+
+    /// Rows 3, 4, 13, 16 and 20: what the end of an attempt means.
+    pub(super) fn over(&mut self, over: Over) {
+        self.disconnect();
+        let attempt = self.live_attempt();
+        match (std::mem::replace(&mut self.stage, Stage::Queued), over) {
+            (Stage::Streaming(_, Stream { at_target: Some((_, state)), .. }), _) => self.end(Expected::Resolve(state)),
+            (Stage::Streaming(attempt, _), Over::Yielded) => {
+                self.went_well(attempt, None);
+                self.enqueue();
+            }
+            (_, Over::Yielded) => self.enqueue(),
+            (Stage::ReadingError(attempt, answer), over) => match answer.head.judge(&answer.body) {
+                Answer::Rejected(refusal) => self.end(Expected::Fail(ExpectedFailure::Rejected(refusal))),
+                Answer::Retried { message, retry_after } => {
+                    self.last_error = message.clone().or(self.last_error.take());
+                    let cause = RetryCause::Status { status: answer.head.status, message };
+                    self.last_cause = Some(cause.clone());
+                    match over {
+                        Over::OverallDeadline => self.out_of_time(),
+                        _ => self.lost(attempt, cause, retry_after),
+                    }
+                }
+            },
+            (_, Over::OverallDeadline) => self.out_of_time(),
+            (_, Over::Refused(fault)) => {
+                self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::Tls(fault))));
+            }
+            (stage, Over::Lost(cause)) => {
+                if let Stage::Streaming(attempt, _) = stage {
+                    self.went_well(attempt, Some(&cause));
+                }
+                let Some(attempt) = attempt else { return };
+                self.lost(attempt, cause, Asked::Nothing);
+            }
+            (_, Over::Answered) => unreachable!("only an error has an answer"),
+        }
+    }
+
+    /// Row 11: a stream that lived for long, or ran into the server's timeout, was no failure.
+    fn went_well(&mut self, attempt: Attempt, cause: Option<&RetryCause>) {
+        if self.now - attempt.began >= 60_000_000_000 || cause == Some(&RetryCause::ServerTimeout) {
+            self.streak = 0;
+        }
+    }
+
+    fn out_of_time(&mut self) {
+        self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::DeadlineExceeded {
+            deadline: self.rules.deadline.unwrap_or_default(),
+            attempts: self.attempts,
+            last_status: self.last_state.as_ref().map(|state| state.status.clone()),
+            last_cause: self.last_cause.clone(),
+            last_error: self.last_error.clone(),
+        })));
+    }
+
+    /// Rows 10 and 11.
+    fn lost(&mut self, attempt: Attempt, cause: RetryCause, retry_after: Asked) {
+        self.last_cause = Some(cause.clone());
+        if self.rules.max_retries.is_some_and(|most| self.retries >= most) {
+            self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::MaxRetriesExceeded {
+                attempts: self.attempts,
+                last_cause: cause,
+                last_error: self.last_error.clone(),
+            })));
+            return;
+        }
+        self.retries += 1;
+        let delay = self.rules.delay(self.server_retry, self.streak, retry_after, self.time_left());
+        self.streak += 1;
+        self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: delay.clone(), cause });
+        self.stage = Stage::Waiting { from: self.now, delay };
+    }
+
+    pub(super) fn enqueue(&mut self) {
+        self.stage = Stage::Queued;
+        if self.rules.permits {
+            self.queue.push_back(Expected::AskPermit);
+        } else {
+            self.connect();
+        }
+    }
+
+    pub(super) fn connect(&mut self) {
+        self.attempts += 1;
+        let timeout = self.rules.timeout_to_send(self.time_left());
+        self.queue.push_back(Expected::Connect {
+            attempt: self.attempts,
+            path: self.rules.path(timeout),
+            last_event_id: self.rules.can_be_sent(&self.last_event_id).then(|| self.last_event_id.clone()),
+        });
+        let may_live = timeout + 10 * SECOND;
+        self.stage = Stage::Connecting(Attempt { number: self.attempts, began: self.now, may_live, open: true });
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        let until = after(self.started, self.rules.deadline?);
+        Some(Duration::from_nanos(until.saturating_sub(self.now)))
+    }
+
+    pub(super) fn live_attempt(&self) -> Option<Attempt> {
+        match &self.stage {
+            Stage::Connecting(attempt) | Stage::Streaming(attempt, _) | Stage::ReadingError(attempt, _) => {
+                Some(*attempt)
+            }
+            _ => None,
+        }
+    }
+
+    /// An attempt whose `Connect` was not polled yet: the driver knows nothing of it.
+    pub(super) fn connect_is_unsent(&self) -> bool {
+        self.queue.iter().any(|action| matches!(action, Expected::Connect { .. }))
+    }
+
+    /// What is open is to be closed.
+    pub(super) fn disconnect(&mut self) {
+        if let Some(attempt) = self.live_attempt().filter(|attempt| attempt.open)
+            && !self.connect_is_unsent()
+        {
+            self.queue.push_back(Expected::Disconnect(attempt.number));
+        }
+    }
+
+    /// The last action. What was not asked for yet will not be.
+    pub(super) fn end(&mut self, end: Expected) {
+        self.queue.retain(|action| !matches!(action, Expected::Connect { .. } | Expected::AskPermit));
+        self.queue.push_back(end);
+        self.stage = Stage::Ended;
+    }
+}

@@ -1,0 +1,364 @@
+//! The reference model of a watch: small, slow, and written from the rows of `docs/semantics.md`
+//! rather than from the machine. It keeps every byte of a stream and reads all of them again with
+//! the naive twin at each step, and it knows no jitter: it says in which range a delay must lie.
+//!
+//! What it shares with the machine is the meaning of one event (`Event::parse`, which has a twin
+//! of its own) and the public vocabulary.
+
+mod consequences;
+mod expected;
+mod rules;
+mod stream;
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use cvm_watch_core::{CloseCause, CvmState, Failure, Phase, RetryCause, TlsFault, Wake, WakeReason};
+
+pub use expected::{Expected, ExpectedFailure};
+pub use rules::Rules;
+use rules::{after, at};
+use stream::{Item, Stream};
+
+use crate::checks::answer::Head;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// A watch by the book.
+#[derive(Debug)]
+pub struct Model {
+    rules: Rules,
+    started: u64,
+    now: u64,
+    stage: Stage,
+    attempts: u64,
+    retries: u64,
+    /// Losses in a row since an attempt that went well.
+    streak: u32,
+    /// The last `retry:` line.
+    server_retry: Option<Duration>,
+    last_event_id: String,
+    last_state: Option<CvmState>,
+    last_cause: Option<RetryCause>,
+    last_error: Option<String>,
+    queue: VecDeque<Expected>,
+}
+
+/// A phase with what only it needs.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
+enum Stage {
+    Queued,
+    Connecting(Attempt),
+    Streaming(Attempt, Stream),
+    ReadingError(Attempt, ErrorAnswer),
+    Waiting { from: u64, delay: RangeInclusive<Duration> },
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    number: u64,
+    began: u64,
+    /// The timeout that was sent, and 10 seconds.
+    may_live: Duration,
+    /// Whether its connection has not ended by itself.
+    open: bool,
+}
+
+#[derive(Debug)]
+struct ErrorAnswer {
+    head: Head,
+    body: Vec<u8>,
+    since: u64,
+}
+
+/// How an attempt is over, as far as the rows care.
+enum Over {
+    Lost(RetryCause),
+    /// A refused certificate.
+    Refused(TlsFault),
+    /// An error answer is as whole as it will be.
+    Answered,
+    Yielded,
+    OverallDeadline,
+}
+
+impl Model {
+    pub fn new(rules: Rules, now: u64) -> Self {
+        let mut model = Self {
+            rules,
+            started: now,
+            now,
+            stage: Stage::Queued,
+            attempts: 0,
+            retries: 0,
+            streak: 0,
+            server_retry: None,
+            last_event_id: String::new(),
+            last_state: None,
+            last_cause: None,
+            last_error: None,
+            queue: VecDeque::new(),
+        };
+        model.enqueue();
+        model
+    }
+
+    pub fn abort(&mut self, now: u64) {
+        self.now = self.now.max(now);
+        if self.ended() {
+            return;
+        }
+        // Row 21: what was not polled is dropped, but for a `Disconnect` that is owed.
+        self.disconnect();
+        self.queue.retain(|action| matches!(action, Expected::Disconnect(_)));
+        self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::Aborted)));
+    }
+
+    /// The deadlines, then the timers that what came may have stopped, then the next attempt.
+    pub fn tick(&mut self, now: u64) {
+        if self.in_time(now) {
+            self.timers();
+        }
+        if let Stage::Waiting { from, delay } = &self.stage
+            && self.now >= after(*from, *delay.start())
+        {
+            self.enqueue();
+        }
+    }
+
+    pub fn permit(&mut self, now: u64) {
+        if self.in_time(now) && matches!(self.stage, Stage::Queued) {
+            self.queue.retain(|action| !matches!(action, Expected::AskPermit));
+            self.connect();
+        }
+    }
+
+    pub fn give_up_for_others(&mut self, now: u64, attempt: u64) {
+        if self.concerns(now, attempt) && self.in_time(now) {
+            self.over(Over::Yielded);
+        }
+    }
+
+    pub fn head(&mut self, now: u64, attempt: u64, head: Head) {
+        if !self.concerns(now, attempt) || !self.in_time(now) {
+            return;
+        }
+        let Stage::Connecting(current) = self.stage else { return };
+        match head.refused_at_once() {
+            Some(refusal) => {
+                self.disconnect();
+                self.end(Expected::Fail(ExpectedFailure::Rejected(refusal)));
+            }
+            None if head.status == 200 => {
+                self.stage = Stage::Streaming(current, Stream::new(&self.last_event_id, self.now));
+            }
+            None => {
+                let answer = ErrorAnswer { head, body: Vec::new(), since: self.now };
+                self.stage = Stage::ReadingError(current, answer);
+            }
+        }
+    }
+
+    pub fn closed(&mut self, now: u64, attempt: u64, cause: CloseCause) {
+        // What is closed already need not be closed.
+        self.queue.retain(|action| !matches!(action, Expected::Disconnect(number) if *number == attempt));
+        if !self.concerns(now, attempt) {
+            return;
+        }
+        if let Stage::Connecting(current) | Stage::Streaming(current, _) | Stage::ReadingError(current, _) =
+            &mut self.stage
+        {
+            current.open = false;
+        }
+        if self.in_time(now) {
+            self.over(match (cause, &self.stage) {
+                (CloseCause::Tls(fault @ (TlsFault::Certificate | TlsFault::HostName)), Stage::Connecting(_)) => {
+                    Over::Refused(fault)
+                }
+                (CloseCause::Ended, Stage::Connecting(_)) => Over::Lost(RetryCause::NoAnswer),
+                (_, Stage::ReadingError(..)) => Over::Answered,
+                _ => Over::Lost(RetryCause::Closed(cause)),
+            });
+        }
+    }
+
+    /// How many bytes the machine must take, if the model can tell.
+    ///
+    /// It cannot of a stream: there the machine says how much it took with
+    /// [`took`](Self::took), and the model says what that must have meant.
+    pub fn offered(&mut self, now: u64, attempt: u64, bytes: &[u8]) -> Option<usize> {
+        if !self.concerns(now, attempt) {
+            return Some(bytes.len());
+        }
+        if self.queue.iter().any(|action| matches!(action, Expected::Emit { .. })) {
+            return Some(0);
+        }
+        if bytes.is_empty() || !self.in_time(now) {
+            return Some(bytes.len());
+        }
+        match &mut self.stage {
+            Stage::ReadingError(_, answer) => {
+                let room = MAX_ERROR_BODY - answer.body.len();
+                answer.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                if answer.body.len() == MAX_ERROR_BODY {
+                    self.over(Over::Answered);
+                }
+                Some(bytes.len())
+            }
+            Stage::Streaming(_, stream) => {
+                stream.last_byte = self.now;
+                None
+            }
+            _ => Some(bytes.len()),
+        }
+    }
+
+    /// The machine took these bytes of the stream. Answers how many events were in them.
+    pub fn took(&mut self, bytes: &[u8]) -> usize {
+        let Stage::Streaming(attempt, stream) = &mut self.stage else { return 0 };
+        let number = attempt.number;
+        let items = stream.take(&self.rules, bytes);
+        self.last_event_id = stream.last_event_id.clone();
+        let mut events = 0;
+        for item in items {
+            match item {
+                Item::Retry(millis) => {
+                    self.server_retry = Some(Duration::from_millis(millis).clamp(SECOND, 30 * SECOND));
+                }
+                Item::Event { id, event } => {
+                    events += 1;
+                    self.queue.push_back(Expected::Emit { attempt: number, id, event: event.clone() });
+                    self.event(event);
+                }
+            }
+        }
+        events
+    }
+
+    /// The machine's next action, if there must be one. The delay that it picked is learnt.
+    pub fn pop(&mut self, delay: Option<Duration>) -> Option<Expected> {
+        let action = self.queue.pop_front();
+        if let (Some(Expected::Retrying { .. }), Some(picked), Stage::Waiting { delay, .. }) =
+            (&action, delay, &mut self.stage)
+        {
+            *delay = picked..=picked;
+        }
+        action
+    }
+
+    /// Whether the moment of the next attempt is known, which it is not before a jittered delay
+    /// was seen.
+    pub fn knows_its_delay(&self) -> bool {
+        match &self.stage {
+            Stage::Waiting { delay, .. } => delay.start() == delay.end(),
+            _ => true,
+        }
+    }
+
+    pub fn ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended)
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Queued => Phase::Queued,
+            Stage::Connecting(_) => Phase::Connecting,
+            Stage::Streaming(..) => Phase::Streaming,
+            Stage::ReadingError(..) => Phase::ReadingError,
+            Stage::Waiting { .. } => Phase::Waiting,
+            Stage::Ended => Phase::Ended,
+        }
+    }
+
+    pub fn attempts(&self) -> u64 {
+        self.attempts
+    }
+
+    pub fn last_event_id(&self) -> &str {
+        &self.last_event_id
+    }
+
+    /// The first of all timers that run; of two at one moment the one that is listed first.
+    pub fn next_wake(&self) -> Option<Wake> {
+        let overall = self.rules.deadline.map(|deadline| (after(self.started, deadline), WakeReason::Deadline));
+        let mut timers = Vec::from_iter(overall);
+        let unsent = self.connect_is_unsent();
+        match &self.stage {
+            Stage::Ended => timers.clear(),
+            Stage::Queued => {}
+            Stage::Connecting(_) | Stage::Streaming(..) | Stage::ReadingError(..) if unsent => {}
+            Stage::Connecting(attempt) => {
+                timers.push((after(attempt.began, attempt.may_live), WakeReason::AttemptTimeout));
+                timers.push((after(attempt.began, self.rules.connect_timeout), WakeReason::ConnectTimeout));
+            }
+            Stage::Streaming(attempt, stream) => {
+                timers.push((after(attempt.began, attempt.may_live), WakeReason::AttemptTimeout));
+                if let Some((since, _)) = &stream.at_target {
+                    timers.push((after(*since, self.rules.complete_grace), WakeReason::CompleteGrace));
+                }
+                if let Some(idle) = self.rules.idle_timeout {
+                    timers.push((after(stream.last_byte, idle), WakeReason::IdleTimeout));
+                }
+            }
+            Stage::ReadingError(attempt, answer) => {
+                timers.push((after(attempt.began, attempt.may_live), WakeReason::AttemptTimeout));
+                timers.push((after(answer.since, 2 * SECOND), WakeReason::ErrorBody));
+            }
+            Stage::Waiting { from, delay } => timers.push((after(*from, *delay.start()), WakeReason::Retry)),
+        }
+        let first = timers.into_iter().min_by_key(|(moment, _)| *moment);
+        first.map(|(moment, reason)| Wake { at: at(moment), reason })
+    }
+
+    /// Whether something that belongs to `attempt` is of any interest; if not, nothing happens.
+    fn concerns(&mut self, now: u64, attempt: u64) -> bool {
+        self.now = self.now.max(now);
+        !self.connect_is_unsent() && self.live_attempt().is_some_and(|current| current.number == attempt)
+    }
+
+    /// The deadlines, which come before whatever the call brings. False if it came too late.
+    fn in_time(&mut self, now: u64) -> bool {
+        self.now = self.now.max(now);
+        if self.ended() {
+            return false;
+        }
+        if self.rules.deadline.is_some_and(|deadline| self.now >= after(self.started, deadline)) {
+            self.over(Over::OverallDeadline);
+            return false;
+        }
+        if let Some(attempt) = self.live_attempt()
+            && !self.connect_is_unsent()
+            && self.now >= after(attempt.began, attempt.may_live)
+        {
+            self.over(Over::Lost(RetryCause::AttemptTimeout));
+            return false;
+        }
+        true
+    }
+
+    fn timers(&mut self) {
+        let due = |since: u64, wait: Duration| self.now >= after(since, wait);
+        let over = match &self.stage {
+            Stage::Connecting(attempt)
+                if !self.connect_is_unsent() && due(attempt.began, self.rules.connect_timeout) =>
+            {
+                Over::Lost(RetryCause::ConnectTimeout)
+            }
+            Stage::Streaming(_, stream) => {
+                let grace = stream.at_target.as_ref().is_some_and(|(since, _)| due(*since, self.rules.complete_grace));
+                let idle = self.rules.idle_timeout.is_some_and(|idle| due(stream.last_byte, idle));
+                if !grace && !idle {
+                    return;
+                }
+                Over::Lost(RetryCause::IdleTimeout)
+            }
+            Stage::ReadingError(_, answer) if due(answer.since, 2 * SECOND) => Over::Answered,
+            _ => return,
+        };
+        self.over(over);
+    }
+}

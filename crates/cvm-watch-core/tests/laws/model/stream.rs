@@ -1,0 +1,101 @@
+//! One attempt's stream: every byte of it, read again from the start whenever more came.
+
+use std::sync::Arc;
+
+use cvm_watch_core::{CvmState, Event, MalformedReason, sse};
+
+use super::Rules;
+use crate::checks::twin::{self, TwinItem};
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    bytes: Vec<u8>,
+    /// How many of its items were already reported.
+    reported: usize,
+    id_before: String,
+    pub(super) last_event_id: String,
+    pub(super) last_byte: u64,
+    /// Since when it has reported the target without a break, and its latest state.
+    pub(super) at_target: Option<(u64, CvmState)>,
+}
+
+pub(super) enum Item {
+    Retry(u64),
+    Event { id: String, event: Event },
+}
+
+impl Stream {
+    pub(super) fn new(last_event_id: &str, now: u64) -> Self {
+        Self {
+            bytes: Vec::new(),
+            reported: 0,
+            id_before: last_event_id.into(),
+            last_event_id: last_event_id.into(),
+            last_byte: now,
+            at_target: None,
+        }
+    }
+
+    /// What these further bytes complete.
+    pub(super) fn take(&mut self, rules: &Rules, bytes: &[u8]) -> Vec<Item> {
+        self.bytes.extend_from_slice(bytes);
+        let (items, last_event_id) = twin::read(&self.with_id_before(), rules.max_event_bytes, 1024);
+        self.last_event_id = last_event_id;
+        let new = items.into_iter().skip(self.reported).collect::<Vec<_>>();
+        self.reported += new.len();
+        new.into_iter().map(|item| self.understood(rules, item)).collect()
+    }
+
+    /// The stream as if its own first block had set the id that an earlier stream left.
+    fn with_id_before(&self) -> Vec<u8> {
+        let (mark, rest) = match self.bytes.strip_prefix(BOM) {
+            Some(rest) => (BOM, rest),
+            None if BOM.starts_with(&self.bytes) => (self.bytes.as_slice(), &[][..]),
+            None => (&[][..], self.bytes.as_slice()),
+        };
+        let id = format!("id: {}\n\n", self.id_before);
+        // A cut mark is no text yet, and nothing may follow it.
+        let id = if mark.is_empty() || mark == BOM { id.as_bytes() } else { &[] };
+        [mark, id, rest].concat()
+    }
+
+    fn understood(&self, rules: &Rules, item: TwinItem) -> Item {
+        match item {
+            TwinItem::Retry(millis) => Item::Retry(millis),
+            TwinItem::TooLarge => Item::Event {
+                id: self.last_event_id.clone(),
+                event: Event::Malformed {
+                    name: String::new(),
+                    data: String::new(),
+                    reason: MalformedReason::EventTooLarge { limit: rules.max_event_bytes },
+                },
+            },
+            TwinItem::Event { name, data, id } => Item::Event { id, event: parse(&name, &data, rules.keep_raw) },
+        }
+    }
+}
+
+/// The event as the library's own parser has it, through the decoder's front door, since its
+/// events cannot be made by hand.
+fn parse(name: &str, data: &str, keep_raw: bool) -> Event {
+    let lines: String = data.split('\n').map(|line| format!("data: {line}\n")).collect();
+    let stream = format!("event: {name}\n{lines}\n");
+    let mut decoder = sse::Decoder::new(sse::Limits::default().max_event_bytes(usize::MAX));
+    let mut input = stream.as_bytes();
+    let Some(sse::Item::Event(event)) = decoder.decode(&mut input) else {
+        unreachable!("an event that was read once reads again")
+    };
+    let mut event = Event::parse(&event);
+    if !keep_raw {
+        match &mut event {
+            Event::State(state) => Arc::make_mut(state).raw = None,
+            Event::Complete(complete) => complete.raw = None,
+            Event::Timeout(timeout) => timeout.raw = None,
+            Event::Error(error) => error.raw = None,
+            _ => {}
+        }
+    }
+    event
+}

@@ -1,0 +1,171 @@
+//! Plays a random life to a machine as a rightful driver would, in one of several manners.
+
+use std::fmt::Write;
+
+use cvm_watch_core::{Action, AttemptId, CloseCause, Input, Timestamp, Wake};
+
+use crate::checks::choices::Choices;
+use crate::checks::machine::Machine;
+use crate::checks::watch_ops::{bodies, setting};
+
+/// So many wakes are kept in one sleep.
+const MAX_TICKS: usize = 40;
+
+/// How the driver goes about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// Hands over bytes in pieces of so many; 0: as they came.
+    pub cut: usize,
+    /// Ticks at times when nothing is due, too.
+    pub restless: bool,
+    /// Polls no action after the first until all is over.
+    pub never_polls: bool,
+    /// Aborts when the script is over, then plays it once more to a watch that has ended.
+    pub abort_at_last: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Played {
+    pub actions: Vec<Action>,
+    /// The actions with their times, as text.
+    pub log: String,
+    /// Each wake that was kept, and the wake after its tick.
+    pub wakes: Vec<(Wake, Wake)>,
+    /// The attempts whose connections ended by themselves.
+    pub closed: Vec<AttemptId>,
+}
+
+pub fn play<M: Machine>(data: &[u8], manner: Manner) -> Played {
+    let mut choices = Choices::new(data);
+    let rules = setting::rules(&mut choices);
+    let (seed, start) = (u64::from(choices.byte()), setting::start(&mut choices));
+    let machine = M::start(rules.config().into(), seed, Timestamp::from_nanos(start), rules.permits);
+    let mut player = Player { machine, manner, now: start, current: None, played: Played::default() };
+    player.drain();
+    player.script(choices.clone());
+    if manner.abort_at_last {
+        player.machine.handle(player.at(), Input::Abort);
+        player.drain();
+        player.script(choices);
+    }
+    player.manner.never_polls = false;
+    if manner.never_polls {
+        player.played.actions.clear();
+    }
+    player.drain();
+    player.played
+}
+
+struct Player<M> {
+    machine: M,
+    manner: Manner,
+    now: u64,
+    current: Option<AttemptId>,
+    played: Played,
+}
+
+impl<M: Machine> Player<M> {
+    fn script(&mut self, mut choices: Choices<'_>) {
+        while !choices.is_empty() {
+            self.step(&mut choices);
+        }
+    }
+
+    fn step(&mut self, choices: &mut Choices<'_>) {
+        let step = choices.below(12);
+        let (now, current) = (self.at(), self.current);
+        match (step, current) {
+            (0..3, _) => self.pass(setting::span(choices)),
+            (3, _) => self.machine.handle(now, Input::Permit),
+            (4 | 5, Some(attempt)) => {
+                let head = bodies::stream_head();
+                self.machine.handle(now, Input::Head { attempt, head: head.response(), wall: None });
+            }
+            (6, Some(attempt)) => {
+                let head = bodies::head(choices);
+                self.machine.handle(now, Input::Head { attempt, head: head.response(), wall: head.wall() });
+            }
+            (7..10, Some(attempt)) => {
+                let bytes = bodies::bytes(choices, false);
+                let piece = if self.manner.cut == 0 { bytes.len().max(1) } else { self.manner.cut };
+                bytes.chunks(piece).for_each(|piece| self.offer(attempt, piece));
+            }
+            (10, Some(attempt)) => {
+                self.played.closed.push(attempt);
+                let cause: CloseCause = bodies::cause(choices);
+                self.machine.handle(now, Input::Closed { attempt, cause });
+                self.current = None;
+            }
+            (11, Some(attempt)) => self.machine.handle(now, Input::Yield { attempt }),
+            _ => {}
+        }
+        self.drain();
+    }
+
+    /// Sleeps from wake to wake; a watch that has too much to do is left early.
+    fn pass(&mut self, span: u64) {
+        // At the very end of time all is due, for ever.
+        let mut until = self.now.saturating_add(span).min(u64::MAX - 1);
+        let mut ticks = 0;
+        while let Some(wake) = self.machine.next_wake().filter(|wake| wake.at.as_nanos() <= until) {
+            if self.manner.restless {
+                let early = self.now + wake.at.as_nanos().saturating_sub(self.now) / 2;
+                if early < wake.at.as_nanos() {
+                    self.tick(early);
+                }
+            }
+            self.tick(wake.at.as_nanos());
+            if let Some(next) = self.machine.next_wake().filter(|_| !self.manner.never_polls) {
+                self.played.wakes.push((wake, next));
+            }
+            ticks += 1;
+            if ticks == MAX_TICKS {
+                until = self.now;
+            }
+            if ticks > 2 * MAX_TICKS {
+                break;
+            }
+        }
+        if self.manner.restless {
+            self.tick(until);
+        }
+        self.now = self.now.max(until);
+    }
+
+    fn tick(&mut self, at: u64) {
+        self.now = self.now.max(at);
+        self.machine.handle(self.at(), Input::Tick);
+        self.drain();
+    }
+
+    fn offer(&mut self, attempt: AttemptId, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let taken = self.machine.receive(self.at(), attempt, bytes);
+            bytes = &bytes[taken..];
+            self.drain();
+            if taken == 0 && self.manner.never_polls {
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.manner.never_polls && self.current.is_some() {
+            return;
+        }
+        while let Some(action) = self.machine.poll_action() {
+            match &action {
+                Action::Connect { attempt, .. } => self.current = Some(*attempt),
+                Action::Disconnect { .. } => self.current = None,
+                _ => {}
+            }
+            writeln!(self.played.log, "{} {action:?}", self.now).unwrap();
+            self.played.actions.push(action);
+        }
+    }
+
+    fn at(&self) -> Timestamp {
+        Timestamp::from_nanos(self.now)
+    }
+}
