@@ -37,6 +37,8 @@ fn rfc850<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Date<'a>> {
     let mut parts = words.next()?.split('-');
     let (day, month, year) = (number(parts.next()?)?, parts.next()?, number(parts.next()?)?);
     let clock = words.next()?;
+    // Of four digits it is another form.
+    (year < 100).then_some(())?;
     let year = if year < 70 { 2000 + year } else { 1900 + year };
     (words.next()? == "GMT" && parts.next().is_none()).then_some(Date { year, month, day, clock })
 }
@@ -90,6 +92,13 @@ mod tests {
         for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             assert_eq!(parse(text), Some(UnixSeconds(784_111_777)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_year_of_two_digits_is_of_this_century_or_the_last() {
+        assert_eq!(parse("Sunday, 06-Nov-69 08:49:37 GMT"), parse("Sun, 06 Nov 2069 08:49:37 GMT"));
+        assert_eq!(parse("Sunday, 06-Nov-70 08:49:37 GMT"), parse("Sun, 06 Nov 1970 08:49:37 GMT"));
+        assert_eq!(parse("Sunday, 06-Nov-2050 08:49:37 GMT"), None);
     }
 
     #[test]

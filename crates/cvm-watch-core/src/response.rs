@@ -3,7 +3,6 @@
 
 mod body;
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::time::Duration;
 
@@ -21,7 +20,8 @@ const MAX_HEADER_TEXT: usize = 1024;
 /// The head of a response: its status and the few headers that matter to a watch.
 ///
 /// Hand over every header; what is of no use is passed over. Of a header that comes twice the last
-/// one counts, but for `Content-Encoding`, where any that is not `identity` does.
+/// one counts, but for `Content-Type` and `Content-Encoding`, where the first that is to be refused
+/// does.
 ///
 /// ```
 /// use cvm_watch_core::ResponseHead;
@@ -58,7 +58,9 @@ impl<'a> ResponseHead<'a> {
     pub fn header(&mut self, name: &str, value: &'a [u8]) -> &mut Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("content-type") {
-            self.content_type = Some(value);
+            if self.content_type.is_none_or(is_event_stream) {
+                self.content_type = Some(value);
+            }
         } else if is("content-encoding") {
             if self.content_encoding.is_none_or(is_identity) {
                 self.content_encoding = Some(value);
@@ -191,12 +193,12 @@ fn is_identity(encoding: &[u8]) -> bool {
 
 /// Seconds, or a date measured against the response's own `Date`, else the wall clock.
 fn retry_after(value: &[u8], date: Option<&[u8]>, wall: Option<UnixSeconds>) -> Option<Duration> {
-    let value = core::str::from_utf8(value).ok()?.trim().to_owned();
+    let value = core::str::from_utf8(value).ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are more than the cap.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let until = http_date::parse(&value)?;
+    let until = http_date::parse(value)?;
     let sent = date.and_then(|date| core::str::from_utf8(date).ok()).and_then(|date| http_date::parse(date.trim()));
     let now = sent.or(wall)?;
     Some(Duration::from_secs(until.0.saturating_sub(now.0)))
@@ -241,6 +243,15 @@ mod tests {
                 judged.starts_with("at once: the server rejected the watch: HTTP 200 with content type"),
                 "{judged}"
             );
+        }
+    }
+
+    #[test]
+    fn of_several_content_types_each_must_be_an_event_stream() {
+        let twice = |first, second| judged(200, &[("content-type", first), ("content-type", second)], "");
+        assert_eq!(twice("text/event-stream", "text/event-stream"), "stream");
+        for judged in [twice("text/html", "text/event-stream"), twice("text/event-stream", "text/html")] {
+            assert!(judged.contains("content type \"text/html\""), "{judged}");
         }
     }
 

@@ -1,11 +1,13 @@
 //! Secrets, and the one place where an echo of them is masked.
 
 use alloc::borrow::{Cow, ToOwned};
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
 use memchr::memmem;
+use serde_json::Value;
 
 use crate::error::ConfigError;
 
@@ -14,6 +16,8 @@ pub(crate) const MASK: &str = "***";
 /// Shorter values of user headers are not searched for in the server's words: `1` or `true` would
 /// mask half of them.
 const SHORTEST_HEADER_SECRET: usize = 6;
+/// As much of a secret as this, at the end of a text that was cut, is masked.
+const SHORTEST_CUT: usize = 4;
 
 /// An API key of Phala Cloud. Its `Debug` is masked, and it has no `Display`.
 ///
@@ -33,17 +37,25 @@ impl ApiKey {
     ///
     /// # Errors
     ///
-    /// An empty key, and one with control bytes, which cannot stand in a header. The error tells
-    /// the position and that byte, nothing else of the key.
+    /// A blank key, one with control bytes, which cannot stand in a header, and one with a space at
+    /// either end. The error tells the position and that byte, nothing else of the key.
     pub fn new(key: impl Into<String>) -> Result<Self, ConfigError> {
         let key = key.into();
         if key.trim().is_empty() {
             return Err(ConfigError::new("api key", "", "must not be blank; set PHALA_CLOUD_API_KEY"));
         }
-        match control_byte(&key) {
-            Some((at, byte)) => Err(ConfigError::secret("api key", at, byte)),
-            None => Ok(Self(key)),
+        if let Some((at, byte)) = control_byte(&key) {
+            return Err(ConfigError::secret("api key", at, byte));
         }
+        // Servers drop blanks at the ends of a header, so an echo of the key would not be the key.
+        if let Some(at) = [0, key.len() - 1].into_iter().find(|at| key.as_bytes().get(*at) == Some(&b' ')) {
+            return Err(ConfigError::new(
+                "api key",
+                "",
+                format!("has a space at position {at}, at its end; remove it"),
+            ));
+        }
+        Ok(Self(key))
     }
 
     /// The key itself. Keep it out of logs, errors and recordings.
@@ -77,6 +89,8 @@ impl Secrets {
     }
 
     pub(crate) fn add_header_value(&mut self, value: &str) {
+        // Servers drop the blanks at the ends.
+        let value = value.trim();
         if value.len() >= SHORTEST_HEADER_SECRET {
             self.add(value);
         }
@@ -108,10 +122,44 @@ impl Secrets {
 
     /// `json` with every secret in its strings masked; it stays the same JSON otherwise.
     ///
-    /// Only whole escape sequences are taken for a character, so that a mask never begins in the
-    /// middle of one.
+    /// Each string is masked as it reads once decoded, as the fields of an event are.
     pub(crate) fn mask_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
-        self.mask_escaped(json).map_or(Cow::Borrowed(json), Cow::Owned)
+        if !self.may_be_in(json) {
+            return Cow::Borrowed(json);
+        }
+        let mut out = String::new();
+        let mut rest = json;
+        while let Some((before, string, after)) = next_string(rest) {
+            out.push_str(before);
+            match serde_json::from_str::<String>(string) {
+                Ok(text) => match self.mask(&text) {
+                    Cow::Owned(masked) => out.push_str(&Value::String(masked).to_string()),
+                    Cow::Borrowed(_) => out.push_str(string),
+                },
+                // Half a surrogate pair: no string of ours, but JSON all the same.
+                Err(_) => out.push_str(&self.mask_escaped(string).unwrap_or_else(|| string.to_owned())),
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        Cow::Owned(out)
+    }
+
+    /// Text that may have been cut in the middle of an echo, masked: what it ends in counts as a
+    /// secret if a secret begins so.
+    pub(crate) fn mask_cut(&self, text: &str) -> String {
+        let mut masked = self.mask(text).into_owned();
+        let mut at = 0;
+        while let Some(rest) = masked.get(at..).filter(|rest| !rest.is_empty()) {
+            let secrets = self.0.iter().filter_map(|finder| core::str::from_utf8(finder.needle()).ok());
+            if secrets.into_iter().any(|secret| ends_in_the_middle_of(secret, rest)) {
+                masked.truncate(at);
+                masked.push_str(MASK);
+                break;
+            }
+            at += unit(rest).map_or(rest.len(), |(_, length)| length);
+        }
+        masked
     }
 
     pub(crate) fn mask_in_place(&self, text: &mut String) {
@@ -180,6 +228,57 @@ fn written_as(secret: &str, text: &str) -> Option<usize> {
     Some(at)
 }
 
+/// Whether `text` is all but the end of `secret`, at least as much of it as gives something away.
+fn ends_in_the_middle_of(secret: &str, text: &str) -> bool {
+    let mut wanted = secret.bytes();
+    let mut rest = text;
+    while !rest.is_empty() && !is_part_of_an_escape(rest) {
+        let Some((piece, length)) = unit(rest) else { return false };
+        let mut utf8 = [0; 4];
+        let bytes: &[u8] = match &piece {
+            Unit::Char(char) => char.encode_utf8(&mut utf8).as_bytes(),
+            Unit::Byte(byte) => core::slice::from_ref(byte),
+        };
+        if !bytes.iter().all(|byte| wanted.next() == Some(*byte)) {
+            return false;
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    secret.len() - wanted.len() >= SHORTEST_CUT
+}
+
+/// Whether this is the beginning of an escape sequence and nothing more.
+fn is_part_of_an_escape(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    match bytes.next() {
+        Some(b'\\') => match bytes.next() {
+            None => true,
+            Some(b'u') => text.len() < 6 && bytes.all(|byte| byte.is_ascii_hexdigit()),
+            Some(_) => false,
+        },
+        Some(b'%') => text.len() < 3 && bytes.all(|byte| byte.is_ascii_hexdigit()),
+        _ => false,
+    }
+}
+
+/// What stands before the next string of a JSON text, the string with its quotes, and what follows.
+fn next_string(json: &str) -> Option<(&str, &str, &str)> {
+    let start = json.find('"')?;
+    let (before, from) = json.split_at_checked(start)?;
+    let mut bytes = from.bytes().enumerate().skip(1);
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => _ = bytes.next(),
+            b'"' => {
+                let (string, after) = from.split_at_checked(at + 1)?;
+                return Some((before, string, after));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 enum Unit {
     Char(char),
     /// A percent-encoded byte, perhaps one of several that make a character.
@@ -235,8 +334,6 @@ pub(crate) fn masked_and_cut(secrets: &Secrets, text: &str, limit: usize) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
-    use alloc::string::ToString;
 
     fn secrets(all: &[&str]) -> Secrets {
         let mut secrets = Secrets::default();
@@ -262,9 +359,58 @@ mod tests {
     #[test]
     fn masked_json_is_still_json() {
         let secrets = secrets(&["u0061"]);
-        // An escaped `a` is no echo of the key `u0061`; a backslash before it is.
+        // An escaped `a` is no echo of the key `u0061`; a backslash and these letters are.
         assert_eq!(secrets.mask_json(r#"{"a":"\u0061"}"#), r#"{"a":"\u0061"}"#);
         assert_eq!(secrets.mask_json(r#"{"a":"\\u0061"}"#), r#"{"a":"\\***"}"#);
+    }
+
+    #[test]
+    fn json_is_masked_as_it_reads_once_decoded() {
+        let secrets = secrets(&["phak_1"]);
+        for (json, expected) in [
+            (r#"{"a":"\\u0070hak_1","b":1.50, "c":[ ]}"#, r#"{"a":"***","b":1.50, "c":[ ]}"#),
+            (r#"{"phak_1":"\u0070hak_1 \" phak%5F1"}"#, r#"{"***":"*** \" ***"}"#),
+            (r#"{"a":"\ud800 phak_1"}"#, r#"{"a":"\ud800 ***"}"#),
+            (r#"{"a":"cut phak_1"#, r#"{"a":"cut phak_1"#),
+        ] {
+            assert_eq!(secrets.mask_json(json), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_cut_leaves_of_an_echo_is_masked() {
+        let secrets = secrets(&["phak_1234"]);
+        for (text, expected) in [
+            ("bad key phak_123", "bad key ***"),
+            ("bad key phak", "bad key ***"),
+            (r"bad key ph\u0061k_12\u003", "bad key ***"),
+            (r"bad key phak_\", "bad key ***"),
+            ("bad key phak%5F1%3", "bad key ***"),
+            ("phak_1234 and phak_1234", "*** and ***"),
+            ("bad key pha", "bad key pha"),
+            ("bad key phak_123 ", "bad key phak_123 "),
+            ("phak_1235", "phak_1235"),
+            ("", ""),
+        ] {
+            assert_eq!(secrets.mask_cut(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_value_is_looked_for_from_six_bytes_on() {
+        let mut secrets = Secrets::default();
+        secrets.add_header_value("12345");
+        secrets.add_header_value(" abcdef ");
+        assert_eq!(secrets.mask("12345 abcdef"), "12345 ***");
+    }
+
+    #[test]
+    fn a_key_with_a_space_at_its_end_is_refused() {
+        for (key, position) in [(" phak_1", 0), ("phak_1 ", 6)] {
+            let error = ApiKey::new(key).unwrap_err().to_string();
+            assert!(error.contains(&format!("space at position {position}")) && !error.contains("phak"), "{error}");
+        }
+        assert!(ApiKey::new("phak 1").is_ok());
     }
 
     #[test]

@@ -44,7 +44,9 @@ impl BaseUrl {
     pub fn parse(given: &str) -> Result<Self, ConfigError> {
         // Before the scheme is known to be followed by a host, the text may hold a password.
         let refused = |problem: &str| {
-            let shown = if given.contains('@') { "" } else { given };
+            // A query may hold a key.
+            let origin = given.split(['?', '#']).next().unwrap_or_default();
+            let shown = if given.contains('@') { "" } else { origin };
             ConfigError::new("base url", shown, problem.to_owned())
         };
         let example = format!("give a URL such as {}", Self::DEFAULT);
@@ -172,7 +174,7 @@ mod tests {
             ("ftp://x.example", "must begin with https://"),
             ("file:///etc", "must begin with https://"),
             ("https://", "not an absolute URL"),
-            ("https://x.example?a", "query or a fragment"),
+            ("https://x.example?key=hunter2", "query or a fragment"),
             ("https://x.example#a", "query or a fragment"),
             ("https://x.example\\@y.example", "backslash"),
             ("https://x.example\n", "control character"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cvm_watch_core::{
-    Action, AttemptId, CloseCause, Config, CvmState, Failure, Input, ResponseHead, Timestamp, UnixSeconds, Watch,
+    Action, AttemptId, CloseCause, Config, CvmState, Failure, Input, Phase, ResponseHead, Timestamp, UnixSeconds, Watch,
 };
 use tracing::debug;
 
@@ -93,6 +93,10 @@ impl<T: Transport, C: Timer> Run<T, C> {
     /// Ends the watch at once: the connection is closed when this returns.
     pub(crate) fn abort(&mut self) {
         self.abort = None;
+        if self.watch.phase() == Phase::Ended {
+            // It is over already; what it still has to say is handed out.
+            return;
+        }
         self.watch.handle(self.shared.timer.now(), Input::Abort);
         while let Some(action) = self.watch.poll_action() {
             self.carry_out(action);
@@ -101,7 +105,10 @@ impl<T: Transport, C: Timer> Run<T, C> {
 
     /// How the watch ended, with the transport's error if the end was due to one.
     pub(crate) fn take_end(&mut self) -> Option<(Result<CvmState, Failure>, Option<TransportError>)> {
-        self.end.take().map(|end| (end, self.trouble.take()))
+        let end = self.end.take()?;
+        // A rejection is the answer's, whatever became of its body.
+        let trouble = self.trouble.take().filter(|_| !matches!(end, Err(Failure::Rejected(_))));
+        Some((end, trouble))
     }
 
     fn carry_out(&mut self, action: Action) -> Option<Update> {

@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tower_service::Service;
 
+use crate::fair::Fair;
 use crate::fault::{self, DnsError};
 use crate::proxy::{Kind, Proxy};
 
@@ -59,11 +60,12 @@ impl Connector {
     pub(crate) async fn connect(mut self, budget: Duration) -> Result<Box<dyn Connection>, TransportError> {
         // A little more than the budget, so that with a single address the core is the one to say
         // that time is up.
-        self.tcp.set_connect_timeout(Some(budget + budget / 16 + Duration::from_millis(50)));
+        self.tcp
+            .set_connect_timeout(Some(budget.saturating_add(budget / 16).saturating_add(Duration::from_millis(50))));
         let tcp = self.dial().await?;
-        let Some((tls, name)) = self.tls else { return Ok(Box::new(tcp)) };
+        let Some((tls, name)) = self.tls else { return Ok(Box::new(Fair::new(tcp))) };
         let stream = tls.connect(name, tcp).await.map_err(fault::handshake)?;
-        Ok(Box::new(stream))
+        Ok(Box::new(Fair::new(stream)))
     }
 
     async fn dial(&mut self) -> Result<TcpStream, TransportError> {

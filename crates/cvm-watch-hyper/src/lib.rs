@@ -4,6 +4,7 @@ mod body;
 mod client;
 mod connect;
 mod exchange;
+mod fair;
 mod fault;
 mod proxy;
 mod timer;

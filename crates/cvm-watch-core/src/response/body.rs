@@ -39,7 +39,8 @@ impl ErrorBody {
     pub(crate) fn read(bytes: &[u8], secrets: &Secrets) -> Self {
         let mut body = match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Self::from_object(&object),
-            _ => Self { message: plain_text(&String::from_utf8_lossy(bytes)), ..Self::default() },
+            // It may have been cut in the middle of an echo, and folding would change one.
+            _ => Self { message: plain_text(&secrets.mask_cut(&String::from_utf8_lossy(bytes))), ..Self::default() },
         };
         body.mask(secrets);
         body
@@ -199,6 +200,28 @@ mod tests {
     fn a_code_is_not_an_error_code() {
         let body = read(r#"{"detail":{"message":"gone","code":"cvm_gone"}}"#);
         assert_eq!((body.error_code.as_deref(), body.has_error_code), (Some("cvm_gone"), false));
+    }
+
+    #[test]
+    fn an_echo_that_the_body_is_cut_in_is_masked_too() {
+        let mut secrets = Secrets::default();
+        secrets.add("phak  two  spaces");
+        for body in [
+            "bad key phak  two  spaces",
+            "bad key phak  two  spac",
+            r#"{"message":"bad key phak  two"#,
+            "bad key ph\\u0061k ",
+        ] {
+            let message = ErrorBody::read(body.as_bytes(), &secrets).message.unwrap();
+            assert!(message.ends_with("bad key ***"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_error_code_inside_the_detail_is_one_and_outer_words_come_first() {
+        let body = read(r#"{"message":"outer","detail":{"message":"inner","error_code":"E-1"}}"#);
+        assert_eq!((body.message.as_deref(), body.error_code.as_deref()), (Some("outer"), Some("E-1")));
+        assert!(body.has_error_code);
     }
 
     #[test]

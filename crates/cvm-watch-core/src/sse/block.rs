@@ -26,8 +26,8 @@ pub(super) struct Block {
 /// Fields of the block that still lie in the input. They take the place of what the block holds.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Lent<'i> {
-    pub(super) name: Option<&'i str>,
-    pub(super) data: Option<&'i str>,
+    name: Option<&'i str>,
+    data: Option<&'i str>,
 }
 
 /// The block outgrew the limit.
@@ -93,12 +93,14 @@ impl Block {
         self.phase = Phase::Idle;
     }
 
-    /// Takes a whole `event` or `data` field: by reference, unless it adds a line to the data.
+    /// Takes a whole `event` or `data` field: by reference, unless it adds a line to the data, of
+    /// which at most `more` bytes are at hand.
     #[inline]
     pub(super) fn take<'i>(
         &mut self,
         field: Field,
         text: &'i str,
+        more: usize,
         lent: &mut Lent<'i>,
         limits: &Limits,
     ) -> Result<(), TooLarge> {
@@ -106,7 +108,7 @@ impl Block {
         if field == Field::Event {
             lent.name = Some(text);
         } else if self.has_data {
-            return self.add_line(text, lent, limits);
+            return self.add_line(text, more, lent, limits);
         } else {
             lent.data = Some(text);
             self.has_data = true;
@@ -133,8 +135,13 @@ impl Block {
         }
     }
 
-    fn add_line(&mut self, text: &str, lent: &mut Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
-        self.hold(lent, limits);
+    fn add_line(&mut self, text: &str, more: usize, lent: &mut Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
+        if lent.data.is_some() {
+            self.hold(lent, limits);
+            // Where there are two lines there may be many.
+            let room = limits.max_event_bytes.saturating_sub(self.len(lent));
+            self.data.reserve_exact(room.min(text.len() + 1 + more));
+        }
         self.push(Field::Data, "\n", lent, limits)?;
         self.push(Field::Data, text, lent, limits)
     }

@@ -214,7 +214,7 @@ impl Decoder {
             } else if let Some((field, value)) = line::split(bytes) {
                 if !self.block.is_dropped() {
                     let text = input.text(Span { start: line.end - value.len(), end: line.end });
-                    self.whole_field(field, value, text, lent)?;
+                    self.whole_field(field, value, text, input.rest().len(), lent)?;
                 }
             } else if self.block.is_idle() {
                 input.skip_comments();
@@ -223,16 +223,18 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes a field whose line lies whole in the input; `text` is its value, if that is UTF-8.
+    /// Takes a field whose line lies whole in the input, with `more` bytes after it; `text` is its
+    /// value, if that is UTF-8.
     fn whole_field<'i>(
         &mut self,
         field: Field,
         value: &'i [u8],
         text: Option<&'i str>,
+        more: usize,
         lent: &mut Lent<'i>,
     ) -> Result<(), Step> {
         match (field, text) {
-            (Field::Event | Field::Data, Some(text)) => self.block.take(field, text, lent, &self.limits)?,
+            (Field::Event | Field::Data, Some(text)) => self.block.take(field, text, more, lent, &self.limits)?,
             (Field::Retry, _) => {
                 if let Some(milliseconds) = RetryValue::default().read(value).milliseconds() {
                     self.block.hold(lent, &self.limits);

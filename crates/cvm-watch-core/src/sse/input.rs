@@ -1,4 +1,4 @@
-use super::scan::{BLOCK, find, is_plain};
+use super::scan::{BLOCK, find, find_on, is_plain};
 use core::str::from_utf8;
 use memchr::memchr2;
 
@@ -48,7 +48,7 @@ impl<'i> Input<'i> {
     pub(super) fn next_line(&mut self) -> Option<Span> {
         let start = self.at;
         let end = loop {
-            while self.ends == 0 {
+            if self.ends == 0 {
                 self.scan_on()?;
             }
             let end = self.block + self.ends.trailing_zeros() as usize;
@@ -130,9 +130,7 @@ impl<'i> Input<'i> {
             self.block = block;
             self.scanned = block + length;
             if telling != 0 {
-                let place = telling.trailing_zeros();
-                self.at = block + place as usize;
-                self.ends &= u64::MAX << place;
+                self.at = block + telling.trailing_zeros() as usize;
                 return;
             }
             if ends != 0 {
@@ -208,11 +206,11 @@ impl<'i> Input<'i> {
             self.ends = 1;
             return Some(());
         }
-        let (ends, length) = find(rest, b'\n', b'\r');
-        self.block = self.scanned;
-        self.scanned += length;
+        let (before, ends, length) = find_on(rest, b'\n', b'\r');
+        self.block = self.scanned + before;
+        self.scanned = self.block + length;
         self.ends = ends;
-        (length > 0).then_some(())
+        (ends != 0).then_some(())
     }
 
     /// Checks the encoding from the value on, as far ahead as is allowed. Linear in all: the next

@@ -21,6 +21,19 @@ pub(super) fn find(bytes: &[u8], first: u8, second: u8) -> (u64, usize) {
     }
 }
 
+/// The first block that [`find`] finds something in, else the last one; and how many bytes lie
+/// before it.
+#[inline]
+pub(super) fn find_on(bytes: &[u8], first: u8, second: u8) -> (usize, u64, usize) {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    for (number, block) in blocks.iter().enumerate() {
+        if any(block, first, second) {
+            return (BLOCK * number, find_in_block(block, first, second), BLOCK);
+        }
+    }
+    (BLOCK * blocks.len(), find_in_rest(rest, first, second), rest.len())
+}
+
 /// Most blocks of a long line hold neither byte, and this tells so at a third of the cost.
 #[inline]
 fn any(block: &[u8; BLOCK], first: u8, second: u8) -> bool {
@@ -103,7 +116,7 @@ fn gather(bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, is_plain};
+    use super::{find, find_on, is_plain};
     use alloc::vec::Vec;
 
     fn plain(bytes: &[u8], first: u8, second: u8) -> (u64, usize) {
@@ -130,6 +143,10 @@ mod tests {
                 for byte in 0..=255 {
                     bytes[place] = byte;
                     assert_eq!(find(&bytes, b'\n', b'\r'), plain(&bytes, b'\n', b'\r'), "{bytes:?}");
+                    let (before, found, length) = find_on(&bytes, b'\n', b'\r');
+                    assert_eq!((found, length), plain(&bytes[before..], b'\n', b'\r'), "{bytes:?}");
+                    assert!(!bytes[..before].iter().any(|byte| b"\r\n".contains(byte)), "{bytes:?}");
+                    assert!(found != 0 || before + length == bytes.len(), "{bytes:?}");
                     assert_eq!(find(&bytes, b':', b':'), plain(&bytes, b':', b':'), "{bytes:?}");
                     let is_ascii_line = bytes.iter().all(|byte| *byte < 128 && *byte != b'\n' && *byte != b'\r');
                     assert_eq!(is_plain(&bytes), is_ascii_line, "{bytes:?}");

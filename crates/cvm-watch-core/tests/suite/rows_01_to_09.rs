@@ -177,6 +177,34 @@ fn an_end_of_stream_is_never_a_success() {
     }
 }
 
+/// Contract row 4.
+#[test]
+fn what_an_attempt_left_unfinished_is_not_finished_by_the_next() {
+    let whole = "event: complete\ndata: {\"status\":\"running\"}\n";
+    let big = format!("data: {}", "x".repeat(200));
+    for (left, rest) in [
+        // An event without its blank line, a name, a line, half a line end, half a mark.
+        (whole, "\n"),
+        ("event: complete\n", "data: {\"status\":\"running\"}\n\n"),
+        ("event: comp", "lete\ndata: {\"status\":\"running\"}\n\n"),
+        (&whole[..whole.len() - 1], "\n\n"),
+        (&format!("{}\r", &whole[..whole.len() - 1]), "\n"),
+    ] {
+        let script =
+            Script::new().then(Attempt::stream().bytes(left).close()).then(Attempt::stream().bytes(rest).close());
+        let end = world(script).with(|c| c.max_retries(1)).end();
+        assert!(end.contains("gave up after 2 attempts"), "{left:?} and {rest:?}: {end}");
+    }
+    // Nor does it spoil it: an event over the limit, half a byte order mark, a CR.
+    for left in [big.as_str(), "\u{feff}data: x", "data: x\r"] {
+        let next = format!("\u{feff}{whole}\n");
+        let script =
+            Script::new().then(Attempt::stream().bytes(left).close()).then(Attempt::stream().bytes(next).close());
+        let end = world(script).with(|c| c.max_retries(1).max_event_bytes(100)).end();
+        assert!(end.ends_with("resolve status=running"), "{left:?}: {end}");
+    }
+}
+
 /// Contract row 5.
 #[test]
 fn a_timeout_event_is_a_loss_by_its_name_and_drops_the_connection_first() {
@@ -231,6 +259,15 @@ fn an_answer_without_words_does_not_take_back_the_text_of_an_error_event() {
     let script = Script::new().then(Attempt::stream().error("no disk left").close()).then(silent);
     let end = world(script).with(|c| c.max_retries(1)).end();
     assert_eq!(end, "5.000 fail max_retries_exceeded: gave up after 2 attempts: HTTP 503: no disk left");
+}
+
+/// Contract row 6.
+#[test]
+fn the_newest_words_are_the_ones_that_are_kept() {
+    let busy = Attempt::new().head(503, &[]).bytes("busy").close();
+    let script = Script::new().then(Attempt::stream().error("no disk left").close()).then(busy);
+    let end = world(script).with(|c| c.max_retries(1)).end();
+    assert_eq!(end, "5.000 fail max_retries_exceeded: gave up after 2 attempts: HTTP 503: busy");
 }
 
 /// Contract row 7.

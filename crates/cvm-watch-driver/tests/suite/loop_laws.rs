@@ -63,6 +63,24 @@ fn bytes_that_are_ready_are_read_before_a_timer_is_judged() {
 }
 
 #[test]
+fn no_timer_is_judged_between_two_events_of_one_chunk() {
+    let world = World::default();
+    let state = |status: &str| format!("event: state\ndata: {{\"status\":\"{status}\"}}\n\n");
+    let both = state("running") + &state("stopping") + &state("starting");
+    let script = Attempt::stream().bytes(both).complete("running");
+    let mut watch = world.client(script).watch("my-cvm", "running").idle_timeout(10 * SECOND).max_retries(0);
+    let state = world.run(async {
+        // A caller that takes a minute over each event: longer than the grace and the idle timeout.
+        while watch.next_update().await.is_some() {
+            world.jump(60 * SECOND);
+        }
+        watch.await
+    });
+    assert_eq!(state.unwrap().status, "running");
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[test]
 fn one_chunk_of_many_events_loses_none() {
     let world = World::default();
     let one = "event: state\ndata: {\"status\":\"starting\"}\n\n";

@@ -97,6 +97,25 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "failed: gave up after 1 attempt: the response head is too large; 1 request; closed",
         ),
         Scenario::new(
+            "endless-interim",
+            "interim responses without end are given up at the connect timeout",
+            Attempt::new().raw_flood("HTTP/1.1 103 Early Hints\r\n\r\n", 1 << 40),
+            "failed: gave up after 1 attempt: no response within the connect timeout; 1 request; closed",
+        )
+        .or("failed: gave up after 1 attempt: the answer is not valid HTTP; 1 request; closed")
+        .or("failed: gave up after 1 attempt: the response head is too large; 1 request; closed")
+        .connect_timeout(Duration::from_millis(500)),
+        Scenario::new(
+            "endless-chunk-size",
+            "the size of a chunk without end does not hold up the deadline",
+            Attempt::new()
+                .raw("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+                .raw_flood("0", 1 << 40),
+            "failed: the deadline of 1s passed; no status was seen; 1 request; closed",
+        )
+        .or("failed: gave up after 1 attempt: the answer is not valid HTTP; 1 request; closed")
+        .deadline(Duration::from_secs(1)),
+        Scenario::new(
             "silence",
             "no answer within the connect timeout loses the attempt",
             Attempt::new().stall(),

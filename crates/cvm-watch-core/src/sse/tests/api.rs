@@ -13,9 +13,15 @@ fn the_input_is_left_right_after_the_line_that_completed_the_item() {
         ("data: 123456789\ndata: b", "data: b"),
         ("data: 123456789", ""),
     ] {
-        let mut rest = input.as_bytes();
-        assert!(Decoder::new(Limits::default().max_event_bytes(8)).decode(&mut rest).is_some(), "{input:?}");
-        assert_eq!(rest, left.as_bytes(), "{input:?}");
+        for before in ["", "data: b\n\n"] {
+            let mut decoder = Decoder::new(Limits::default().max_event_bytes(8));
+            let stream = [before, input].concat();
+            let mut rest = stream.as_bytes();
+            for item in 0..=usize::from(!before.is_empty()) {
+                assert!(decoder.decode(&mut rest).is_some(), "{stream:?}, item {item}");
+            }
+            assert_eq!(rest, left.as_bytes(), "{stream:?}");
+        }
     }
 }
 

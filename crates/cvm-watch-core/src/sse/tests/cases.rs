@@ -1,4 +1,5 @@
-use super::harness::check;
+use super::super::Limits;
+use super::harness::{check, decode};
 
 type Cases<'a> = &'a [(&'a [u8], &'a str)];
 
@@ -339,4 +340,20 @@ fn the_streams_of_the_standards_own_examples_read_as_it_says() {
         ),
         (b"data:test\n\ndata: test\n\n", r#"message "test"; message "test""#),
     ]);
+}
+
+/// Comments are skipped a block of 64 bytes at a time: an event after them must be seen wherever in
+/// a block it begins.
+#[test]
+fn an_event_is_found_after_any_length_of_comments() {
+    for comment in [":\n\n", ": keep-alive\n\n", ":\r\n\r\n", "\n"] {
+        for count in 1..=130 {
+            for padding in 0..3 {
+                let first = [": ", &"x".repeat(padding), "\n"].concat();
+                let stream = [first.as_str(), comment.repeat(count).as_str(), "data: a\n\n"].concat();
+                let (items, _) = decode(Limits::default(), [stream.repeat(2).as_bytes()]);
+                assert_eq!(items.len(), 2, "{count} times {comment:?}, {padding}");
+            }
+        }
+    }
 }
