@@ -67,14 +67,13 @@ impl Head {
         if codings.map(tidy).any(|coding| !coding.is_empty() && coding != "identity") {
             return refusal("content encoding");
         }
-        let essence = self
-            .values("content-type")
-            .last()
-            .map(|value| tidy(value.split(|byte| *byte == b';').next().unwrap_or(&[])));
-        match essence {
-            Some(essence) if essence != "text/event-stream" => refusal("content type"),
-            _ => None,
+        // Of several, each must be an event stream.
+        let essences =
+            self.values("content-type").map(|value| tidy(value.split(|byte| *byte == b';').next().unwrap_or(&[])));
+        if essences.into_iter().any(|essence| essence != "text/event-stream") {
+            return refusal("content type");
         }
+        None
     }
 
     /// Rows 12 to 14: any status but 200, with as much of its body as came.

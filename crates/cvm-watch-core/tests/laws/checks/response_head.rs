@@ -60,8 +60,9 @@ pub fn check(data: &[u8]) {
             Found::Retried { message, delay: asked.clamp(SECOND * 5, SECOND * 300) }
         }
     };
-    // The twin masks nothing, so it has nothing to say of words in which the key could hide.
-    let may_be_masked = body.iter().any(|byte| matches!(byte, b'%' | b'\\')) || contains(body, KEY);
+    // The twin masks nothing, so it has nothing to say of words in which the key, or the part of it
+    // that a cut left, could hide.
+    let may_be_masked = body.iter().any(|byte| matches!(byte, b'%' | b'\\')) || contains(body, &KEY[..4]);
     if may_be_masked {
         assert_eq!(found.wordless(), expected.wordless());
     } else {
