@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
+use crate::config::Config;
 use crate::cvm::CvmState;
 use crate::error::{Failure, RetryCause};
 use crate::event::Event;
@@ -34,6 +35,14 @@ pub enum Action {
         id: String,
         /// The event.
         event: Event,
+    },
+    /// No other status was seen for as long as was asked for ([`ConfigBuilder::after_change`]): a
+    /// steady target counts from now on. A report, not an order.
+    ///
+    /// [`ConfigBuilder::after_change`]: crate::ConfigBuilder::after_change
+    SteadyTarget {
+        /// How long only the target was seen, at least.
+        after: Duration,
     },
     /// An attempt was lost and another will follow: a report, not an order.
     Retrying {
@@ -71,29 +80,33 @@ pub(crate) enum End {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) emit: Option<(AttemptId, String, Event)>,
+    pub(crate) steady: bool,
     pub(crate) disconnect: Option<AttemptId>,
-    pub(crate) retrying: Option<(AttemptId, Duration, RetryCause)>,
+    /// Boxed, as are those below that wait seldom: a watch is small until then.
+    pub(crate) retrying: Option<Box<(AttemptId, Duration, RetryCause)>>,
     pub(crate) ask_permit: bool,
-    pub(crate) connect: Option<(AttemptId, Request)>,
-    /// Boxed: it comes once, and a watch is small until then.
+    pub(crate) connect: Option<Box<(AttemptId, Request)>>,
     pub(crate) end: Option<Box<End>>,
 }
 
 impl Pending {
-    pub(crate) fn pop(&mut self) -> Option<Action> {
+    pub(crate) fn pop(&mut self, config: &Config) -> Option<Action> {
         if let Some((attempt, id, event)) = self.emit.take() {
             return Some(Action::Emit { attempt, id, event });
+        }
+        if core::mem::take(&mut self.steady) {
+            return Some(Action::SteadyTarget { after: config.after_change().unwrap_or_default() });
         }
         if let Some(attempt) = self.disconnect.take() {
             return Some(Action::Disconnect { attempt });
         }
-        if let Some((attempt, delay, cause)) = self.retrying.take() {
+        if let Some((attempt, delay, cause)) = self.retrying.take().map(|retrying| *retrying) {
             return Some(Action::Retrying { attempt, delay, cause });
         }
         if core::mem::take(&mut self.ask_permit) {
             return Some(Action::AskPermit);
         }
-        if let Some((attempt, request)) = self.connect.take() {
+        if let Some((attempt, request)) = self.connect.take().map(|connect| *connect) {
             return Some(Action::Connect { attempt, request });
         }
         self.end.take().map(|end| match *end {

@@ -1,12 +1,14 @@
 //! What to watch and by which rules: every parameter, checked before anything happens.
 
 mod builder;
+mod fail_early;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use builder::ConfigBuilder;
+pub use fail_early::FailEarly;
 
 use crate::cvm::CvmId;
 use crate::request::Header;
@@ -42,6 +44,9 @@ pub struct Config {
     idle_timeout: Option<Duration>,
     deadline: Option<Duration>,
     complete_grace: Duration,
+    fail_early: Option<FailEarly>,
+    ready: bool,
+    after_change: Option<Duration>,
     max_event_bytes: usize,
     keep_raw: bool,
     headers: Vec<Header>,
@@ -139,6 +144,21 @@ impl Config {
     /// How long a stream at its target is waited on for its `complete`.
     pub fn complete_grace(&self) -> Duration {
         self.complete_grace
+    }
+
+    /// What ends the watch before its time, if anything does.
+    pub fn fail_early(&self) -> Option<&FailEarly> {
+        self.fail_early.as_ref()
+    }
+
+    /// Whether the CVM must be ready, not only at its target.
+    pub fn ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Whether another status must be seen first, and how long a steady target is mistrusted.
+    pub fn after_change(&self) -> Option<Duration> {
+        self.after_change
     }
 
     /// The most bytes that one event may hold.

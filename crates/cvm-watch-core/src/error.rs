@@ -131,6 +131,17 @@ pub enum RetryCause {
     /// The connection was given up for others to use. Counts as no retry, and is not reported.
     #[error("the connection was given up for another watch")]
     Yielded,
+    /// The machine was suspended, and the connection is from before that. Counts as no retry.
+    #[error("the machine was suspended")]
+    Suspended,
+    /// The server said `complete`, but the CVM was not ready yet; the watch looks again after its
+    /// interval. Counts as no retry.
+    #[error("the server completed before the CVM was ready")]
+    NotReady,
+    /// The server said `complete`, but no other status was seen before; the watch looks again after
+    /// its interval. Counts as no retry.
+    #[error("the server completed before another status was seen")]
+    NotChanged,
     /// The server ended this stream with a `timeout` event.
     #[error("the server's timeout for this stream was reached")]
     ServerTimeout,
@@ -193,6 +204,18 @@ pub enum Failure {
         /// The text of the last `error` event or error answer.
         last_error: Option<String>,
     },
+    /// The CVM said twice in a row that it will not get to the target.
+    #[error("\"{}\" can no longer be reached: the status is \"{}\"{}", printable(target, 60), printable(status, 60), BootError(boot_error.as_deref()))]
+    Unreachable {
+        /// The status that was waited for.
+        target: String,
+        /// The status that the CVM has instead.
+        status: String,
+        /// What went wrong in its boot, if it says so.
+        boot_error: Option<String>,
+        /// How many attempts were started.
+        attempts: u64,
+    },
     /// The server gave an answer that no retry changes.
     #[error("{0}")]
     Rejected(Box<Rejection>),
@@ -203,7 +226,7 @@ pub enum Failure {
 
 impl Failure {
     /// A stable name for programs: `aborted`, `deadline_exceeded`, `max_retries_exceeded`,
-    /// `rejected` or `tls`.
+    /// `unreachable`, `rejected` or `tls`.
     ///
     /// ```
     /// assert_eq!(cvm_watch_core::Failure::Aborted.kind(), "aborted");
@@ -213,6 +236,7 @@ impl Failure {
             Self::Aborted => "aborted",
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
             Self::MaxRetriesExceeded { .. } => "max_retries_exceeded",
+            Self::Unreachable { .. } => "unreachable",
             Self::Rejected(_) => "rejected",
             Self::Tls(_) => "tls",
         }
@@ -315,6 +339,17 @@ impl fmt::Display for SaidBeside<'_> {
         match self.1 {
             RetryCause::Status { message, .. } if message.as_deref() == self.0 => Ok(()),
             _ => Said(self.0).fmt(f),
+        }
+    }
+}
+
+struct BootError<'a>(Option<&'a str>);
+
+impl fmt::Display for BootError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(error) => write!(f, "; boot error: {}", printable(error, SHOWN)),
+            None => Ok(()),
         }
     }
 }

@@ -54,6 +54,9 @@ pub enum Input<'a> {
     ///
     /// [`Watch::next_wake`]: crate::Watch::next_wake
     Tick,
+    /// The machine was suspended and runs again: connections from before are not to be trusted, and
+    /// delays from before are over. The watch reconnects at once, which counts as no retry.
+    Resumed,
     /// A watch that asked may connect now; see [`Watch::with_permits`]. Ignored if it did not ask.
     ///
     /// [`Watch::with_permits`]: crate::Watch::with_permits

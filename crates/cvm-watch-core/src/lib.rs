@@ -11,6 +11,7 @@ mod config;
 mod cvm;
 mod error;
 mod event;
+mod goal;
 mod http_date;
 mod input;
 mod request;
@@ -24,7 +25,7 @@ mod timer;
 mod watch;
 
 pub use action::Action;
-pub use config::{Backoff, Config, ConfigBuilder};
+pub use config::{Backoff, Config, ConfigBuilder, FailEarly};
 pub use cvm::{CvmId, CvmState};
 pub use error::{CloseCause, ConfigError, Failure, RejectCause, Rejection, RetryCause, TlsFault};
 pub use event::{Complete, Event, MalformedReason, ServerError, ServerTimeout};

@@ -1,18 +1,25 @@
-//! The state of a watch and every transition it can make.
+//! The state of a watch and the one step that it can make.
 //!
-//! Read [`State::handle`] and [`State::receive`] first: what can happen. Then the section
-//! "transitions": what follows. Every attempt that is lost goes through [`State::lose`], and every
-//! way to the end through [`State::end`]. `docs/state-machine.md` draws [`TRANSITIONS`], and a test
-//! holds the drawing, the table and the code together.
+//! Read [`State::handle`] and [`State::receive`] here first: what can happen. Then `reading.rs`,
+//! what an event asks for, and `moves.rs`, what follows: every attempt that is lost goes through
+//! [`State::lose`], and every way to the end through [`State::end`]. `docs/state-machine.md` draws
+//! [`TRANSITIONS`](transitions::TRANSITIONS), and a test holds the drawing, the table and the code
+//! together.
 
+mod moves;
+mod reading;
+mod stage;
 pub(crate) mod transitions;
+mod wake;
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub(crate) use stage::Latest;
+use stage::{ErrorAnswer, Stage, Stream};
 pub use transitions::Phase;
 use transitions::Trigger;
 
@@ -21,17 +28,13 @@ use crate::backoff::Delays;
 use crate::config::Config;
 use crate::cvm::CvmState;
 use crate::error::{CloseCause, Failure, RetryCause, TlsFault};
-use crate::event::{Event, MalformedReason, Meaning, Reader};
+use crate::goal::Progress;
 use crate::input::{AttemptId, Input};
 use crate::request;
-use crate::response::{self, Answer, ErrorHead, MAX_BODY, ResponseHead, Verdict};
-use crate::secret::masked_and_cut;
+use crate::response::{self, MAX_BODY, ResponseHead, Verdict};
 use crate::sse;
 use crate::time::{Timestamp, UnixSeconds};
-use crate::timer::{ATTEMPT_MARGIN, ERROR_BODY_TIME, LONG_LIVED, Wake, WakeReason, earliest};
-
-/// The most characters of an error's text that are kept for the final failure.
-const MAX_ERROR_TEXT: usize = 512;
+use crate::timer::ERROR_BODY_TIME;
 
 /// All that a watch remembers.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub(crate) struct State {
     retries: u64,
     delays: Delays,
     decoder: sse::Decoder,
+    /// What the states of all attempts mean together.
+    progress: Progress,
     /// The last state of any attempt.
     last_state: Option<Arc<CvmState>>,
     /// Why the last attempt was lost.
@@ -55,52 +60,6 @@ pub(crate) struct State {
     last_error: Option<String>,
     #[cfg(test)]
     pub(crate) trail: Vec<(Phase, Trigger, Phase)>,
-}
-
-/// A phase with what only it needs.
-#[derive(Debug)]
-enum Stage {
-    Queued,
-    Connecting(Attempt),
-    Streaming(Attempt, Stream),
-    ReadingError(Attempt, Box<ErrorAnswer>),
-    Waiting { until: Timestamp },
-    Ended,
-}
-
-/// One attempt, from its `Connect` to its loss.
-#[derive(Clone, Copy, Debug)]
-struct Attempt {
-    started: Timestamp,
-    /// When it has outlived the timeout it asked for.
-    deadline: Timestamp,
-    /// Whether the transport has said `Closed`, so that no `Disconnect` is owed.
-    closed: bool,
-}
-
-/// What matters of an event stream.
-#[derive(Clone, Copy, Debug)]
-struct Stream {
-    /// When the last byte came, or the head.
-    heard: Timestamp,
-    /// Whether the latest `state` is the target.
-    at_target: bool,
-    /// When a stream at its target has waited long enough for `complete`.
-    grace_ends: Option<Timestamp>,
-}
-
-#[derive(Debug)]
-struct ErrorAnswer {
-    head: ErrorHead,
-    body: Vec<u8>,
-    until: Timestamp,
-}
-
-/// Whether the loss of an attempt counts as a retry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counts {
-    AsRetry,
-    Not,
 }
 
 /// What a step has to work with: the rules, the time, and where its actions go.
@@ -122,6 +81,7 @@ impl State {
             retries: 0,
             delays: Delays::new(seed),
             decoder: sse::Decoder::new(limits),
+            progress: Progress::default(),
             last_state: None,
             last_cause: None,
             last_error: None,
@@ -164,8 +124,9 @@ impl State {
             Input::Abort => self.abort(cx),
             Input::Closed { cause, .. } => self.closed(cause, cx),
             Input::Head { head, wall, .. } => self.head(&head, wall, cx),
+            Input::Resumed => self.resumed(cx),
             Input::Permit => self.permit(cx),
-            Input::Yield { .. } => self.lose(RetryCause::Yielded, None, Counts::Not, cx),
+            Input::Yield { .. } => self.lose(RetryCause::Yielded, None, cx),
         }
     }
 
@@ -201,51 +162,20 @@ impl State {
         }
     }
 
-    /// When to tick next, and for what. Nothing here looks at what was received.
-    pub(crate) fn next_wake(&self, config: &Config, out: &Pending) -> Option<Wake> {
-        let wake = |at: Option<Timestamp>, reason| at.map(|at| Wake { at, reason });
-        let overall = wake(self.deadline, WakeReason::Deadline);
-        let attempt = |attempt: &Attempt| wake(Some(attempt.deadline), WakeReason::AttemptTimeout);
-        match &self.stage {
-            Stage::Ended => None,
-            // An attempt that no driver has heard of yet has no time running.
-            Stage::Queued => overall,
-            Stage::Connecting(_) if out.connect.is_some() => overall,
-            Stage::Connecting(current) => {
-                let head = current.started + config.connect_timeout();
-                earliest([overall, attempt(current), wake(Some(head), WakeReason::ConnectTimeout)])
-            }
-            Stage::Streaming(current, stream) => {
-                let idle = config.idle_timeout().map(|idle| stream.heard + idle);
-                let grace = wake(stream.grace_ends, WakeReason::CompleteGrace);
-                earliest([overall, attempt(current), grace, wake(idle, WakeReason::IdleTimeout)])
-            }
-            Stage::ReadingError(current, answer) => {
-                earliest([overall, attempt(current), wake(Some(answer.until), WakeReason::ErrorBody)])
-            }
-            Stage::Waiting { until } => earliest([overall, wake(Some(*until), WakeReason::Retry)]),
-        }
-    }
-
     // ---- what is judged ----
 
     /// The deadlines that stand above whatever comes in: overall, then the attempt's. True if one
     /// has passed, and the input with it.
     fn judge_deadlines(&mut self, cx: &mut Context<'_>) -> bool {
         let overall = self.deadline.is_some_and(|deadline| deadline <= cx.now);
-        let attempt = match &self.stage {
-            Stage::Connecting(_) if cx.out.connect.is_some() => false,
-            Stage::Connecting(attempt) | Stage::Streaming(attempt, _) | Stage::ReadingError(attempt, _) => {
-                attempt.deadline <= cx.now
-            }
-            Stage::Queued | Stage::Waiting { .. } | Stage::Ended => false,
-        };
+        let unheard_of = cx.out.connect.is_some();
+        let attempt = self.stage.attempt().is_some_and(|attempt| !unheard_of && attempt.deadline <= cx.now);
         match &self.stage {
             Stage::Ended => return false,
             // The server has answered; what came of its body says how.
             Stage::ReadingError(..) if overall || attempt => self.answered(cx),
-            Stage::Streaming(_, stream) if stream.at_target && (overall || attempt) => self.reached(cx),
-            _ if attempt && !overall => self.lose(RetryCause::AttemptTimeout, None, Counts::AsRetry, cx),
+            Stage::Streaming(_, stream) if stream.has_reached() && (overall || attempt) => self.reached(cx),
+            _ if attempt && !overall => self.lose(RetryCause::AttemptTimeout, None, cx),
             _ => {}
         }
         if overall && self.phase() != Phase::Ended {
@@ -261,13 +191,17 @@ impl State {
             Stage::Connecting(attempt)
                 if cx.out.connect.is_none() && due(attempt.started + cx.config.connect_timeout()) =>
             {
-                self.lose(RetryCause::ConnectTimeout, None, Counts::AsRetry, cx);
+                self.lose(RetryCause::ConnectTimeout, None, cx);
             }
             Stage::Streaming(_, stream) => {
+                let steady_at = self.progress.steady_at(cx.config);
                 if stream.grace_ends.is_some_and(due) {
                     self.reached(cx);
+                } else if stream.latest == Latest::Steady && steady_at.is_some_and(due) {
+                    self.accept_steady(cx);
+                    self.reached(cx);
                 } else if cx.config.idle_timeout().is_some_and(|idle| due(stream.heard + idle)) {
-                    self.lose(RetryCause::IdleTimeout, None, Counts::AsRetry, cx);
+                    self.lose(RetryCause::IdleTimeout, None, cx);
                 }
             }
             Stage::ReadingError(_, answer) if due(answer.until) => self.answered(cx),
@@ -292,8 +226,7 @@ impl State {
         };
         match response::judge(head, wall, cx.config.secrets()) {
             Verdict::Stream => {
-                let stream = Stream { heard: cx.now, at_target: false, grace_ends: None };
-                self.go(Trigger::EventStream, Stage::Streaming(attempt, stream));
+                self.go(Trigger::EventStream, Stage::Streaming(attempt, Stream::new(cx.now)));
             }
             Verdict::ReadBody(head) => {
                 let until = cx.now + ERROR_BODY_TIME;
@@ -314,256 +247,28 @@ impl State {
                 self.end(Trigger::CertificateRefused, End::Failed(Failure::Tls(fault)), cx);
             }
             (Stage::Connecting(_), CloseCause::Ended) => {
-                self.lose(RetryCause::NoAnswer, None, Counts::AsRetry, cx);
+                self.lose(RetryCause::NoAnswer, None, cx);
             }
-            _ => self.lose(RetryCause::Closed(cause), None, Counts::AsRetry, cx),
+            _ => self.lose(RetryCause::Closed(cause), None, cx),
         }
-    }
-
-    /// Reads up to the end of one event.
-    fn read_stream(&mut self, attempt: AttemptId, bytes: &[u8], cx: &mut Context<'_>) -> usize {
-        let reader =
-            Reader { target: cx.config.target(), keep_raw: cx.config.keep_raw(), secrets: cx.config.secrets() };
-        let mut rest = bytes;
-        while let Some(item) = self.decoder.decode(&mut rest) {
-            let (meaning, event, id) = match item {
-                sse::Item::Retry(millis) => {
-                    self.delays.server_asked(millis);
-                    continue;
-                }
-                sse::Item::Event(event) => {
-                    let id = cx.config.secrets().mask(event.id).to_string();
-                    let (meaning, event) = reader.read(&event);
-                    (meaning, event, id)
-                }
-                sse::Item::TooLarge { limit } => {
-                    let reason = MalformedReason::EventTooLarge { limit };
-                    let event = Event::Malformed { name: String::new(), data: String::new(), reason };
-                    let id = cx.config.secrets().mask(self.decoder.last_event_id()).to_string();
-                    (Meaning::Nothing, event, id)
-                }
-            };
-            self.learn(meaning, &event, cx);
-            self.follow(meaning, &event, cx);
-            cx.out.emit = Some((attempt, id, event));
-            break;
-        }
-        bytes.len() - rest.len()
-    }
-
-    /// Keeps of an event what the end may need.
-    fn learn(&mut self, meaning: Meaning, event: &Event, cx: &Context<'_>) {
-        if let Event::State(state) = event {
-            self.last_state = Some(Arc::clone(state));
-        }
-        if meaning == Meaning::Error
-            && let Some(text) = event.error_text()
-        {
-            self.last_error = Some(masked_and_cut(cx.config.secrets(), text, MAX_ERROR_TEXT));
-        }
-    }
-
-    /// Does what an event asks for.
-    fn follow(&mut self, meaning: Meaning, event: &Event, cx: &mut Context<'_>) {
-        match (meaning, event, &mut self.stage) {
-            (Meaning::State { at_target }, _, Stage::Streaming(_, stream)) => {
-                stream.at_target = at_target;
-                let ends = cx.now + cx.config.complete_grace();
-                // A repeated state does not begin the grace anew; another status ends it.
-                stream.grace_ends = at_target.then(|| stream.grace_ends.unwrap_or(ends));
-            }
-            (Meaning::Complete { at_target: true }, Event::Complete(complete), _) => {
-                let status = complete.status.clone();
-                let state = CvmState { status, ..self.last_state() };
-                self.end(Trigger::Completed, End::Resolved(state), cx);
-            }
-            (Meaning::Complete { at_target: false }, Event::Complete(complete), _) => {
-                let status = complete.status.clone();
-                self.lose(RetryCause::CompletedElsewhere { status }, None, Counts::AsRetry, cx);
-            }
-            (Meaning::Timeout, ..) => self.lose(RetryCause::ServerTimeout, None, Counts::AsRetry, cx),
-            _ => {}
-        }
-    }
-
-    // ---- transitions ----
-
-    /// The next attempt may begin as soon as it has a permit; a lone watch always has one.
-    fn enter_queue(&mut self, cx: &mut Context<'_>) {
-        // At the very start the watch is in the queue already.
-        if self.phase() != Phase::Queued {
-            self.go(Trigger::RetryDue, Stage::Queued);
-        }
-        self.ask_or_connect(cx);
-    }
-
-    fn ask_or_connect(&mut self, cx: &mut Context<'_>) {
-        if self.permits_asked {
-            cx.out.ask_permit = true;
-        } else {
-            self.connect(cx);
-        }
-    }
-
-    fn permit(&mut self, cx: &mut Context<'_>) {
-        if self.phase() == Phase::Queued {
-            cx.out.ask_permit = false;
-            self.connect(cx);
-        }
-    }
-
-    fn connect(&mut self, cx: &mut Context<'_>) {
-        let timeout = request::timeout_to_send(cx.config, self.time_left(cx.now));
-        let request = request::build(cx.config, timeout, self.decoder.last_event_id());
-        self.attempts += 1;
-        cx.out.connect = Some((AttemptId(self.attempts), request));
-        let deadline = cx.now + (timeout + ATTEMPT_MARGIN);
-        self.go(Trigger::Permit, Stage::Connecting(Attempt { started: cx.now, deadline, closed: false }));
-    }
-
-    /// The error answer is as whole as it will be.
-    fn answered(&mut self, cx: &mut Context<'_>) {
-        let Stage::ReadingError(_, answer) = &mut self.stage else {
-            return;
-        };
-        let head = answer.head.clone();
-        let body = core::mem::take(&mut answer.body);
-        match head.judge(&body, cx.config.secrets()) {
-            Answer::Reject(rejection) => {
-                self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
-            }
-            Answer::Retry { status, message, retry_after } => {
-                // An answer without words does not take back those said before it.
-                self.last_error = message.clone().or(self.last_error.take());
-                self.lose(RetryCause::Status { status, message }, retry_after, Counts::AsRetry, cx);
-            }
-        }
-    }
-
-    /// The one place where an attempt is lost.
-    fn lose(&mut self, cause: RetryCause, retry_after: Option<Duration>, counts: Counts, cx: &mut Context<'_>) {
-        if let Stage::Streaming(attempt, stream) = &self.stage {
-            // A stream whose latest state is the target has told what was asked, however it ends;
-            // only a `complete` with another status takes that back.
-            if stream.at_target && !matches!(cause, RetryCause::CompletedElsewhere { .. }) {
-                return self.reached(cx);
-            }
-            if cause == RetryCause::ServerTimeout || cx.now.since(attempt.started) >= LONG_LIVED {
-                self.delays.reset();
-            }
-        }
-        if self.time_left(cx.now) == Some(Duration::ZERO) {
-            self.last_cause = Some(cause);
-            return self.deadline_exceeded(cx);
-        }
-        self.hang_up(cx);
-        let attempt = AttemptId(self.attempts);
-        if counts == Counts::Not {
-            self.go(Trigger::Yield, Stage::Queued);
-            return self.ask_or_connect(cx);
-        }
-        if cx.config.max_retries().is_some_and(|most| self.retries >= most) {
-            let failure = Failure::MaxRetriesExceeded {
-                attempts: self.attempts,
-                last_cause: cause,
-                last_error: self.last_error.take(),
-            };
-            return self.end(Trigger::RetriesUsedUp, End::Failed(failure), cx);
-        }
-        self.retries += 1;
-        let delay = self.delays.next(cx.config, retry_after);
-        self.last_cause = Some(cause.clone());
-        let reported = self.time_left(cx.now).map_or(delay, |left| left.min(delay));
-        cx.out.retrying = Some((attempt, reported, cause));
-        self.go(Trigger::Lost, Stage::Waiting { until: cx.now + delay });
-    }
-
-    /// The latest state is the target, and no `complete` will follow it.
-    fn reached(&mut self, cx: &mut Context<'_>) {
-        let state = self.last_state();
-        self.end(Trigger::TargetSeen, End::Resolved(state), cx);
-    }
-
-    fn deadline_exceeded(&mut self, cx: &mut Context<'_>) {
-        let failure = Failure::DeadlineExceeded {
-            deadline: cx.config.deadline().unwrap_or_default(),
-            attempts: self.attempts,
-            last_status: self.last_state.as_ref().map(|state| state.status.clone()),
-            last_cause: self.last_cause.take(),
-            last_error: self.last_error.take(),
-        };
-        self.end(Trigger::DeadlinePassed, End::Failed(failure), cx);
-    }
-
-    fn abort(&mut self, cx: &mut Context<'_>) {
-        if self.phase() != Phase::Ended {
-            self.hang_up(cx);
-            cx.out.discard();
-            self.end(Trigger::Abort, End::Failed(Failure::Aborted), cx);
-        }
-    }
-
-    /// The one way to the end.
-    fn end(&mut self, trigger: Trigger, end: End, cx: &mut Context<'_>) {
-        self.hang_up(cx);
-        cx.out.end = Some(Box::new(end));
-        cx.out.ask_permit = false;
-        self.last_state = None;
-        self.go(trigger, Stage::Ended);
-    }
-
-    /// Lets go of the connection: takes its `Connect` back if no driver has seen it, else orders
-    /// its end if it has not ended by itself.
-    fn hang_up(&mut self, cx: &mut Context<'_>) {
-        let attempt = match &mut self.stage {
-            Stage::Connecting(attempt) | Stage::Streaming(attempt, _) | Stage::ReadingError(attempt, _) => attempt,
-            Stage::Queued | Stage::Waiting { .. } | Stage::Ended => return,
-        };
-        let never_opened = cx.out.connect.take().is_some();
-        let owed = !never_opened && !attempt.closed;
-        attempt.closed = true;
-        if owed {
-            cx.out.disconnect = Some(AttemptId(self.attempts));
-        }
-        self.decoder.reset();
-    }
-
-    fn note_closed(&mut self) {
-        if let Stage::Connecting(attempt) | Stage::Streaming(attempt, _) | Stage::ReadingError(attempt, _) =
-            &mut self.stage
-        {
-            attempt.closed = true;
-        }
-    }
-
-    fn go(&mut self, trigger: Trigger, to: Stage) {
-        let from = self.phase();
-        self.stage = to;
-        debug_assert!(
-            transitions::allowed(from, trigger, self.phase()),
-            "no transition {from:?} --{trigger:?}--> {:?}",
-            self.phase()
-        );
-        #[cfg(test)]
-        self.trail.push((from, trigger, self.phase()));
     }
 
     // ---- what it is ----
 
     /// Whether `attempt` is the current one and its connection is the driver's to speak of.
     fn is_open(&self, attempt: AttemptId, cx: &Context<'_>) -> bool {
-        let live = matches!(self.phase(), Phase::Connecting | Phase::Streaming | Phase::ReadingError);
-        live && attempt.0 == self.attempts && cx.out.connect.is_none()
+        self.stage.attempt().is_some() && attempt.0 == self.attempts && cx.out.connect.is_none()
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        match self.stage {
-            Stage::Queued => Phase::Queued,
-            Stage::Connecting(_) => Phase::Connecting,
-            Stage::Streaming(..) => Phase::Streaming,
-            Stage::ReadingError(..) => Phase::ReadingError,
-            Stage::Waiting { .. } => Phase::Waiting,
-            Stage::Ended => Phase::Ended,
+        self.stage.phase()
+    }
+
+    /// What the stream being read has said last.
+    pub(crate) fn latest(&self) -> Latest {
+        match &self.stage {
+            Stage::Streaming(_, stream) => stream.latest,
+            _ => Latest::Nothing,
         }
     }
 

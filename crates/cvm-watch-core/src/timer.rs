@@ -37,6 +37,8 @@ pub enum WakeReason {
     IdleTimeout,
     /// The target was reported, and its `complete` has not come.
     CompleteGrace,
+    /// A target that was steady all the time begins to count.
+    SteadyTarget,
     /// The body of an error answer has had its time.
     ErrorBody,
     /// The retry delay is over.

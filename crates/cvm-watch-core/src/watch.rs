@@ -90,7 +90,7 @@ impl Watch {
 
     /// The next thing to do. Call until `None` after each input, in this order, leaving out none.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.pending.pop()
+        self.pending.pop(&self.config)
     }
 
     /// When to send [`Input::Tick`] next; `None` when there is nothing to wait for. It changes

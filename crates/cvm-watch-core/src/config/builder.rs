@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Backoff, Config};
+use super::{Backoff, Config, FailEarly};
 use crate::cvm::CvmId;
 use crate::error::ConfigError;
 use crate::request::{self, Header};
@@ -28,6 +28,9 @@ pub struct ConfigBuilder {
     idle_timeout: Option<Duration>,
     deadline: Option<Duration>,
     complete_grace: Duration,
+    fail_early: Option<FailEarly>,
+    ready: bool,
+    after_change: Option<Duration>,
     max_event_bytes: usize,
     keep_raw: bool,
     headers: Vec<Header>,
@@ -49,6 +52,9 @@ impl ConfigBuilder {
             idle_timeout: None,
             deadline: None,
             complete_grace: Duration::from_secs(2),
+            fail_early: None,
+            ready: false,
+            after_change: None,
             max_event_bytes: 4 << 20,
             keep_raw: false,
             headers: Vec::new(),
@@ -126,6 +132,32 @@ impl ConfigBuilder {
         self
     }
 
+    /// Ends the watch as [`Unreachable`](crate::Failure::Unreachable) as soon as the CVM says, in
+    /// two states in a row, that it will not get to the target. Off by default, as in the SDKs.
+    pub fn fail_early(mut self, early: FailEarly) -> Self {
+        self.fail_early = Some(early);
+        self
+    }
+
+    /// Whether `running` is not enough: the boot's progress must be `done` or not reported, and
+    /// there must be no boot error. While the server completes before that, the watch looks again
+    /// each [`interval`](Self::interval), which counts as no retry. Off by default; for the target
+    /// `running` only.
+    pub fn ready(mut self, ready: bool) -> Self {
+        self.ready = ready;
+        self
+    }
+
+    /// The target counts only after another status was seen, as after a restart or an update that
+    /// was just asked for: more than zero, the time after which a target that was steady since it
+    /// was first seen counts all the same ([`Action::SteadyTarget`]). Off by default.
+    ///
+    /// [`Action::SteadyTarget`]: crate::Action::SteadyTarget
+    pub fn after_change(mut self, steady: Duration) -> Self {
+        self.after_change = Some(steady);
+        self
+    }
+
     /// The most bytes that the type, id and data of one event may hold: 1 to 1 GiB; 4 MiB by
     /// default. A larger event is dropped and reported.
     pub fn max_event_bytes(mut self, bytes: usize) -> Self {
@@ -169,6 +201,14 @@ impl ConfigBuilder {
         more_than_zero("connect timeout", Some(self.connect_timeout))?;
         more_than_zero("idle timeout", self.idle_timeout)?;
         more_than_zero("deadline", self.deadline)?;
+        more_than_zero("after change", self.after_change)?;
+        if self.ready && !self.target.eq_ignore_ascii_case("running") {
+            let problem = "is no status to be ready at; readiness goes with the target running only";
+            return Err(ConfigError::new("target", &self.target, problem));
+        }
+        if let Some(early) = &self.fail_early {
+            early.check(&self.target)?;
+        }
         if let (Some(backoff), Some(delay)) = (self.backoff, self.retry_delay)
             && backoff.max_delay() < delay
         {
@@ -200,6 +240,9 @@ impl ConfigBuilder {
             idle_timeout: self.idle_timeout,
             deadline: self.deadline,
             complete_grace: self.complete_grace,
+            fail_early: self.fail_early,
+            ready: self.ready,
+            after_change: self.after_change,
             max_event_bytes: self.max_event_bytes,
             keep_raw: self.keep_raw,
             headers: self.headers,

@@ -5,7 +5,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::json::{self, Fields, NotAnObject, Value};
+use crate::config::Config;
 use crate::cvm::CvmState;
+use crate::goal::Look;
 use crate::secret::Secrets;
 use crate::sse;
 
@@ -124,8 +126,8 @@ impl From<NotAnObject> for MalformedReason {
 /// What an event means to the watch, judged on the server's own words, before masking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// A readable `state`; whether it is the target.
-    State { at_target: bool },
+    /// A readable `state`, and what it says by itself.
+    State(Look),
     /// A readable `complete`; whether it is the target.
     Complete { at_target: bool },
     /// A `timeout`, readable or not.
@@ -151,8 +153,7 @@ impl Event {
     /// assert_eq!(state.status, "running");
     /// ```
     pub fn parse(event: &sse::Event<'_>) -> Self {
-        let secrets = Secrets::default();
-        Reader { target: "", keep_raw: true, secrets: &secrets }.read(event).1
+        Reader { config: None, keep_raw: true, secrets: &Secrets::default() }.read(event).1
     }
 
     /// What an `error` event, readable or not, leaves for the final failure.
@@ -171,24 +172,31 @@ impl Event {
 
 /// What reading an event needs to know of the watch.
 pub(crate) struct Reader<'a> {
-    pub(crate) target: &'a str,
-    pub(crate) keep_raw: bool,
-    pub(crate) secrets: &'a Secrets,
+    /// What the event is read for; `None` for events by themselves, which mean nothing.
+    config: Option<&'a Config>,
+    keep_raw: bool,
+    secrets: &'a Secrets,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(crate) fn new(config: &'a Config) -> Self {
+        Self { config: Some(config), keep_raw: config.keep_raw(), secrets: config.secrets() }
+    }
+
     /// Reads one event of the stream. Names match exactly.
     pub(crate) fn read(&self, event: &sse::Event<'_>) -> (Meaning, Event) {
         match event.name {
             "state" => self.object(event, Meaning::Nothing, |fields: StateFields, raw| {
                 fields.state().map(|state| {
-                    let meaning = Meaning::State { at_target: state.is(self.target) };
+                    let meaning =
+                        self.config.map_or(Meaning::Nothing, |config| Meaning::State(Look::at(&state, config)));
                     (meaning, Event::State(Arc::new(self.masked(event, CvmState { raw, ..state }))))
                 })
             }),
             "complete" => self.object(event, Meaning::Nothing, |fields: CompleteFields, raw| {
                 fields.complete().map(|complete| {
-                    let at_target = complete.status.eq_ignore_ascii_case(self.target);
+                    let at_target =
+                        self.config.is_some_and(|config| complete.status.eq_ignore_ascii_case(config.target()));
                     let complete = self.masked(event, Complete { raw, ..complete });
                     (Meaning::Complete { at_target }, Event::Complete(complete))
                 })

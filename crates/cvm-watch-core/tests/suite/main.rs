@@ -13,6 +13,7 @@ mod documents;
 mod laws;
 mod order;
 mod permits;
+mod policy;
 mod rows_01_to_09;
 mod rows_10_to_17;
 mod rows_18_to_26;

@@ -163,6 +163,9 @@ impl<'a> Run<'a> {
                     let id = if id.is_empty() { id } else { format!(" (id {id:?})") };
                     self.say(&format!("{}{id}", shown(&event)));
                 }
+                Action::SteadyTarget { after } => {
+                    self.say(&format!("no other status for {after:?}, the target counts"));
+                }
                 Action::Retrying { delay, cause, .. } => {
                     assert!(self.link.is_none(), "the lost attempt is still connected");
                     self.say(&format!("retry in {delay:?}: {cause}"));

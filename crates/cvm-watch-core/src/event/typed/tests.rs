@@ -3,14 +3,23 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::config::ConfigBuilder;
+use crate::secret::ApiKey;
 
 fn event<'a>(name: &'a str, data: &'a str) -> sse::Event<'a> {
     sse::Event { name, data, id: "" }
 }
 
+fn config(set: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
+    set(Config::builder("my-cvm", "running")).build().unwrap()
+}
+
+fn look(at_target: bool) -> Meaning {
+    Meaning::State(Look { at_target, ready: true, hopeless: false })
+}
+
 fn read(name: &str, data: &str) -> (Meaning, Event) {
-    let secrets = Secrets::default();
-    Reader { target: "running", keep_raw: false, secrets: &secrets }.read(&event(name, data))
+    Reader::new(&config(|c| c)).read(&event(name, data))
 }
 
 fn reason(name: &str, data: &str) -> Option<MalformedReason> {
@@ -28,7 +37,7 @@ fn a_state_carries_every_known_field() {
     let json = r#"{"status":"Starting","id":"i","instance_id":"n","name":"m","uptime":"1s","exited_at":"e",
         "boot_progress":"booting","boot_error":"disk","shutdown_progress":"s","vcpu":2}"#;
     let (meaning, Event::State(state)) = read("state", json) else { panic!("not a state") };
-    assert_eq!(meaning, Meaning::State { at_target: false });
+    assert_eq!(meaning, look(false));
     let text = serde_json::to_string(&*state).unwrap();
     assert_eq!(
         text,
@@ -56,7 +65,7 @@ fn the_target_is_matched_without_regard_to_ascii_case_only() {
         [("running", true), ("RUNNING", true), ("runnıng", false), ("running ", false), ("", false)]
     {
         let json = format!(r#"{{"status":"{status}"}}"#);
-        assert_eq!(read("state", &json).0, Meaning::State { at_target }, "{status}");
+        assert_eq!(read("state", &json).0, look(at_target), "{status}");
         assert_eq!(read("complete", &json).0, Meaning::Complete { at_target }, "{status}");
     }
 }
@@ -114,9 +123,9 @@ fn unreadable_data_says_why() {
 
 #[test]
 fn an_echoed_key_is_masked_in_every_string_of_every_event() {
-    let mut secrets = Secrets::default();
-    secrets.add("phak_1");
-    let reader = Reader { target: "phak_1", keep_raw: true, secrets: &secrets };
+    let key = ApiKey::new("phak_1").unwrap();
+    let config = Config::builder("my-cvm", "phak_1").api_key(key).keep_raw(true).build().unwrap();
+    let reader = Reader::new(&config);
     let echo = r"a\u0070hak_1 phak_1";
     let fields = [
         "status",
@@ -143,14 +152,14 @@ fn an_echoed_key_is_masked_in_every_string_of_every_event() {
     }
     // The judgement is made on what the server said, not on the mask.
     let (meaning, _) = reader.read(&event("state", r#"{"status":"phak_1"}"#));
-    assert_eq!(meaning, Meaning::State { at_target: true });
+    assert_eq!(meaning, look(true));
 }
 
 #[test]
 fn the_raw_text_is_kept_to_the_letter_only_when_asked_for() {
-    let secrets = Secrets::default();
     let json = r#" {"b":1.50, "status":"running", "a":[ ]}"#;
-    let reader = Reader { target: "running", keep_raw: true, secrets: &secrets };
+    let config = config(|c| c.keep_raw(true));
+    let reader = Reader::new(&config);
     let (_, Event::State(state)) = reader.read(&event("state", json)) else { panic!("not a state") };
     assert_eq!(state.raw.as_deref(), Some(json));
     let (_, Event::State(state)) = read("state", json) else { panic!("not a state") };

@@ -102,6 +102,11 @@ impl<M: Machine> Run<M> {
                     self.machine.handle(self.at(), Input::Abort);
                     self.model.abort(self.now);
                 }
+                // A nap of the machine.
+                250.. => {
+                    self.machine.handle(self.at(), Input::Resumed);
+                    self.model.resumed(self.now);
+                }
                 // A clock that goes backwards.
                 back => self.now = self.now.saturating_sub(u64::from(back) * 100_000_000),
             },

@@ -14,18 +14,27 @@ impl Model {
         let Stage::Streaming(_, stream) = &mut self.stage else { return };
         match event {
             Event::State(state) => {
-                let state = CvmState::clone(&state);
-                let first = stream.at_target.as_ref().map_or(self.now, |(since, _)| *since);
-                stream.at_target = state.is(&self.rules.target).then(|| (first, state.clone()));
-                self.last_state = Some(state);
+                let since = stream.at_target.as_ref().map(|(since, _)| *since);
+                self.state(CvmState::clone(&state), since);
             }
             Event::Complete(complete) if complete.status.eq_ignore_ascii_case(&self.rules.target) => {
-                let mut state = self.last_state.take().unwrap_or_default();
+                self.steady_since.get_or_insert(self.now);
+                let mut state = self.last_state.clone().unwrap_or_default();
                 state.status = complete.status;
+                if !self.rules.is_ready(&state) {
+                    return self.over(Over::Lost(RetryCause::NotReady));
+                }
+                if !self.has_changed() {
+                    if self.steady_at().is_none_or(|moment| self.now < moment) {
+                        return self.over(Over::Lost(RetryCause::NotChanged));
+                    }
+                    self.accept_steady();
+                }
                 self.disconnect();
                 self.end(Expected::Resolve(state));
             }
             Event::Complete(complete) => {
+                self.changed = true;
                 // Row 3 asks that no `complete` follows the target's state.
                 stream.at_target = None;
                 self.over(Over::Lost(RetryCause::CompletedElsewhere { status: complete.status }));
@@ -43,6 +52,62 @@ impl Model {
             }
             _ => {}
         }
+    }
+
+    /// A state came; `since` is when the target was first seen without a break in this stream.
+    fn state(&mut self, state: CvmState, since: Option<u64>) {
+        let before = self.first_boot_error.get_or_insert_with(|| state.boot_error.clone()).clone();
+        self.last_state = Some(state.clone());
+        if state.is(&self.rules.target) {
+            self.steady_since.get_or_insert(self.now);
+        } else {
+            self.changed = true;
+        }
+        if self.rules.is_hopeless(&state, before.as_deref()) {
+            self.hopeless_in_a_row += 1;
+        } else {
+            self.hopeless_in_a_row = 0;
+        }
+        if self.hopeless_in_a_row == 2 {
+            self.disconnect();
+            return self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::Unreachable {
+                target: self.rules.target.clone(),
+                status: state.status,
+                boot_error: state.boot_error,
+                attempts: self.attempts,
+            })));
+        }
+        let counts = state.is(&self.rules.target) && self.rules.is_ready(&state);
+        if counts && !self.has_changed() && self.steady_at().is_some_and(|moment| self.now >= moment) {
+            self.accept_steady();
+        }
+        let (changed, now) = (self.has_changed(), self.now);
+        let Stage::Streaming(_, stream) = &mut self.stage else { return };
+        stream.at_target = (counts && changed).then(|| (since.unwrap_or(now), state));
+        stream.steady = counts && !changed;
+    }
+
+    fn has_changed(&self) -> bool {
+        self.changed || self.rules.after_change.is_none()
+    }
+
+    /// When a target that nothing came before is believed.
+    pub(super) fn steady_at(&self) -> Option<u64> {
+        if self.has_changed() {
+            return None;
+        }
+        Some(after(self.steady_since?, self.rules.after_change?))
+    }
+
+    fn accept_steady(&mut self) {
+        self.changed = true;
+        self.queue.extend(self.rules.after_change.map(Expected::SteadyTarget));
+    }
+
+    pub(super) fn steady_for_long_enough(&mut self) {
+        self.accept_steady();
+        self.disconnect();
+        self.end(Expected::Resolve(self.last_state.clone().unwrap_or_default()));
     }
 
     /// Row 6: words of an `error` event are kept.
@@ -63,6 +128,16 @@ impl Model {
                 self.enqueue();
             }
             (_, Over::Yielded) => self.enqueue(),
+            (stage, Over::Suspended) => {
+                if let Stage::Streaming(attempt, _) = stage {
+                    self.went_well(attempt, None);
+                }
+                let Some(attempt) = attempt else { return };
+                let (cause, delay) = (RetryCause::Suspended, Duration::ZERO..=Duration::ZERO);
+                self.last_cause = Some(cause.clone());
+                self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay, cause });
+                self.enqueue();
+            }
             (Stage::ReadingError(attempt, answer), over) => match answer.head.judge(&answer.body) {
                 Answer::Rejected(refusal) => self.end(Expected::Fail(ExpectedFailure::Rejected(refusal))),
                 Answer::Retried { message, retry_after } => {
@@ -110,7 +185,15 @@ impl Model {
     /// Rows 10 and 11.
     fn lost(&mut self, attempt: Attempt, cause: RetryCause, retry_after: Asked) {
         self.last_cause = Some(cause.clone());
-        if self.rules.max_retries.is_some_and(|most| self.retries >= most) {
+        if matches!(cause, RetryCause::NotReady | RetryCause::NotChanged) {
+            // The server is asked again as often as it looks itself.
+            let wait = Duration::from_secs(self.rules.interval).min(self.time_left().unwrap_or(Duration::MAX));
+            self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: wait..=wait, cause });
+            self.stage = Stage::Waiting { from: self.now, delay: wait..=wait };
+            return;
+        }
+        let no_place = self.rules.permits && matches!(cause, RetryCause::Status { status: 429, .. });
+        if !no_place && self.rules.max_retries.is_some_and(|most| self.retries >= most) {
             self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::MaxRetriesExceeded {
                 attempts: self.attempts,
                 last_cause: cause,
@@ -118,7 +201,7 @@ impl Model {
             })));
             return;
         }
-        self.retries += 1;
+        self.retries += u64::from(!no_place);
         let delay = self.rules.delay(self.server_retry, self.streak, retry_after, self.time_left());
         self.streak += 1;
         self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: delay.clone(), cause });

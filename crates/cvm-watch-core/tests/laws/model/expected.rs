@@ -12,6 +12,7 @@ pub enum Expected {
     Emit { attempt: u64, id: String, event: Event },
     Disconnect(u64),
     Retrying { attempt: u64, delay: RangeInclusive<Duration>, cause: RetryCause },
+    SteadyTarget(Duration),
     AskPermit,
     Connect { attempt: u64, path: String, last_event_id: Option<String> },
     Resolve(CvmState),
@@ -34,6 +35,7 @@ impl Expected {
             (Self::Retrying { attempt, delay, cause }, Action::Retrying { attempt: a, delay: d, cause: c }) => {
                 *attempt == a.number() && delay.contains(d) && cause == c
             }
+            (Self::SteadyTarget(after), Action::SteadyTarget { after: a }) => after == a,
             (Self::AskPermit, Action::AskPermit) => true,
             (Self::Connect { attempt, path, last_event_id }, Action::Connect { attempt: a, request }) => {
                 let sent = request.headers().iter().find(|header| header.name() == "Last-Event-ID");

@@ -41,6 +41,13 @@ pub struct Model {
     server_retry: Option<Duration>,
     last_event_id: String,
     last_state: Option<CvmState>,
+    /// The boot error of the first state there was.
+    first_boot_error: Option<Option<String>>,
+    /// Another status than the target was seen, or waited for in vain.
+    changed: bool,
+    /// Since when the target is seen.
+    steady_since: Option<u64>,
+    hopeless_in_a_row: u32,
     last_cause: Option<RetryCause>,
     last_error: Option<String>,
     queue: VecDeque<Expected>,
@@ -83,6 +90,7 @@ enum Over {
     /// An error answer is as whole as it will be.
     Answered,
     Yielded,
+    Suspended,
     OverallDeadline,
 }
 
@@ -99,6 +107,10 @@ impl Model {
             server_retry: None,
             last_event_id: String::new(),
             last_state: None,
+            first_boot_error: None,
+            changed: false,
+            steady_since: None,
+            hopeless_in_a_row: 0,
             last_cause: None,
             last_error: None,
             queue: VecDeque::new(),
@@ -140,6 +152,18 @@ impl Model {
     pub fn give_up_for_others(&mut self, now: u64, attempt: u64) {
         if self.concerns(now, attempt) && self.in_time(now) {
             self.over(Over::Yielded);
+        }
+    }
+
+    /// The machine slept: what is connected is not trusted, a delay may be over.
+    pub fn resumed(&mut self, now: u64) {
+        if !self.in_time(now) {
+            return;
+        }
+        match &self.stage {
+            Stage::Connecting(_) | Stage::Streaming(..) if !self.connect_is_unsent() => self.over(Over::Suspended),
+            Stage::Waiting { from, delay } if self.now >= after(*from, *delay.start()) => self.enqueue(),
+            _ => {}
         }
     }
 
@@ -300,6 +324,9 @@ impl Model {
                 if let Some((since, _)) = &stream.at_target {
                     timers.push((after(*since, self.rules.complete_grace), WakeReason::CompleteGrace));
                 }
+                if let Some(moment) = self.steady_at().filter(|_| stream.steady) {
+                    timers.push((moment, WakeReason::SteadyTarget));
+                }
                 if let Some(idle) = self.rules.idle_timeout {
                     timers.push((after(stream.last_byte, idle), WakeReason::IdleTimeout));
                 }
@@ -350,7 +377,11 @@ impl Model {
             }
             Stage::Streaming(_, stream) => {
                 let grace = stream.at_target.as_ref().is_some_and(|(since, _)| due(*since, self.rules.complete_grace));
+                let steady = stream.steady && self.steady_at().is_some_and(|moment| self.now >= moment);
                 let idle = self.rules.idle_timeout.is_some_and(|idle| due(stream.last_byte, idle));
+                if !grace && steady {
+                    return self.steady_for_long_enough();
+                }
                 if !grace && !idle {
                     return;
                 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use cvm_watch_core::{Backoff, Config, Timestamp};
+use cvm_watch_core::{Backoff, Config, CvmState, FailEarly, Timestamp};
 
 use crate::checks::answer::Asked;
 
@@ -26,6 +26,10 @@ pub struct Rules {
     pub max_event_bytes: usize,
     pub keep_raw: bool,
     pub permits: bool,
+    pub fail_on: Option<&'static [&'static str]>,
+    pub fail_on_boot_errors: bool,
+    pub ready: bool,
+    pub after_change: Option<Duration>,
 }
 
 impl Rules {
@@ -37,7 +41,15 @@ impl Rules {
             .connect_timeout(self.connect_timeout)
             .complete_grace(self.complete_grace)
             .max_event_bytes(self.max_event_bytes)
-            .keep_raw(self.keep_raw);
+            .keep_raw(self.keep_raw)
+            .ready(self.ready);
+        if let Some(statuses) = self.fail_on {
+            let early = FailEarly::on(statuses.iter().copied()).boot_errors(self.fail_on_boot_errors);
+            builder = builder.fail_early(early);
+        }
+        if let Some(steady) = self.after_change {
+            builder = builder.after_change(steady);
+        }
         if let Some(retries) = self.max_retries {
             builder = builder.max_retries(retries);
         }
@@ -54,6 +66,22 @@ impl Rules {
             builder = builder.deadline(deadline);
         }
         builder.build().expect("the rules are within their ranges")
+    }
+
+    /// Readiness: the boot is done or not spoken of, and nothing went wrong in it.
+    pub fn is_ready(&self, state: &CvmState) -> bool {
+        let booted = matches!(state.boot_progress.as_deref(), None | Some("done"));
+        !self.ready || (booted && state.boot_error.is_none())
+    }
+
+    /// Whether a state says that the target will not be reached; `before` is the boot error of the
+    /// first state there was.
+    pub fn is_hopeless(&self, state: &CvmState, before: Option<&str>) -> bool {
+        let Some(statuses) = self.fail_on else { return false };
+        let error = state.boot_error.as_deref();
+        let booting = state.boot_progress.as_deref() != Some("done");
+        let boot_failed = self.fail_on_boot_errors && booting && error.is_some() && error != before;
+        !state.is(&self.target) && (statuses.iter().any(|status| state.is(status)) || boot_failed)
     }
 
     /// Row 11: where the delay of the next attempt must lie. A deadline cuts it.

@@ -19,6 +19,8 @@ pub(super) struct Stream {
     pub(super) last_byte: u64,
     /// Since when it has reported the target without a break, and its latest state.
     pub(super) at_target: Option<(u64, CvmState)>,
+    /// Whether its latest state would be the target if another status had been seen before.
+    pub(super) steady: bool,
 }
 
 pub(super) enum Item {
@@ -35,6 +37,7 @@ impl Stream {
             last_event_id: last_event_id.into(),
             last_byte: now,
             at_target: None,
+            steady: false,
         }
     }
 

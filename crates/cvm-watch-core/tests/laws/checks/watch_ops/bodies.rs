@@ -47,6 +47,12 @@ const PIECES: &[&[u8]] = &[
     b"\xef\xbb",
     b"event: state\r\ndata: {\"status\":\r\ndata: \"running\"}\r\n\r\n",
     b"data: 0123456789012345678901234567890123456789\n",
+    b"event: state\ndata: {\"status\":\"error\"}\n\n",
+    b"event: state\ndata: {\"status\":\"starting\",\"boot_error\":\"no disk\"}\n\n",
+    b"event: state\ndata: {\"status\":\"starting\",\"boot_error\":\"no keys\",\"boot_progress\":\"booting\"}\n\n",
+    b"event: state\ndata: {\"status\":\"running\",\"boot_progress\":\"booting\"}\n\n",
+    b"event: state\ndata: {\"status\":\"running\",\"boot_error\":\"no disk\"}\n\n",
+    b"event: state\ndata: {\"status\":\"updating\",\"boot_error\":\"no disk\",\"boot_progress\":\"done\"}\n\n",
 ];
 
 const ERROR_BODIES: &[&[u8]] = &[

@@ -17,7 +17,7 @@ pub fn rules(choices: &mut Choices<'_>) -> Rules {
     // Half of a nanosecond by chance would leave open whether there is a delay at all.
     let shortest = if backoff_max.is_some() { secs(2) } else { NANO };
     let retry_delay = choices.pick(&[None, Some(secs(5)), Some(Duration::ZERO), Some(shortest), Some(secs(400))]);
-    Rules {
+    let mut rules = Rules {
         id: "my-cvm".into(),
         target: choices.pick(&["running", "Stopped"]).into(),
         interval: choices.pick(&[5, 30]),
@@ -31,8 +31,20 @@ pub fn rules(choices: &mut Choices<'_>) -> Rules {
         complete_grace: choices.pick(&[secs(2), Duration::ZERO, secs(1000)]),
         max_event_bytes: choices.pick(&[4 << 20, 1, 40]),
         keep_raw: choices.flag(),
-        permits: choices.flag(),
-    }
+        permits: false,
+        fail_on: None,
+        fail_on_boot_errors: false,
+        ready: false,
+        after_change: None,
+    };
+    let more = choices.byte();
+    rules.permits = more & 1 == 1;
+    rules.ready = more >> 1 & 1 == 1 && rules.target == "running";
+    let boot = ["error", "exited", "removing"].as_slice();
+    rules.fail_on = [None, Some(boot), Some(&[]), Some(&["starting"])][usize::from(more >> 2 & 3)];
+    rules.fail_on_boot_errors = rules.fail_on.is_some_and(|statuses| statuses != ["starting"]);
+    rules.after_change = [None, Some(NANO), Some(secs(20)), Some(secs(1000))][usize::from(more >> 4 & 3)];
+    rules
 }
 
 /// When the watch begins; the last is so late that some sums reach the end of time.

@@ -1,0 +1,74 @@
+//! What tells that a target can no longer be reached.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::cvm::CvmState;
+use crate::error::ConfigError;
+
+/// When to give up before any deadline, because the CVM says that it will not get there.
+///
+/// It counts only in two states in a row, whichever attempts they come from, since a start may
+/// begin at `stopped` and a status may flicker. A state at the target never counts.
+///
+/// ```
+/// use cvm_watch_core::{Config, FailEarly};
+///
+/// let config = Config::builder("my-cvm", "running").fail_early(FailEarly::of_a_boot()).build()?;
+/// let chosen: Vec<_> = config.fail_early().unwrap().statuses().collect();
+/// assert_eq!(chosen, ["error", "exited", "removing"]);
+/// # Ok::<(), cvm_watch_core::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailEarly {
+    statuses: Vec<String>,
+    boot_errors: bool,
+}
+
+impl FailEarly {
+    /// What ends a boot: a status of `error`, `exited` or `removing`, or a boot error.
+    pub fn of_a_boot() -> Self {
+        Self::on(["error", "exited", "removing"]).boot_errors(true)
+    }
+
+    /// Just these statuses, in any case.
+    pub fn on<S: Into<String>>(statuses: impl IntoIterator<Item = S>) -> Self {
+        Self { statuses: statuses.into_iter().map(Into::into).collect(), boot_errors: false }
+    }
+
+    /// Whether a `boot_error` counts too: while `boot_progress` is not `done`, and when it differs
+    /// from that of the first state seen, for it lingers from the boot before.
+    #[must_use]
+    pub fn boot_errors(mut self, count: bool) -> Self {
+        self.boot_errors = count;
+        self
+    }
+
+    /// The statuses that count.
+    pub fn statuses(&self) -> impl Iterator<Item = &str> {
+        self.statuses.iter().map(String::as_str)
+    }
+
+    /// Whether boot errors count.
+    pub fn counts_boot_errors(&self) -> bool {
+        self.boot_errors
+    }
+
+    pub(crate) fn counts_status(&self, state: &CvmState) -> bool {
+        self.statuses.iter().any(|status| state.is(status))
+    }
+
+    pub(super) fn check(&self, target: &str) -> Result<(), ConfigError> {
+        for status in &self.statuses {
+            if status.trim().is_empty() {
+                return Err(ConfigError::new("fail on", status, "must not hold a blank status; leave it out"));
+            }
+            if status.eq_ignore_ascii_case(target) {
+                let problem = format!("is the target itself, \"{}\"; leave it out", crate::printable(target, 60));
+                return Err(ConfigError::new("fail on", status, problem));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! What counts as reaching the target, and what says that it cannot be reached.
+//!
+//! One state by itself is judged by [`Goal::look`], on the server's own words; what a row of them
+//! means is kept in [`Progress`].
+
+use alloc::boxed::Box;
+
+use crate::config::Config;
+use crate::cvm::CvmState;
+use crate::time::Timestamp;
+
+/// The progress a boot ends with (source: the platform's public installer).
+const BOOTED: &str = "done";
+/// So many states in a row must say that the target cannot be reached.
+const IN_A_ROW: u8 = 2;
+
+/// What one state says by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Its status is the target.
+    pub(crate) at_target: bool,
+    /// Nothing in it says that it is not ready; always so where readiness was not asked for.
+    pub(crate) ready: bool,
+    /// Its status is one of those that end hope.
+    pub(crate) hopeless: bool,
+}
+
+impl Look {
+    /// Judges a state before anything in it is masked.
+    pub(crate) fn at(state: &CvmState, config: &Config) -> Self {
+        let at_target = state.is(config.target());
+        Self {
+            at_target,
+            ready: !config.ready() || is_ready(state),
+            hopeless: !at_target && config.fail_early().is_some_and(|early| early.counts_status(state)),
+        }
+    }
+}
+
+/// `running` says that the machine runs; a boot that has not come to its end, or not well, says
+/// more.
+fn is_ready(state: &CvmState) -> bool {
+    state.boot_error.is_none() && has_booted(state).unwrap_or(true)
+}
+
+/// Whether the boot is done, if the state says so or otherwise.
+fn has_booted(state: &CvmState) -> Option<bool> {
+    state.boot_progress.as_deref().map(|progress| progress.eq_ignore_ascii_case(BOOTED))
+}
+
+/// What the states so far mean together.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The boot error of the first state seen, which may be that of the boot before.
+    old_boot_error: Option<Box<str>>,
+    seen_any: bool,
+    /// Another status than the target was seen, or has been waited for long enough.
+    changed: bool,
+    /// Since when only the target was seen, while another status is waited for.
+    steady_since: Option<Timestamp>,
+    /// How many states in a row said that the target cannot be reached.
+    hopeless: u8,
+}
+
+/// What a state means, given those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Not the target, or not yet.
+    NotYet,
+    /// The target, in every respect that was asked for.
+    Reached,
+    /// The target cannot be reached any more.
+    Hopeless,
+}
+
+impl Progress {
+    /// Takes note of a state.
+    pub(crate) fn state(&mut self, look: Look, state: &CvmState, config: &Config, now: Timestamp) -> Standing {
+        if !self.seen_any {
+            self.seen_any = true;
+            self.old_boot_error = state.boot_error.as_deref().map(Box::from);
+        }
+        self.status(look.at_target, now);
+        if look.at_target {
+            self.hopeless = 0;
+            return if look.ready && self.has_changed(config) { Standing::Reached } else { Standing::NotYet };
+        }
+        let is_hopeless = look.hopeless || self.boot_failed(state, config);
+        self.hopeless = if is_hopeless { self.hopeless.saturating_add(1) } else { 0 };
+        if self.hopeless >= IN_A_ROW { Standing::Hopeless } else { Standing::NotYet }
+    }
+
+    /// Takes note of a status that a `complete` named.
+    pub(crate) fn completed(&mut self, at_target: bool, now: Timestamp) {
+        self.status(at_target, now);
+    }
+
+    /// Whether the target counts, given what was seen before it.
+    pub(crate) fn has_changed(&self, config: &Config) -> bool {
+        self.changed || config.after_change().is_none()
+    }
+
+    /// When a steady target begins to count, if that is waited for.
+    pub(crate) fn steady_at(&self, config: &Config) -> Option<Timestamp> {
+        match (config.after_change(), self.steady_since) {
+            (Some(limit), Some(since)) if !self.changed => Some(since + limit),
+            _ => None,
+        }
+    }
+
+    /// A steady target counts from now on.
+    pub(crate) fn accept_steady(&mut self) {
+        self.changed = true;
+    }
+
+    fn status(&mut self, at_target: bool, now: Timestamp) {
+        if at_target {
+            self.steady_since.get_or_insert(now);
+        } else {
+            self.changed = true;
+        }
+    }
+
+    fn boot_failed(&self, state: &CvmState, config: &Config) -> bool {
+        config.fail_early().is_some_and(|early| early.counts_boot_errors())
+            && has_booted(state) != Some(true)
+            && state.boot_error.is_some()
+            && state.boot_error.as_deref() != self.old_boot_error.as_deref()
+    }
+}

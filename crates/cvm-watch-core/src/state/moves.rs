@@ -1,0 +1,220 @@
+//! Every move from one phase to another: attempts begin, are lost in [`State::lose`] and nowhere
+//! else, and the watch ends in [`State::end`] and nowhere else.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use core::time::Duration;
+
+use super::stage::{Attempt, Stage};
+use super::transitions::{self, Phase, Trigger};
+use super::{Context, State};
+use crate::action::End;
+use crate::cvm::CvmState;
+use crate::error::{Failure, RetryCause};
+use crate::input::AttemptId;
+use crate::request;
+use crate::response::Answer;
+use crate::timer::{ATTEMPT_MARGIN, LONG_LIVED};
+
+impl State {
+    /// The next attempt may begin as soon as it has a permit; a lone watch always has one.
+    pub(super) fn enter_queue(&mut self, cx: &mut Context<'_>) {
+        // At the very start the watch is in the queue already.
+        if self.phase() == Phase::Waiting {
+            self.go(Trigger::RetryDue, Stage::Queued);
+        }
+        self.ask_or_connect(cx);
+    }
+
+    fn ask_or_connect(&mut self, cx: &mut Context<'_>) {
+        if self.permits_asked {
+            cx.out.ask_permit = true;
+        } else {
+            self.connect(cx);
+        }
+    }
+
+    pub(super) fn permit(&mut self, cx: &mut Context<'_>) {
+        if self.phase() == Phase::Queued {
+            cx.out.ask_permit = false;
+            self.connect(cx);
+        }
+    }
+
+    fn connect(&mut self, cx: &mut Context<'_>) {
+        let timeout = request::timeout_to_send(cx.config, self.time_left(cx.now));
+        let request = request::build(cx.config, timeout, self.decoder.last_event_id());
+        self.attempts += 1;
+        cx.out.connect = Some(Box::new((AttemptId(self.attempts), request)));
+        let deadline = cx.now + (timeout + ATTEMPT_MARGIN);
+        self.go(Trigger::Permit, Stage::Connecting(Attempt { started: cx.now, deadline, closed: false }));
+    }
+
+    /// The error answer is as whole as it will be.
+    pub(super) fn answered(&mut self, cx: &mut Context<'_>) {
+        let Stage::ReadingError(_, answer) = &mut self.stage else {
+            return;
+        };
+        let head = answer.head.clone();
+        let body = core::mem::take(&mut answer.body);
+        match head.judge(&body, cx.config.secrets()) {
+            Answer::Reject(rejection) => {
+                self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
+            }
+            Answer::Retry { status, message, retry_after } => {
+                // An answer without words does not take back those said before it.
+                self.last_error = message.clone().or(self.last_error.take());
+                self.lose(RetryCause::Status { status, message }, retry_after, cx);
+            }
+        }
+    }
+
+    /// The one place where an attempt is lost.
+    pub(super) fn lose(&mut self, cause: RetryCause, retry_after: Option<Duration>, cx: &mut Context<'_>) {
+        if let Stage::Streaming(attempt, stream) = &self.stage {
+            // A stream whose latest state is the target has told what was asked, however it ends;
+            // only a `complete` with another status takes that back.
+            if stream.has_reached() && !matches!(cause, RetryCause::CompletedElsewhere { .. }) {
+                return self.reached(cx);
+            }
+            if cause == RetryCause::ServerTimeout || cx.now.since(attempt.started) >= LONG_LIVED {
+                self.delays.reset();
+            }
+        }
+        if self.time_left(cx.now) == Some(Duration::ZERO) {
+            self.last_cause = Some(cause);
+            return self.deadline_exceeded(cx);
+        }
+        self.hang_up(cx);
+        let delay = match &cause {
+            // The connection was given up: nothing went wrong, and nothing is waited for.
+            RetryCause::Yielded | RetryCause::Suspended => None,
+            RetryCause::NotReady | RetryCause::NotChanged => Some(cx.config.interval()),
+            // Among watches that share connections it says that there is no place, not that the
+            // attempt failed.
+            RetryCause::Status { status: 429, .. } if self.permits_asked => {
+                Some(self.delays.next(cx.config, retry_after))
+            }
+            _ if cx.config.max_retries().is_some_and(|most| self.retries >= most) => {
+                return self.retries_used_up(cause, cx);
+            }
+            _ => {
+                self.retries += 1;
+                Some(self.delays.next(cx.config, retry_after))
+            }
+        };
+        if cause == RetryCause::Yielded {
+            self.go(Trigger::Yield, Stage::Queued);
+            return self.ask_or_connect(cx);
+        }
+        self.last_cause = Some(cause.clone());
+        let reported = delay.unwrap_or_default();
+        let reported = self.time_left(cx.now).map_or(reported, |left| left.min(reported));
+        cx.out.retrying = Some(Box::new((AttemptId(self.attempts), reported, cause)));
+        match delay {
+            None => {
+                self.go(Trigger::Suspended, Stage::Queued);
+                self.ask_or_connect(cx);
+            }
+            Some(delay) => self.go(Trigger::Lost, Stage::Waiting { until: cx.now + delay }),
+        }
+    }
+
+    /// The machine was suspended: the server may have hung up without a word. A delay has gone on
+    /// meanwhile, and may be over.
+    pub(super) fn resumed(&mut self, cx: &mut Context<'_>) {
+        match &self.stage {
+            Stage::Connecting(_) if cx.out.connect.is_some() => {}
+            Stage::Connecting(_) | Stage::Streaming(..) => self.lose(RetryCause::Suspended, None, cx),
+            Stage::ReadingError(..) | Stage::Waiting { .. } | Stage::Queued | Stage::Ended => self.judge_retry(cx),
+        }
+    }
+
+    fn retries_used_up(&mut self, last_cause: RetryCause, cx: &mut Context<'_>) {
+        let last_error = self.last_error.take();
+        let failure = Failure::MaxRetriesExceeded { attempts: self.attempts, last_cause, last_error };
+        self.end(Trigger::RetriesUsedUp, End::Failed(failure), cx);
+    }
+
+    /// The CVM has said often enough that it will not get to the target.
+    pub(super) fn unreachable(&mut self, state: &CvmState, cx: &mut Context<'_>) {
+        let failure = Failure::Unreachable {
+            target: cx.config.target().to_string(),
+            status: state.status.clone(),
+            boot_error: state.boot_error.clone(),
+            attempts: self.attempts,
+        };
+        self.end(Trigger::Hopeless, End::Failed(failure), cx);
+    }
+
+    /// The target was steady for so long that it counts.
+    pub(super) fn accept_steady(&mut self, cx: &mut Context<'_>) {
+        self.progress.accept_steady();
+        cx.out.steady = true;
+    }
+
+    /// The latest state is the target, and no `complete` will follow it.
+    pub(super) fn reached(&mut self, cx: &mut Context<'_>) {
+        let state = self.last_state();
+        self.end(Trigger::TargetSeen, End::Resolved(state), cx);
+    }
+
+    pub(super) fn deadline_exceeded(&mut self, cx: &mut Context<'_>) {
+        let failure = Failure::DeadlineExceeded {
+            deadline: cx.config.deadline().unwrap_or_default(),
+            attempts: self.attempts,
+            last_status: self.last_state.as_ref().map(|state| state.status.clone()),
+            last_cause: self.last_cause.take(),
+            last_error: self.last_error.take(),
+        };
+        self.end(Trigger::DeadlinePassed, End::Failed(failure), cx);
+    }
+
+    pub(super) fn abort(&mut self, cx: &mut Context<'_>) {
+        if self.phase() != Phase::Ended {
+            self.hang_up(cx);
+            cx.out.discard();
+            self.end(Trigger::Abort, End::Failed(Failure::Aborted), cx);
+        }
+    }
+
+    /// The one way to the end.
+    pub(super) fn end(&mut self, trigger: Trigger, end: End, cx: &mut Context<'_>) {
+        self.hang_up(cx);
+        cx.out.end = Some(Box::new(end));
+        cx.out.ask_permit = false;
+        self.last_state = None;
+        self.go(trigger, Stage::Ended);
+    }
+
+    /// Lets go of the connection: takes its `Connect` back if no driver has seen it, else orders
+    /// its end if it has not ended by itself.
+    pub(super) fn hang_up(&mut self, cx: &mut Context<'_>) {
+        let Some(attempt) = self.stage.attempt_mut() else { return };
+        let never_opened = cx.out.connect.take().is_some();
+        let owed = !never_opened && !attempt.closed;
+        attempt.closed = true;
+        if owed {
+            cx.out.disconnect = Some(AttemptId(self.attempts));
+        }
+        self.decoder.reset();
+    }
+
+    pub(super) fn note_closed(&mut self) {
+        if let Some(attempt) = self.stage.attempt_mut() {
+            attempt.closed = true;
+        }
+    }
+
+    pub(super) fn go(&mut self, trigger: Trigger, to: Stage) {
+        let from = self.phase();
+        self.stage = to;
+        debug_assert!(
+            transitions::allowed(from, trigger, self.phase()),
+            "no transition {from:?} --{trigger:?}--> {:?}",
+            self.phase()
+        );
+        #[cfg(test)]
+        self.trail.push((from, trigger, self.phase()));
+    }
+}

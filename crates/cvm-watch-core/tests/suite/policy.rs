@@ -1,0 +1,278 @@
+//! Failing early, readiness and changes of status: what a caller may ask for beyond the contract's
+//! rows.
+
+use std::time::Duration;
+
+use cvm_watch_core::{Action, Config, FailEarly, Input, Phase, ResponseHead, Timestamp, Watch};
+use cvm_watch_sim::{Attempt, Script};
+
+use crate::world::world;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A server whose first stream says these states, a second apart, and then waits.
+fn states(states: &[&str]) -> Attempt {
+    states.iter().fold(Attempt::stream(), |attempt, json| attempt.event("state", json).wait(SECOND))
+}
+
+fn attempts(attempts: impl IntoIterator<Item = Attempt>) -> Script {
+    attempts.into_iter().fold(Script::new(), Script::then)
+}
+
+fn status(status: &str) -> String {
+    format!(r#"{{"status":"{status}"}}"#)
+}
+
+#[test]
+fn two_states_in_a_row_that_end_hope_end_the_watch() {
+    let error = status("error");
+    world(states(&[&error, &status("starting"), &error, &error]).stall())
+        .with(|c| c.fail_early(FailEarly::of_a_boot()))
+        .check(
+            r#"
+            0.000 connect 1, timeout 300
+            0.000 state error
+            1.000 state starting
+            2.000 state error
+            3.000 state error
+            3.000 disconnect
+            3.000 fail unreachable: "running" can no longer be reached: the status is "error"
+            "#,
+        );
+}
+
+#[test]
+fn the_row_goes_on_over_a_lost_attempt() {
+    let exited = status("Exited");
+    world(attempts([states(&[&exited]).reset(), states(&[&exited]).stall()]))
+        .with(|c| c.fail_early(FailEarly::of_a_boot()))
+        .check(
+            r#"
+            0.000 connect 1, timeout 300
+            0.000 state Exited
+            1.000 retry in 5s: the connection was reset
+            6.000 connect 2, timeout 300
+            6.000 state Exited
+            6.000 disconnect
+            6.000 fail unreachable: "running" can no longer be reached: the status is "Exited"
+            "#,
+        );
+}
+
+#[test]
+fn failing_early_is_off_unless_asked_for_and_a_start_may_begin_at_stopped() {
+    let (error, stopped) = (status("error"), status("stopped"));
+    let boot = |first: &str| states(&[first, first, first]).event("complete", &status("running"));
+    assert_eq!(world(boot(&error)).end(), "3.000 resolve status=running");
+    let early = world(boot(&stopped)).with(|c| c.fail_early(FailEarly::of_a_boot()));
+    assert_eq!(early.end(), "3.000 resolve status=running");
+    let chosen = world(boot(&stopped)).with(|c| c.fail_early(FailEarly::on(["stopped"])));
+    assert_eq!(chosen.end(), r#"1.000 fail unreachable: "running" can no longer be reached: the status is "stopped""#);
+}
+
+#[test]
+fn a_boot_error_counts_when_it_is_new_and_the_boot_not_done() {
+    let with = |error: &str, progress: &str| {
+        format!(r#"{{"status":"starting","boot_error":"{error}","boot_progress":"{progress}"}}"#)
+    };
+    let (old, new) = (with("no disk", "booting"), with("no keys", "booting"));
+    let end = |seen: &[&str]| {
+        let script = states(seen).event("complete", &status("running"));
+        world(script).with(|c| c.fail_early(FailEarly::of_a_boot())).end()
+    };
+    let failed =
+        r#"fail unreachable: "running" can no longer be reached: the status is "starting"; boot error: no keys"#;
+    assert_eq!(end(&[&status("starting"), &new, &new]), format!("2.000 {failed}"));
+    assert_eq!(end(&[&old, &new, &new]), format!("2.000 {failed}"));
+    for harmless in [
+        // It lingers from the boot before.
+        [&old, &old, &old],
+        // Once is not twice in a row.
+        [&new, &old, &new],
+    ] {
+        let harmless: Vec<_> = harmless.iter().map(|json| json.as_str()).collect();
+        assert!(end(&harmless).contains("resolve"), "{harmless:?}");
+    }
+    let done = with("no keys", "done");
+    assert!(end(&[&old, &done, &done]).contains("resolve"), "the boot is done");
+    let only_statuses = world(states(&[&old, &new, &new]).event("complete", &status("running")))
+        .with(|c| c.fail_early(FailEarly::on(["error"])));
+    assert!(only_statuses.end().contains("resolve"), "boot errors were not asked for");
+}
+
+#[test]
+fn a_state_at_the_target_never_ends_hope() {
+    let failing = r#"{"status":"running","boot_error":"no keys","boot_progress":"booting"}"#;
+    let script = states(&[&status("starting"), failing, failing]).stall();
+    assert_eq!(
+        world(script).with(|c| c.fail_early(FailEarly::of_a_boot())).end(),
+        "3.000 resolve boot_error=no keys boot_progress=booting status=running"
+    );
+}
+
+#[test]
+fn ready_is_running_and_booted_and_without_an_error() {
+    let with = |more: &str| format!(r#"{{"status":"running"{more}}}"#);
+    for (state, is_ready) in [
+        (with(""), true),
+        (with(r#","boot_progress":"done""#), true),
+        (with(r#","boot_progress":"","boot_error":"""#), true),
+        (with(r#","boot_progress":"starting containers""#), false),
+        (with(r#","boot_progress":"done","boot_error":"no disk""#), false),
+        (with(r#","boot_error":"no disk""#), false),
+    ] {
+        let ready = states(&[&state]).event("complete", &status("running"));
+        let end = world(attempts([ready, states(&[&status("running")]).stall()])).with(|c| c.ready(true)).end();
+        let when = if is_ready { "1.000 resolve" } else { "8.000 resolve" };
+        assert!(end.starts_with(when), "{state}: {end}");
+    }
+}
+
+#[test]
+fn a_complete_before_the_cvm_is_ready_is_looked_at_again_each_interval_and_is_no_retry() {
+    let booting = r#"{"status":"running","boot_progress":"booting"}"#;
+    let done = r#"{"status":"running","boot_progress":"done"}"#;
+    let look = |json: &str| states(&[json]).event("complete", &status("running"));
+    world(attempts([look(booting), look(booting), look(done)]))
+        .with(|c| c.ready(true).max_retries(0).interval(7 * SECOND))
+        .check(
+            r#"
+            0.000 connect 1, timeout 300
+            0.000 state running
+            1.000 complete running
+            1.000 disconnect
+            1.000 retry in 7s: the server completed before the CVM was ready
+            8.000 connect 2, timeout 300
+            8.000 state running
+            9.000 complete running
+            9.000 disconnect
+            9.000 retry in 7s: the server completed before the CVM was ready
+            16.000 connect 3, timeout 300
+            16.000 state running
+            17.000 complete running
+            17.000 disconnect
+            17.000 resolve boot_progress=done status=running
+            "#,
+        );
+}
+
+#[test]
+fn a_target_that_was_there_before_does_not_count_until_another_status_was_seen() {
+    let running = status("running");
+    let stale = states(&[&running]).event("complete", &running);
+    let fresh = states(&[&running, &status("restarting"), &running]).event("complete", &running);
+    world(attempts([stale, fresh])).with(|c| c.after_change(60 * SECOND).max_retries(0)).check(
+        r#"
+        0.000 connect 1, timeout 300
+        0.000 state running
+        1.000 complete running
+        1.000 disconnect
+        1.000 retry in 5s: the server completed before another status was seen
+        6.000 connect 2, timeout 300
+        6.000 state running
+        7.000 state restarting
+        8.000 state running
+        9.000 complete running
+        9.000 disconnect
+        9.000 resolve status=running
+        "#,
+    );
+}
+
+#[test]
+fn a_target_that_stays_steady_counts_after_its_limit_and_says_so() {
+    let running = status("running");
+    // However the stream goes on: silent, repeating itself, or completed again and again.
+    let silent = states(&[&running]).stall();
+    world(silent).with(|c| c.after_change(60 * SECOND)).check(
+        r#"
+        0.000 connect 1, timeout 300
+        0.000 state running
+        60.000 no other status for 60s, the target counts
+        60.000 disconnect
+        60.000 resolve status=running
+        "#,
+    );
+    let repeating = (0..9).fold(Attempt::stream(), |a, _| a.event("state", &running).wait(7 * SECOND)).stall();
+    let end = world(repeating).with(|c| c.after_change(30 * SECOND)).trace();
+    assert!(end.contains("30.000 no other status for 30s"), "{end}");
+    let again = states(&[&running]).event("complete", &running);
+    let trace = world(again).with(|c| c.after_change(20 * SECOND).max_retries(0)).trace();
+    let last: Vec<_> = trace.lines().skip_while(|line| !line.starts_with("24.")).collect();
+    let expected = [
+        "24.000 connect 5, timeout 300",
+        "24.000 state running",
+        "24.000 no other status for 20s, the target counts",
+        "25.000 complete running",
+        "25.000 disconnect",
+        "25.000 resolve status=running",
+    ];
+    assert_eq!(last, expected, "{trace}");
+}
+
+#[test]
+fn another_status_in_a_complete_is_a_change() {
+    let elsewhere = Attempt::stream().event("complete", &status("stopped"));
+    let running = states(&[&status("running")]).stall();
+    let end = world(attempts([elsewhere, running])).with(|c| c.after_change(60 * SECOND)).end();
+    assert_eq!(end, "7.000 resolve status=running");
+}
+
+#[test]
+fn a_resumed_machine_reconnects_at_once_which_is_no_retry() {
+    let config = Config::builder("my-cvm", "running").max_retries(0).build().unwrap();
+    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    for number in 1..=3 {
+        let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
+        assert_eq!(attempt.number(), number);
+        let now = Timestamp::from_secs(number);
+        if number == 2 {
+            watch.handle(now, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
+        }
+        watch.handle(now, Input::Resumed);
+        assert_eq!(watch.poll_action(), Some(Action::Disconnect { attempt }));
+        let Some(Action::Retrying { delay, cause, .. }) = watch.poll_action() else { panic!("not reported") };
+        assert_eq!((delay, cause.to_string().as_str()), (Duration::ZERO, "the machine was suspended"));
+        assert_eq!(watch.phase(), Phase::Connecting);
+    }
+    // What nobody has heard of yet is not from before.
+    watch.handle(Timestamp::from_secs(9), Input::Resumed);
+    assert!(matches!(watch.poll_action(), Some(Action::Connect { attempt, .. }) if attempt.number() == 4));
+}
+
+#[test]
+fn a_resumed_machine_resolves_at_the_target_it_has_seen() {
+    let config = Config::builder("my-cvm", "running").build().unwrap();
+    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
+    watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
+    watch.receive(Timestamp::ZERO, attempt, b"event: state\ndata: {\"status\":\"running\"}\n\n");
+    watch.handle(Timestamp::from_secs(1), Input::Resumed);
+    let ends = std::iter::from_fn(|| watch.poll_action()).filter(|action| matches!(action, Action::Resolve(_)));
+    assert_eq!(ends.count(), 1);
+}
+
+#[test]
+fn what_contradicts_the_target_is_refused_when_built() {
+    let build = |target: &str| Config::builder("my-cvm", target);
+    for (builder, message) in [
+        (
+            build("running").fail_early(FailEarly::on(["Running"])),
+            r#"fail on "Running" is the target itself, "running"; leave it out"#,
+        ),
+        (
+            build("running").fail_early(FailEarly::on(["error", " "])),
+            r#"fail on " " must not hold a blank status; leave it out"#,
+        ),
+        (
+            build("stopped").ready(true),
+            r#"target "stopped" is no status to be ready at; readiness goes with the target running only"#,
+        ),
+        (
+            build("running").after_change(Duration::ZERO),
+            r#"after change "0s" must be more than zero; leave it out for the default"#,
+        ),
+    ] {
+        assert_eq!(builder.build().unwrap_err().to_string(), message);
+    }
+}
