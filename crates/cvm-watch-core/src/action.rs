@@ -115,6 +115,17 @@ impl Pending {
         })
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { emit, steady, disconnect, retrying, ask_permit, connect, end } = self;
+        emit.is_none()
+            && disconnect.is_none()
+            && retrying.is_none()
+            && connect.is_none()
+            && end.is_none()
+            && !steady
+            && !ask_permit
+    }
+
     /// An abort is heard at once: only a `Disconnect` that is owed stays.
     pub(crate) fn discard(&mut self) {
         *self = Self { disconnect: self.disconnect, ..Self::default() };

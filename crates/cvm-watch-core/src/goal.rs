@@ -5,7 +5,7 @@
 
 use alloc::boxed::Box;
 
-use crate::config::Config;
+use crate::config::{Config, FailEarly};
 use crate::cvm::CvmState;
 use crate::time::Timestamp;
 
@@ -122,7 +122,7 @@ impl Progress {
     }
 
     fn boot_failed(&self, state: &CvmState, config: &Config) -> bool {
-        config.fail_early().is_some_and(|early| early.counts_boot_errors())
+        config.fail_early().is_some_and(FailEarly::counts_boot_errors)
             && has_booted(state) != Some(true)
             && state.boot_error.is_some()
             && state.boot_error.as_deref() != self.old_boot_error.as_deref()

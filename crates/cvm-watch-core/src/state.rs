@@ -62,6 +62,15 @@ pub(crate) struct State {
     pub(crate) trail: Vec<(Phase, Trigger, Phase)>,
 }
 
+/// Which deadlines an input comes too late for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    /// The overall one only.
+    Overall,
+    /// The overall one and the attempt's.
+    Both,
+}
+
 /// What a step has to work with: the rules, the time, and where its actions go.
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
@@ -112,7 +121,12 @@ impl State {
         if let Input::Closed { .. } = input {
             self.note_closed();
         }
-        let too_late = !matches!(input, Input::Abort) && self.judge_deadlines(cx);
+        let too_late = match input {
+            Input::Abort => false,
+            // An attempt from before a nap has outlived nothing but the nap.
+            Input::Resumed => self.judge_deadlines(Judged::Overall, cx),
+            _ => self.judge_deadlines(Judged::Both, cx),
+        };
         match input {
             Input::Tick => {
                 if !too_late {
@@ -140,7 +154,7 @@ impl State {
         if cx.out.emit.is_some() {
             return 0;
         }
-        if bytes.is_empty() || self.judge_deadlines(cx) {
+        if bytes.is_empty() || self.judge_deadlines(Judged::Both, cx) {
             return bytes.len();
         }
         match &mut self.stage {
@@ -166,10 +180,10 @@ impl State {
 
     /// The deadlines that stand above whatever comes in: overall, then the attempt's. True if one
     /// has passed, and the input with it.
-    fn judge_deadlines(&mut self, cx: &mut Context<'_>) -> bool {
+    fn judge_deadlines(&mut self, which: Judged, cx: &mut Context<'_>) -> bool {
         let overall = self.deadline.is_some_and(|deadline| deadline <= cx.now);
-        let unheard_of = cx.out.connect.is_some();
-        let attempt = self.stage.attempt().is_some_and(|attempt| !unheard_of && attempt.deadline <= cx.now);
+        let is_judged = which == Judged::Both && cx.out.connect.is_none();
+        let attempt = self.stage.attempt().is_some_and(|attempt| is_judged && attempt.deadline <= cx.now);
         match &self.stage {
             Stage::Ended => return false,
             // The server has answered; what came of its body says how.

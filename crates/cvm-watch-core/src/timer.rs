@@ -43,6 +43,12 @@ pub enum WakeReason {
     ErrorBody,
     /// The retry delay is over.
     Retry,
+    /// A member of a fleet may be looked at again.
+    NextLook,
+    /// A member of a fleet has had its turn while others wait.
+    TurnOver,
+    /// The server, which refused a fleet one more connection, may have room again.
+    RoomAgain,
 }
 
 /// The earliest of several timers; of two at one moment, the first in the list.

@@ -1,11 +1,13 @@
 //! The watch as a driver sees it: inputs in, actions out.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use crate::action::{Action, Pending};
 use crate::config::Config;
+use crate::error::RetryCause;
 use crate::input::{AttemptId, Input};
-use crate::state::{Context, Phase, State};
+use crate::state::{Context, Latest, Phase, State};
 use crate::time::Timestamp;
 use crate::timer::Wake;
 
@@ -112,6 +114,35 @@ impl Watch {
     /// How many attempts were started.
     pub fn attempts(&self) -> u64 {
         self.state.attempts()
+    }
+
+    /// The current or last attempt.
+    pub(crate) fn attempt(&self) -> AttemptId {
+        AttemptId(self.state.attempts())
+    }
+
+    /// What the stream being read has said last.
+    pub(crate) fn latest(&self) -> Latest {
+        self.state.latest()
+    }
+
+    pub(crate) fn has_actions(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether a connection is open or about to be, or its end was not ordered yet.
+    pub(crate) fn is_connected(&self) -> bool {
+        let is_live = matches!(self.phase(), Phase::Connecting | Phase::Streaming | Phase::ReadingError);
+        is_live || self.pending.disconnect.is_some()
+    }
+
+    /// The delay after an answer that says that there is no place for one more connection, until it
+    /// was reported.
+    pub(crate) fn refused_place(&self) -> Option<Duration> {
+        match self.pending.retrying.as_deref() {
+            Some((_, delay, RetryCause::Status { status: 429, .. })) => Some(*delay),
+            _ => None,
+        }
     }
 
     /// The stream's last event id, as the server sent it; empty if there is none.

@@ -10,6 +10,7 @@
 )]
 
 mod documents;
+mod fleet;
 mod laws;
 mod order;
 mod permits;
@@ -17,4 +18,6 @@ mod policy;
 mod rows_01_to_09;
 mod rows_10_to_17;
 mod rows_18_to_26;
+#[path = "../../examples/fleet/town.rs"]
+mod town;
 mod world;

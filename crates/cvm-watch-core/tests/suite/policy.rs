@@ -62,7 +62,7 @@ fn the_row_goes_on_over_a_lost_attempt() {
 #[test]
 fn failing_early_is_off_unless_asked_for_and_a_start_may_begin_at_stopped() {
     let (error, stopped) = (status("error"), status("stopped"));
-    let boot = |first: &str| states(&[first, first, first]).event("complete", &status("running"));
+    let boot = |first: &str| states(&[first, first, first]).event("complete", status("running"));
     assert_eq!(world(boot(&error)).end(), "3.000 resolve status=running");
     let early = world(boot(&stopped)).with(|c| c.fail_early(FailEarly::of_a_boot()));
     assert_eq!(early.end(), "3.000 resolve status=running");
@@ -77,7 +77,7 @@ fn a_boot_error_counts_when_it_is_new_and_the_boot_not_done() {
     };
     let (old, new) = (with("no disk", "booting"), with("no keys", "booting"));
     let end = |seen: &[&str]| {
-        let script = states(seen).event("complete", &status("running"));
+        let script = states(seen).event("complete", status("running"));
         world(script).with(|c| c.fail_early(FailEarly::of_a_boot())).end()
     };
     let failed =
@@ -95,7 +95,7 @@ fn a_boot_error_counts_when_it_is_new_and_the_boot_not_done() {
     }
     let done = with("no keys", "done");
     assert!(end(&[&old, &done, &done]).contains("resolve"), "the boot is done");
-    let only_statuses = world(states(&[&old, &new, &new]).event("complete", &status("running")))
+    let only_statuses = world(states(&[&old, &new, &new]).event("complete", status("running")))
         .with(|c| c.fail_early(FailEarly::on(["error"])));
     assert!(only_statuses.end().contains("resolve"), "boot errors were not asked for");
 }
@@ -121,7 +121,7 @@ fn ready_is_running_and_booted_and_without_an_error() {
         (with(r#","boot_progress":"done","boot_error":"no disk""#), false),
         (with(r#","boot_error":"no disk""#), false),
     ] {
-        let ready = states(&[&state]).event("complete", &status("running"));
+        let ready = states(&[&state]).event("complete", status("running"));
         let end = world(attempts([ready, states(&[&status("running")]).stall()])).with(|c| c.ready(true)).end();
         let when = if is_ready { "1.000 resolve" } else { "8.000 resolve" };
         assert!(end.starts_with(when), "{state}: {end}");
@@ -132,7 +132,7 @@ fn ready_is_running_and_booted_and_without_an_error() {
 fn a_complete_before_the_cvm_is_ready_is_looked_at_again_each_interval_and_is_no_retry() {
     let booting = r#"{"status":"running","boot_progress":"booting"}"#;
     let done = r#"{"status":"running","boot_progress":"done"}"#;
-    let look = |json: &str| states(&[json]).event("complete", &status("running"));
+    let look = |json: &str| states(&[json]).event("complete", status("running"));
     world(attempts([look(booting), look(booting), look(done)]))
         .with(|c| c.ready(true).max_retries(0).interval(7 * SECOND))
         .check(
@@ -212,7 +212,7 @@ fn a_target_that_stays_steady_counts_after_its_limit_and_says_so() {
 
 #[test]
 fn another_status_in_a_complete_is_a_change() {
-    let elsewhere = Attempt::stream().event("complete", &status("stopped"));
+    let elsewhere = Attempt::stream().event("complete", status("stopped"));
     let running = states(&[&status("running")]).stall();
     let end = world(attempts([elsewhere, running])).with(|c| c.after_change(60 * SECOND)).end();
     assert_eq!(end, "7.000 resolve status=running");
@@ -225,9 +225,10 @@ fn a_resumed_machine_reconnects_at_once_which_is_no_retry() {
     for number in 1..=3 {
         let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
         assert_eq!(attempt.number(), number);
-        let now = Timestamp::from_secs(number);
+        // Hours later each: the attempt has outlived everything, but only by the nap.
+        let now = Timestamp::from_secs(7200 * number);
         if number == 2 {
-            watch.handle(now, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
+            watch.handle(Timestamp::from_secs(7200), Input::Head { attempt, head: ResponseHead::new(200), wall: None });
         }
         watch.handle(now, Input::Resumed);
         assert_eq!(watch.poll_action(), Some(Action::Disconnect { attempt }));
@@ -236,7 +237,7 @@ fn a_resumed_machine_reconnects_at_once_which_is_no_retry() {
         assert_eq!(watch.phase(), Phase::Connecting);
     }
     // What nobody has heard of yet is not from before.
-    watch.handle(Timestamp::from_secs(9), Input::Resumed);
+    watch.handle(Timestamp::from_secs(99_000), Input::Resumed);
     assert!(matches!(watch.poll_action(), Some(Action::Connect { attempt, .. }) if attempt.number() == 4));
 }
 

@@ -157,7 +157,8 @@ impl Model {
 
     /// The machine slept: what is connected is not trusted, a delay may be over.
     pub fn resumed(&mut self, now: u64) {
-        if !self.in_time(now) {
+        self.now = self.now.max(now);
+        if self.is_overdue() {
             return;
         }
         match &self.stage {
@@ -350,11 +351,7 @@ impl Model {
     /// The deadlines, which come before whatever the call brings. False if it came too late.
     fn in_time(&mut self, now: u64) -> bool {
         self.now = self.now.max(now);
-        if self.ended() {
-            return false;
-        }
-        if self.rules.deadline.is_some_and(|deadline| self.now >= after(self.started, deadline)) {
-            self.over(Over::OverallDeadline);
+        if self.is_overdue() {
             return false;
         }
         if let Some(attempt) = self.live_attempt()
@@ -365,6 +362,14 @@ impl Model {
             return false;
         }
         true
+    }
+
+    /// Whether it has ended, by the overall deadline or before.
+    fn is_overdue(&mut self) -> bool {
+        if !self.ended() && self.rules.deadline.is_some_and(|deadline| self.now >= after(self.started, deadline)) {
+            self.over(Over::OverallDeadline);
+        }
+        self.ended()
     }
 
     fn timers(&mut self) {

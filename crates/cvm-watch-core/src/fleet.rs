@@ -1,0 +1,236 @@
+//! Many watches that share a few connections, as a pure state machine around [`Watch`].
+
+mod members;
+mod places;
+
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use crate::action::Action;
+use crate::config::Config;
+use crate::input::{AttemptId, Input};
+use crate::state::Latest;
+use crate::time::Timestamp;
+use crate::timer::Wake;
+use crate::watch::Watch;
+pub use members::MemberId;
+use members::Members;
+use places::Places;
+
+/// A refused connection keeps others from trying for this long at least, whatever the delay of the
+/// watch that was refused: a thousand others may wait for the same place.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// When a fleet is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Until {
+    /// When every watch has ended. One that fails does not end the others.
+    #[default]
+    All,
+    /// When one watch has reached its target: the others are aborted then. Until then one that
+    /// fails does not end the others.
+    Any,
+}
+
+/// Any number of watches over at most so many connections at once.
+///
+/// The endpoint lets a user have 5 event streams. With more watches than that, a stream gives up
+/// its place for one that waits, at its first `state` that is not the target, or 10 seconds after
+/// it got the place: the place goes to whoever has waited longest, and each CVM is looked at once
+/// per [`interval`](Config::interval) at most. Where all fit, each has a stream of its own, as if
+/// alone. Giving up a place is no retry, and neither is HTTP 429, which says that there is no
+/// place: the watch goes back to the queue for as long as the server asks, and meanwhile the fleet
+/// makes do with the connections that it has.
+///
+/// It is driven like a [`Watch`], with a member beside each input and action; it asks for no
+/// permit. A deadline in the [`Config`] counts from when the member is added, waiting included:
+/// give all the same, and there is one overall deadline.
+///
+/// ```
+/// use cvm_watch_core::{Action, Config, Fleet, Timestamp, Until};
+///
+/// let mut fleet = Fleet::new(1, Until::All);
+/// for (seed, id) in ["a", "b"].into_iter().enumerate() {
+///     let config = Config::builder(id, "running").build()?;
+///     fleet.add(config.into(), seed as u64, Timestamp::ZERO);
+/// }
+/// let Some((first, Action::Connect { .. })) = fleet.poll_action() else { panic!("no connection") };
+/// assert_eq!(fleet.watch(first).unwrap().config().id().to_string(), "a");
+/// // The other waits for a place.
+/// assert!(fleet.poll_action().is_none());
+/// assert_eq!(fleet.open_connections(), 1);
+/// # Ok::<(), cvm_watch_core::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Fleet {
+    members: Members,
+    places: Places,
+    until: Until,
+    last_now: Timestamp,
+}
+
+impl Fleet {
+    /// As many connections as a user of the endpoint can have and still have one for other tools.
+    pub const DEFAULT_MAX_STREAMS: usize = 4;
+
+    /// A fleet without members. `max_streams` is how many connections may be open at once, at least
+    /// one.
+    pub fn new(max_streams: usize, until: Until) -> Self {
+        Self { members: Members::default(), places: Places::new(max_streams.max(1)), until, last_now: Timestamp::ZERO }
+    }
+
+    /// One more watch, which begins now. `seed` is as in [`Watch::new`].
+    pub fn add(&mut self, config: Arc<Config>, seed: u64, now: Timestamp) -> MemberId {
+        let now = self.at(now);
+        let member = self.members.add(Watch::with_permits(config, seed, now));
+        self.settle(member);
+        member
+    }
+
+    /// Tells what happened to a member's connection, then drain [`poll_action`](Self::poll_action).
+    ///
+    /// For the passing of time there is [`tick`](Self::tick), and for what concerns all members
+    /// [`abort`](Self::abort) and [`resumed`](Self::resumed). Permits are the fleet's to give: an
+    /// [`Input::Permit`] from outside is ignored.
+    pub fn handle(&mut self, now: Timestamp, member: MemberId, input: Input<'_>) {
+        let now = self.at(now);
+        if !matches!(input, Input::Permit) {
+            self.members.handle(now, member, input);
+            self.settle(member);
+        }
+    }
+
+    /// Hands over bytes of a member's body, as [`Watch::receive`] does, and says how many were
+    /// taken.
+    pub fn receive(&mut self, now: Timestamp, member: MemberId, attempt: AttemptId, bytes: &[u8]) -> usize {
+        let now = self.at(now);
+        let Some(taken) = self.members.receive(now, member, attempt, bytes) else { return bytes.len() };
+        self.settle(member);
+        taken
+    }
+
+    /// Time has passed. Call it at [`next_wake`](Self::next_wake), after asking for ready I/O once.
+    pub fn tick(&mut self, now: Timestamp) {
+        let now = self.at(now);
+        for member in self.members.due(now) {
+            self.members.handle(now, member, Input::Tick);
+            self.settle(member);
+        }
+        self.assign();
+    }
+
+    /// Ends every watch now.
+    pub fn abort(&mut self, now: Timestamp) {
+        self.tell_all(now, &Input::Abort);
+    }
+
+    /// The machine was suspended and runs again; see [`Input::Resumed`].
+    pub fn resumed(&mut self, now: Timestamp) {
+        self.tell_all(now, &Input::Resumed);
+    }
+
+    /// The next thing to do, and for whom. Call until `None` after each input.
+    pub fn poll_action(&mut self) -> Option<(MemberId, Action)> {
+        loop {
+            let (member, action) = self.members.poll_action()?;
+            if let Action::AskPermit = action {
+                self.ask(member);
+                self.settle(member);
+                continue;
+            }
+            self.settle(member);
+            if let (Action::Resolve(_), Until::Any) = (&action, self.until) {
+                self.tell_all(self.last_now, &Input::Abort);
+            }
+            return Some((member, action));
+        }
+    }
+
+    /// Forgets a member that has ended and whose actions were all polled, so that a fleet that goes
+    /// on for ever holds no more than what it watches. False if it is not over yet.
+    pub fn forget(&mut self, member: MemberId) -> bool {
+        self.members.forget(member)
+    }
+
+    /// When to [`tick`](Self::tick) next; `None` when there is nothing to wait for.
+    pub fn next_wake(&self) -> Option<Wake> {
+        let members = self.members.next_wake();
+        let places = self.places.next_wake(self.last_now, |member| self.members.latest(member) == Latest::Reached);
+        [members, places].into_iter().flatten().min_by_key(|wake| wake.at)
+    }
+
+    /// A member's watch, to ask where it stands.
+    pub fn watch(&self, member: MemberId) -> Option<&Watch> {
+        self.members.watch(member)
+    }
+
+    /// Every member, in the order in which they were added.
+    pub fn members(&self) -> impl Iterator<Item = MemberId> + use<> {
+        self.members.all().into_iter()
+    }
+
+    /// How many watches have not ended.
+    pub fn unfinished(&self) -> usize {
+        self.members.unfinished()
+    }
+
+    /// How many connections are open, or about to be.
+    pub fn open_connections(&self) -> usize {
+        self.places.held()
+    }
+
+    fn tell_all(&mut self, now: Timestamp, input: &Input<'_>) {
+        let now = self.at(now);
+        for member in self.members.all() {
+            self.members.handle(now, member, input.clone());
+            self.settle(member);
+        }
+    }
+
+    /// A member wants to connect: it waits for its turn, and where not all fit, until it may be
+    /// looked at again.
+    fn ask(&mut self, member: MemberId) {
+        let is_crowded = self.members.unfinished() > self.places.room(self.last_now);
+        let next_look = self.members.next_look(member).filter(|_| is_crowded);
+        self.places.wait(member, next_look.unwrap_or_default().max(self.last_now));
+    }
+
+    /// After something happened to a member: what it no longer needs goes to others.
+    fn settle(&mut self, member: MemberId) {
+        self.members.refresh(member);
+        if let Some(delay) = self.members.refused_place(member) {
+            self.places.narrow(member, self.last_now + delay.max(SHORTEST_PAUSE));
+        }
+        if !self.members.is_connected(member) {
+            self.places.free(member);
+        }
+        if self.members.has_ended(member) {
+            self.places.leave_queue(member);
+        }
+        self.assign();
+    }
+
+    /// Gives free places to those whose turn it is, and has others give way to the rest of them.
+    fn assign(&mut self) {
+        let now = self.last_now;
+        while let Some(member) = self.places.take_next(now) {
+            self.members.permit(now, member);
+            self.members.refresh(member);
+        }
+        for member in self.places.may_give_way(now, |member| self.members.latest(member)) {
+            // Its place is free when its connection is closed.
+            if self.places.is_enough_leaving(now) {
+                break;
+            }
+            if self.members.give_way(now, member) {
+                self.places.leaves(member);
+            }
+            self.members.refresh(member);
+        }
+    }
+
+    fn at(&mut self, now: Timestamp) -> Timestamp {
+        self.last_now = self.last_now.max(now);
+        self.last_now
+    }
+}

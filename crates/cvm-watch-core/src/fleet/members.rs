@@ -1,0 +1,180 @@
+//! The watches of a fleet: who has something to say, and who wants to be woken when.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::action::Action;
+use crate::input::{AttemptId, Input};
+use crate::state::{Latest, Phase};
+use crate::time::Timestamp;
+use crate::timer::Wake;
+use crate::watch::Watch;
+
+/// One watch of a [`Fleet`](super::Fleet), numbered from 0 in the order in which they were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(u64);
+
+impl MemberId {
+    /// The number: 0 for the first that was added.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    watches: BTreeMap<MemberId, Member>,
+    added: u64,
+    unfinished: usize,
+    /// Those that have actions to poll, each once. One is polled to its end before the next, so
+    /// that a place is free before somebody else connects.
+    speaking: VecDeque<MemberId>,
+    wakes: BTreeSet<(Timestamp, MemberId)>,
+}
+
+#[derive(Debug)]
+struct Member {
+    watch: Watch,
+    /// Its entry in `wakes`.
+    wake: Option<Timestamp>,
+    /// Whether it is in `speaking`.
+    speaks: bool,
+    has_ended: bool,
+    /// When it got its last place.
+    looked: Option<Timestamp>,
+}
+
+impl Members {
+    pub(super) fn add(&mut self, watch: Watch) -> MemberId {
+        let id = MemberId(self.added);
+        self.added += 1;
+        self.unfinished += 1;
+        let member = Member { watch, wake: None, speaks: false, has_ended: false, looked: None };
+        self.watches.insert(id, member);
+        id
+    }
+
+    pub(super) fn handle(&mut self, now: Timestamp, id: MemberId, input: Input<'_>) {
+        if let Some(member) = self.watches.get_mut(&id) {
+            member.watch.handle(now, input);
+        }
+    }
+
+    pub(super) fn receive(&mut self, now: Timestamp, id: MemberId, attempt: AttemptId, bytes: &[u8]) -> Option<usize> {
+        self.watches.get_mut(&id).map(|member| member.watch.receive(now, attempt, bytes))
+    }
+
+    pub(super) fn permit(&mut self, now: Timestamp, id: MemberId) {
+        if let Some(member) = self.watches.get_mut(&id) {
+            member.looked = Some(now);
+            member.watch.handle(now, Input::Permit);
+        }
+    }
+
+    /// Has it give up its connection. False if it does not, since no driver has heard of that yet.
+    pub(super) fn give_way(&mut self, now: Timestamp, id: MemberId) -> bool {
+        let Some(member) = self.watches.get_mut(&id) else { return false };
+        let attempt = member.watch.attempt();
+        member.watch.handle(now, Input::Yield { attempt });
+        member.watch.phase() == Phase::Queued
+    }
+
+    pub(super) fn poll_action(&mut self) -> Option<(MemberId, Action)> {
+        while let Some(id) = self.speaking.front().copied() {
+            let member = self.watches.get_mut(&id);
+            if let Some(action) = member.and_then(|member| member.watch.poll_action()) {
+                return Some((id, action));
+            }
+            self.speaking.pop_front();
+            if let Some(member) = self.watches.get_mut(&id) {
+                member.speaks = false;
+            }
+        }
+        None
+    }
+
+    /// After something was told to a watch, or an action was polled.
+    pub(super) fn refresh(&mut self, id: MemberId) {
+        let Some(member) = self.watches.get_mut(&id) else { return };
+        let wake = member.watch.next_wake().map(|wake| wake.at);
+        if wake != member.wake {
+            if let Some(before) = member.wake {
+                self.wakes.remove(&(before, id));
+            }
+            self.wakes.extend(wake.map(|at| (at, id)));
+            member.wake = wake;
+        }
+        if !member.speaks && member.watch.has_actions() {
+            member.speaks = true;
+            self.speaking.push_back(id);
+        }
+        if !member.has_ended && member.watch.phase() == Phase::Ended {
+            member.has_ended = true;
+            self.unfinished -= 1;
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: MemberId) -> bool {
+        let is_over = self.watches.get(&id).is_some_and(|member| member.has_ended && !member.watch.has_actions());
+        if is_over {
+            self.watches.remove(&id);
+            self.speaking.retain(|other| *other != id);
+        }
+        is_over
+    }
+
+    /// Those whose timers are due.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<MemberId> {
+        self.wakes.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    }
+
+    pub(super) fn next_wake(&self) -> Option<Wake> {
+        let (_, id) = self.wakes.first()?;
+        self.watch(*id)?.next_wake()
+    }
+
+    pub(super) fn watch(&self, id: MemberId) -> Option<&Watch> {
+        self.watches.get(&id).map(|member| &member.watch)
+    }
+
+    pub(super) fn all(&self) -> Vec<MemberId> {
+        self.watches.keys().copied().collect()
+    }
+
+    pub(super) fn unfinished(&self) -> usize {
+        self.unfinished
+    }
+
+    pub(super) fn has_ended(&self, id: MemberId) -> bool {
+        self.watches.get(&id).is_none_or(|member| member.has_ended)
+    }
+
+    /// Whether it has a connection, or one whose end was not ordered yet.
+    pub(super) fn is_connected(&self, id: MemberId) -> bool {
+        self.watch(id).is_some_and(Watch::is_connected)
+    }
+
+    /// What its stream has said last.
+    pub(super) fn latest(&self, id: MemberId) -> Latest {
+        self.watch(id).map_or(Latest::Nothing, Watch::latest)
+    }
+
+    /// For how long there is no place, if the server has just said that there is none.
+    pub(super) fn refused_place(&self, id: MemberId) -> Option<Duration> {
+        self.watch(id)?.refused_place()
+    }
+
+    /// When it may be looked at again.
+    pub(super) fn next_look(&self, id: MemberId) -> Option<Timestamp> {
+        let member = self.watches.get(&id)?;
+        member.looked.map(|at| at + member.watch.config().interval())
+    }
+}

@@ -1,0 +1,131 @@
+//! Who may connect, who waits, and who gives way: the only place that knows the turns.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::members::MemberId;
+use crate::state::Latest;
+use crate::time::Timestamp;
+use crate::timer::{Wake, WakeReason, earliest};
+
+/// How long a stream may keep its place while others wait, whether it has said something or not.
+const TURN: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct Places {
+    limit: usize,
+    /// Fewer places than the limit, for a while, since the server refused one more.
+    narrowed: Option<(usize, Timestamp)>,
+    /// Who has a place, in the order in which they got it.
+    held: Vec<Held>,
+    /// Who waits: from when on they may be looked at, and in which order they asked.
+    waiting: BTreeSet<(Timestamp, u64, MemberId)>,
+    asked: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    member: MemberId,
+    since: Timestamp,
+    /// It gives way, and its place is free when its connection is closed.
+    leaves: bool,
+}
+
+impl Places {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, narrowed: None, held: Vec::new(), waiting: BTreeSet::new(), asked: 0 }
+    }
+
+    /// A member waits for a place, and is not to be looked at before `from`.
+    pub(super) fn wait(&mut self, member: MemberId, from: Timestamp) {
+        self.asked += 1;
+        self.waiting.insert((from, self.asked, member));
+    }
+
+    /// A member waits no longer.
+    pub(super) fn leave_queue(&mut self, member: MemberId) {
+        self.waiting.retain(|(_, _, other)| *other != member);
+    }
+
+    /// Gives a free place to the member that has waited longest, if its time has come.
+    pub(super) fn take_next(&mut self, now: Timestamp) -> Option<MemberId> {
+        if self.held.len() >= self.room(now) {
+            return None;
+        }
+        let next = self.waiting.first().copied().filter(|(from, ..)| *from <= now)?;
+        self.waiting.remove(&next);
+        self.held.push(Held { member: next.2, since: now, leaves: false });
+        Some(next.2)
+    }
+
+    pub(super) fn free(&mut self, member: MemberId) {
+        self.held.retain(|held| held.member != member);
+    }
+
+    pub(super) fn leaves(&mut self, member: MemberId) {
+        for held in self.held.iter_mut().filter(|held| held.member == member) {
+            held.leaves = true;
+        }
+    }
+
+    /// The server refused a place to `member`: there are as many as the others have, until then.
+    pub(super) fn narrow(&mut self, member: MemberId, until: Timestamp) {
+        let others = self.held.iter().filter(|held| held.member != member).count();
+        self.narrowed = Some((others, until));
+    }
+
+    /// Those that may be asked to give way to others, the longest there first: their stream has
+    /// said that the target is not reached, or their turn is over. A stream at its target is about
+    /// to end by itself.
+    pub(super) fn may_give_way(&self, now: Timestamp, latest: impl Fn(MemberId) -> Latest) -> Vec<MemberId> {
+        if !self.is_wanted(now) {
+            return Vec::new();
+        }
+        let may = |held: &&Held| match latest(held.member) {
+            _ if held.leaves => false,
+            Latest::Reached => false,
+            Latest::NotYet | Latest::Steady => true,
+            Latest::Nothing => held.since + TURN <= now,
+        };
+        self.held.iter().filter(may).map(|held| held.member).collect()
+    }
+
+    /// Whether as many give way as there are others whose turn it is, or more.
+    pub(super) fn is_enough_leaving(&self, now: Timestamp) -> bool {
+        let leaving = self.held.iter().filter(|held| held.leaves).count();
+        self.waiting.iter().take_while(|(from, ..)| *from <= now).nth(leaving).is_none()
+    }
+
+    /// How many may have a place now.
+    pub(super) fn room(&self, now: Timestamp) -> usize {
+        match self.narrowed {
+            Some((places, until)) if now < until => places.min(self.limit),
+            _ => self.limit,
+        }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// When something changes by time alone: somebody may be looked at, a turn is over, or the
+    /// server may have room again.
+    pub(super) fn next_wake(&self, now: Timestamp, has_reached: impl Fn(MemberId) -> bool) -> Option<Wake> {
+        let wake = |at: Option<Timestamp>, reason| at.filter(|at| *at > now).map(|at| Wake { at, reason });
+        let later = self.waiting.iter().map(|(from, ..)| *from).find(|from| *from > now);
+        let next_look = wake(later, WakeReason::NextLook);
+        if !self.is_wanted(now) {
+            return next_look;
+        }
+        let turns = self.held.iter().filter(|held| !held.leaves && !has_reached(held.member));
+        let turn = turns.map(|held| held.since + TURN).find(|over| *over > now);
+        let room = self.narrowed.map(|(_, until)| until);
+        earliest([next_look, wake(turn, WakeReason::TurnOver), wake(room, WakeReason::RoomAgain)])
+    }
+
+    /// Whether somebody whose turn it is has no place.
+    fn is_wanted(&self, now: Timestamp) -> bool {
+        self.waiting.first().is_some_and(|(from, ..)| *from <= now)
+    }
+}

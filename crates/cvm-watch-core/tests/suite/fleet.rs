@@ -1,0 +1,345 @@
+//! Many watches over few connections: turns, results, limits.
+
+use std::time::Duration;
+
+use cvm_watch_core::{
+    Action, AttemptId, CloseCause, Config, Failure, Fleet, Input, MemberId, ResponseHead, RetryCause, Timestamp, Until,
+    WakeReason,
+};
+
+use crate::town::Town;
+
+const SECOND: Duration = Duration::from_secs(1);
+const STARTING: &[u8] = b"event: state\ndata: {\"status\":\"starting\"}\n\n";
+const RUNNING: &[u8] = b"event: state\ndata: {\"status\":\"running\"}\n\n";
+const COMPLETE: &[u8] = b"event: complete\ndata: {\"status\":\"running\"}\n\n";
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_secs(seconds)
+}
+
+fn fleet(cvms: usize, places: usize, until: Until) -> Fleet {
+    let mut fleet = Fleet::new(places, until);
+    for number in 0..cvms {
+        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(SECOND).max_retries(0);
+        fleet.add(config.build().unwrap().into(), 1, at(0));
+    }
+    fleet
+}
+
+fn member(fleet: &Fleet, number: usize) -> MemberId {
+    fleet.members().nth(number).unwrap()
+}
+
+fn attempt(fleet: &Fleet, number: usize) -> AttemptId {
+    // The ids of a lone watch count alike.
+    let config = Config::builder("x", "running").retry_delay(Duration::ZERO).build().unwrap();
+    let mut watch = cvm_watch_core::Watch::new(config.into(), 1, at(0));
+    let wanted = fleet.watch(member(fleet, number)).unwrap().attempts();
+    loop {
+        match watch.poll_action() {
+            Some(Action::Connect { attempt, .. }) if attempt.number() == wanted => return attempt,
+            Some(Action::Connect { attempt, .. }) => {
+                watch.handle(at(0), Input::Closed { attempt, cause: CloseCause::Reset });
+                watch.handle(at(0), Input::Tick);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn drain(fleet: &mut Fleet) -> Vec<String> {
+    let shown = |(member, action)| match action {
+        Action::Connect { attempt, .. } => format!("{member} connect {attempt}"),
+        Action::Disconnect { attempt } => format!("{member} disconnect {attempt}"),
+        Action::Retrying { delay, .. } => format!("{member} retry in {delay:?}"),
+        Action::Emit { .. } => format!("{member} emit"),
+        Action::Resolve(state) => format!("{member} resolve {}", state.status),
+        Action::Fail(failure) => format!("{member} {}", failure.kind()),
+        other => format!("{member} {other:?}"),
+    };
+    std::iter::from_fn(|| fleet.poll_action()).map(shown).collect()
+}
+
+fn open(fleet: &mut Fleet, now: Timestamp, number: usize) {
+    let attempt = attempt(fleet, number);
+    let head = ResponseHead::new(200);
+    fleet.handle(now, member(fleet, number), Input::Head { attempt, head, wall: None });
+}
+
+fn say(fleet: &mut Fleet, now: Timestamp, number: usize, bytes: &[u8]) {
+    let attempt = attempt(fleet, number);
+    assert_eq!(fleet.receive(now, member(fleet, number), attempt, bytes), bytes.len());
+}
+
+fn close(fleet: &mut Fleet, now: Timestamp, number: usize, cause: CloseCause) {
+    let attempt = attempt(fleet, number);
+    fleet.handle(now, member(fleet, number), Input::Closed { attempt, cause });
+}
+
+#[test]
+fn a_stream_gives_way_at_its_first_state_and_comes_back_after_its_interval() {
+    let mut fleet = fleet(3, 1, Until::All);
+    assert_eq!(drain(&mut fleet), ["0 connect 1"]);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(1), 0, STARTING);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    open(&mut fleet, at(1), 1);
+    say(&mut fleet, at(2), 1, STARTING);
+    assert_eq!(drain(&mut fleet), ["1 emit", "1 disconnect 1", "2 connect 1"]);
+    open(&mut fleet, at(2), 2);
+    say(&mut fleet, at(2), 2, STARTING);
+    // Nobody may be looked at yet, so the stream stays.
+    assert_eq!(drain(&mut fleet), ["2 emit"]);
+    let wake = fleet.next_wake().unwrap();
+    assert_eq!((wake.at, wake.reason), (at(5), WakeReason::NextLook));
+    fleet.tick(at(5));
+    assert_eq!(drain(&mut fleet), ["2 disconnect 1", "0 connect 2"]);
+}
+
+#[test]
+fn where_all_fit_every_stream_stays_open() {
+    let mut fleet = fleet(3, 3, Until::All);
+    assert_eq!(drain(&mut fleet), ["0 connect 1", "1 connect 1", "2 connect 1"]);
+    for number in 0..3 {
+        open(&mut fleet, at(0), number);
+        say(&mut fleet, at(1), number, STARTING);
+    }
+    assert_eq!(drain(&mut fleet), ["0 emit", "1 emit", "2 emit"]);
+    assert_eq!(fleet.next_wake().unwrap().reason, WakeReason::AttemptTimeout);
+}
+
+#[test]
+fn a_silent_stream_gives_way_after_ten_seconds() {
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(1), 0);
+    let wake = fleet.next_wake().unwrap();
+    assert_eq!((wake.at, wake.reason), (at(10), WakeReason::TurnOver));
+    fleet.tick(at(10));
+    assert_eq!(drain(&mut fleet), ["0 disconnect 1", "1 connect 1"]);
+}
+
+#[test]
+fn a_place_is_free_only_when_its_connection_is_closed() {
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(0), 0, STARTING);
+    assert_eq!((fleet.open_connections(), fleet.poll_action().map(|(member, _)| member.number())), (1, Some(0)));
+    // Its end is ordered now, and not before that does the other connect.
+    assert!(matches!(fleet.poll_action(), Some((_, Action::Disconnect { .. }))));
+    assert!(matches!(fleet.poll_action(), Some((other, Action::Connect { .. })) if other.number() == 1));
+}
+
+#[test]
+fn a_stream_at_its_target_keeps_its_place_and_frees_it_at_once_when_done() {
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(0), 0, RUNNING);
+    assert_eq!(drain(&mut fleet), ["0 emit"]);
+    say(&mut fleet, at(1), 0, COMPLETE);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "0 resolve running", "1 connect 1"]);
+    assert_eq!(fleet.unfinished(), 1);
+}
+
+#[test]
+fn a_failure_frees_its_place_and_does_not_end_the_others() {
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    close(&mut fleet, at(0), 0, CloseCause::Refused);
+    assert_eq!(drain(&mut fleet), ["0 max_retries_exceeded", "1 connect 1"]);
+    assert_eq!(fleet.unfinished(), 1);
+}
+
+#[test]
+fn a_429_goes_back_to_the_queue_as_no_retry_and_narrows_the_fleet_meanwhile() {
+    let mut fleet = fleet(4, 2, Until::All);
+    assert_eq!(drain(&mut fleet), ["0 connect 1", "1 connect 1"]);
+    open(&mut fleet, at(0), 0);
+    let mut head = ResponseHead::new(429);
+    head.header("retry-after", b"60");
+    let refused = attempt(&fleet, 1);
+    fleet.handle(at(0), member(&fleet, 1), Input::Head { attempt: refused, head, wall: None });
+    close(&mut fleet, at(0), 1, CloseCause::Ended);
+    // Two others wait, but there is one place only.
+    assert_eq!(drain(&mut fleet), ["1 retry in 60s"]);
+    say(&mut fleet, at(1), 0, STARTING);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "2 connect 1"]);
+    assert_eq!(fleet.open_connections(), 1);
+    open(&mut fleet, at(1), 2);
+    fleet.tick(at(11));
+    assert_eq!(drain(&mut fleet), ["2 disconnect 1", "3 connect 1"]);
+    open(&mut fleet, at(11), 3);
+    // The refused one waits for as long as it was told; then there are two places again.
+    fleet.tick(at(59));
+    assert_eq!(drain(&mut fleet), ["3 disconnect 1", "0 connect 2"]);
+    assert_eq!(fleet.next_wake().unwrap().at, at(60));
+    fleet.tick(at(60));
+    assert_eq!((drain(&mut fleet), fleet.open_connections()), (vec!["2 connect 2".to_owned()], 2));
+    open(&mut fleet, at(60), 0);
+    say(&mut fleet, at(60), 0, STARTING);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 2", "3 connect 2"]);
+    open(&mut fleet, at(60), 2);
+    say(&mut fleet, at(60), 2, STARTING);
+    assert_eq!(drain(&mut fleet), ["2 emit", "2 disconnect 2", "1 connect 2"]);
+}
+
+#[test]
+fn when_no_place_is_left_at_all_nobody_tries_until_the_server_may_have_room() {
+    let mut fleet = fleet(3, 2, Until::All);
+    drain(&mut fleet);
+    for number in 0..2 {
+        let attempt = attempt(&fleet, number);
+        let head = ResponseHead::new(429);
+        fleet.handle(at(0), member(&fleet, number), Input::Head { attempt, head, wall: None });
+        close(&mut fleet, at(0), number, CloseCause::Ended);
+    }
+    assert_eq!(drain(&mut fleet), ["0 retry in 1s", "1 retry in 1s"]);
+    assert_eq!(fleet.open_connections(), 0);
+    fleet.tick(at(1));
+    assert_eq!(drain(&mut fleet), ["2 connect 1"]);
+    // The others were looked at less than an interval ago.
+    fleet.tick(at(5));
+    assert_eq!(drain(&mut fleet), ["0 connect 2"]);
+}
+
+#[test]
+fn the_first_to_get_there_ends_the_others_where_any_is_enough() {
+    let mut fleet = fleet(3, 2, Until::Any);
+    drain(&mut fleet);
+    close(&mut fleet, at(0), 0, CloseCause::Refused);
+    assert_eq!(drain(&mut fleet), ["0 max_retries_exceeded", "2 connect 1"]);
+    open(&mut fleet, at(0), 1);
+    say(&mut fleet, at(0), 1, COMPLETE);
+    assert_eq!(drain(&mut fleet), ["1 emit", "1 disconnect 1", "1 resolve running", "2 disconnect 1", "2 aborted"]);
+    assert_eq!((fleet.unfinished(), fleet.open_connections(), fleet.next_wake()), (0, 0, None));
+}
+
+#[test]
+fn an_abort_ends_everyone_and_closes_what_is_open() {
+    let mut fleet = fleet(3, 2, Until::All);
+    fleet.poll_action();
+    fleet.abort(at(1));
+    let mut told = drain(&mut fleet);
+    told.sort();
+    // The second connection was not opened by anybody yet.
+    assert_eq!(told, ["0 aborted", "0 disconnect 1", "1 aborted", "2 aborted"]);
+    assert_eq!(fleet.open_connections(), 0);
+}
+
+#[test]
+fn one_deadline_ends_those_that_wait_for_a_place_too() {
+    let mut fleet = Fleet::new(1, Until::All);
+    for id in ["a", "b"] {
+        let config = Config::builder(id, "running").deadline(9 * SECOND).build().unwrap();
+        fleet.add(config.into(), 1, at(0));
+    }
+    drain(&mut fleet);
+    assert_eq!(fleet.next_wake().unwrap().reason, WakeReason::Deadline);
+    fleet.tick(at(9));
+    let mut told = drain(&mut fleet);
+    told.sort();
+    assert_eq!(told, ["0 deadline_exceeded", "0 disconnect 1", "1 deadline_exceeded"]);
+}
+
+#[test]
+fn a_resumed_machine_has_every_stream_opened_anew() {
+    let mut fleet = fleet(3, 2, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    fleet.resumed(at(3600));
+    let told = drain(&mut fleet);
+    let connects = told.iter().filter(|line| line.contains("connect") && !line.contains("disconnect")).count();
+    assert_eq!((connects, fleet.open_connections()), (2, 2), "{told:?}");
+}
+
+#[test]
+fn a_member_that_is_over_can_be_forgotten_and_no_other() {
+    let mut fleet = fleet(2, 1, Until::All);
+    let (first, second) = (member(&fleet, 0), member(&fleet, 1));
+    assert!(!fleet.forget(first));
+    drain(&mut fleet);
+    close(&mut fleet, at(0), 0, CloseCause::Refused);
+    assert!(!fleet.forget(first), "its end was not told yet");
+    drain(&mut fleet);
+    assert!(fleet.forget(first) && !fleet.forget(first) && !fleet.forget(second));
+    assert!(fleet.watch(first).is_none());
+    // What is said of it later concerns nobody.
+    fleet.handle(at(1), first, Input::Abort);
+    assert_eq!(drain(&mut fleet), Vec::<String>::new());
+}
+
+#[test]
+fn a_permit_from_outside_is_ignored() {
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    fleet.handle(at(0), member(&fleet, 1), Input::Permit);
+    assert_eq!((drain(&mut fleet), fleet.open_connections()), (vec![], 1));
+}
+
+#[test]
+fn a_hundred_cvms_end_within_two_intervals_of_a_world_without_limits() {
+    for seed in 1..=20 {
+        let town = Town { limit: 4, ..Town::of(100, seed) };
+        let fleet = town.play(|c| c);
+        let ideal = Town { limit: usize::MAX, ..town.without_limit() }.play(|c| c);
+        assert!(fleet.most_open <= 4 && fleet.refused == 0, "{} open, {} refused", fleet.most_open, fleet.refused);
+        assert!(fleet.ends.values().all(|(_, how)| how.as_deref() == Ok("running")));
+        let (took, could) = (fleet.finished(), ideal.finished());
+        assert!(took <= could + 10 * SECOND, "seed {seed}: {took:?} where {could:?} would do");
+        assert!(took <= town.one_after_another(), "seed {seed}: slower than one by one");
+    }
+}
+
+#[test]
+fn no_cvm_is_looked_at_more_than_once_per_interval_and_none_waits_longer_than_its_turn() {
+    for (cvms, seed) in [(5, 1), (40, 2), (100, 3)] {
+        let town = Town::of(cvms, seed);
+        let fleet = town.play(|c| c);
+        let turns = u32::try_from(cvms.div_ceil(4)).unwrap();
+        // A look takes the latency; whoever is due goes first to those that came before it.
+        let longest = 5 * SECOND + (turns + 1) * town.latency;
+        for (number, looks) in &fleet.looks {
+            for pair in looks.windows(2) {
+                let between = pair[1].since(pair[0]);
+                assert!(between >= 5 * SECOND, "cvm {number} was looked at again after {between:?}");
+                let crowded = fleet.ends.values().filter(|(at, _)| *at > pair[1]).count() > 4;
+                assert!(!crowded || between <= longest || cvms == 5, "cvm {number} waited for {between:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_with_fewer_places_than_hoped_for_is_served_all_the_same() {
+    let town = Town { limit: 2, ..Town::of(30, 7) };
+    let fleet = town.play(|c| c.max_retries(0));
+    assert!(fleet.refused > 0, "the server had room");
+    assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "a refused place counted as a retry");
+    // It is tried once in a while, not at every turn.
+    let looks: usize = fleet.looks.values().map(Vec::len).sum();
+    assert!(fleet.refused * 5 < looks, "{} of {looks} looks were refused", fleet.refused);
+}
+
+#[test]
+fn where_any_is_enough_the_fleet_ends_with_the_first_that_runs() {
+    let town = Town { until: Until::Any, ..Town::of(50, 11) };
+    let fleet = town.play(|c| c);
+    let reached: Vec<_> = fleet.ends.values().filter(|(_, how)| how.is_ok()).collect();
+    assert_eq!(reached.len(), 1);
+    assert!(fleet.ends.values().filter(|(_, how)| how.is_err()).all(|(_, how)| *how == Err(Failure::Aborted)));
+    let first = town.boots.iter().min().unwrap();
+    assert!(fleet.finished() < *first + 10 * SECOND, "{:?} for {first:?}", fleet.finished());
+}
+
+#[test]
+fn a_watch_reports_a_refused_place_but_no_place_given_up() {
+    assert!(RetryCause::Yielded.to_string().contains("another watch"));
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(0), 0, STARTING);
+    assert!(!drain(&mut fleet).iter().any(|line| line.contains("retry")));
+}
