@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cvm_watch_core::{
-    Action, AttemptId, CloseCause, Config, CvmState, Failure, Input, Phase, ResponseHead, Timestamp, UnixSeconds, Watch,
+    Action, AttemptId, CloseCause, CvmState, Failure, Input, Phase, ResponseHead, Timestamp, UnixSeconds,
 };
 use tracing::debug;
 
 use crate::client::Shared;
+use crate::observed::ObservedWatch;
 use crate::transport::{Body, Head, Request, Timer, Transport, TransportError};
 use crate::update::Update;
 
@@ -27,7 +28,7 @@ pub(crate) type Abort = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One watch being carried out.
 pub(crate) struct Run<T: Transport, C: Timer> {
-    watch: Watch,
+    watch: ObservedWatch,
     shared: Arc<Shared<T, C>>,
     connection: Connection<T>,
     chunk: Option<Chunk<T>>,
@@ -52,8 +53,7 @@ struct Chunk<T: Transport> {
 }
 
 impl<T: Transport, C: Timer> Run<T, C> {
-    pub(crate) fn new(shared: Arc<Shared<T, C>>, config: Config, seed: u64, abort: Option<Abort>) -> Self {
-        let watch = Watch::new(Arc::new(config), seed, shared.timer.now());
+    pub(crate) fn new(shared: Arc<Shared<T, C>>, watch: ObservedWatch, abort: Option<Abort>) -> Self {
         Self { watch, shared, connection: Connection::None, chunk: None, sleep: None, abort, trouble: None, end: None }
     }
 
@@ -154,8 +154,7 @@ impl<T: Transport, C: Timer> Run<T, C> {
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(chunk) = &mut self.chunk {
             let bytes = chunk.bytes.as_ref();
-            let rest = bytes.get(chunk.taken..).unwrap_or_default();
-            chunk.taken += self.watch.receive(self.shared.timer.now(), chunk.attempt, rest);
+            chunk.taken += self.watch.receive(self.shared.timer.now(), chunk.attempt, bytes, chunk.taken);
             if chunk.taken >= bytes.len() {
                 self.chunk = None;
             }

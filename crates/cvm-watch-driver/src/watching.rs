@@ -15,6 +15,7 @@ use futures_core::Stream;
 
 use crate::client::Shared;
 use crate::error::WatchError;
+use crate::observed::{Observed, ObservedWatch, Observer};
 use crate::run::{Abort, Run};
 use crate::transport::{Timer, Transport};
 use crate::update::Update;
@@ -44,12 +45,13 @@ struct Plan<T, C> {
     config: ConfigBuilder,
     seed: Option<u64>,
     abort: Option<Abort>,
+    observer: Option<Observer>,
 }
 
 impl<T: Transport, C: Timer> Watching<T, C> {
     pub(crate) fn new(shared: Arc<Shared<T, C>>, id: String, target: String) -> Self {
         let config = shared.settings.watch(id, target);
-        let plan = Plan { shared, config, seed: None, abort: None };
+        let plan = Plan { shared, config, seed: None, abort: None, observer: None };
         Self { stage: Stage::Planned(Box::new(plan)), on_event: None }
     }
 
@@ -137,6 +139,18 @@ impl<T: Transport, C: Timer> Watching<T, C> {
         self
     }
 
+    /// Shows `observer` everything that the core is told and answers, in order, as it happens: what
+    /// a recording needs. It sees secrets as they are.
+    pub fn observe<F>(mut self, observer: F) -> Self
+    where
+        F: FnMut(Observed<'_>) + Send + 'static,
+    {
+        if let Stage::Planned(plan) = &mut self.stage {
+            plan.observer = Some(Box::new(observer));
+        }
+        self
+    }
+
     /// The next update; `None` when the watch has ended, and awaiting it tells how.
     pub fn next_update(&mut self) -> impl Future<Output = Option<Update>> + use<'_, T, C> {
         poll_fn(|cx| self.poll_update(cx))
@@ -187,7 +201,8 @@ impl<T: Transport, C: Timer> Plan<T, C> {
         let config = self.config.clone().build()?;
         // Std's hasher keys are random per process and differ from one to the next.
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
-        Ok(Run::new(Arc::clone(&self.shared), config, seed, self.abort.take()))
+        let watch = ObservedWatch::new(config.into(), seed, self.shared.timer.now(), self.observer.take());
+        Ok(Run::new(Arc::clone(&self.shared), watch, self.abort.take()))
     }
 }
 

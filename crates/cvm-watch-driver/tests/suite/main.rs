@@ -5,4 +5,5 @@
 mod handle;
 mod loop_laws;
 mod neutrality;
+mod observed;
 mod world;

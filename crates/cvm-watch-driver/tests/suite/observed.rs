@@ -1,0 +1,91 @@
+//! What an observer sees is all that there is to a watch.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cvm_watch_driver::Observed;
+use cvm_watch_driver::core::{Action, Input, Watch};
+use cvm_watch_sim::{Attempt, Script};
+
+use crate::world::World;
+
+/// The core fed with the observed calls alone, and what it answers beside what it answered then.
+#[derive(Default)]
+struct Double {
+    watch: Option<Watch>,
+    then: Vec<Action>,
+    now: Vec<Action>,
+    /// Each offer of bytes: from where in its chunk, and how many were taken.
+    offers: Vec<(usize, usize)>,
+}
+
+impl Double {
+    fn see(&mut self, observed: Observed<'_>) {
+        if let Observed::Started { config, seed, now, permits } = observed {
+            assert!(!permits && self.watch.is_none());
+            self.watch = Some(Watch::new(Arc::new(config.clone()), seed, now));
+            return;
+        }
+        let watch = self.watch.as_mut().unwrap();
+        match observed {
+            Observed::Handled { now, input } => watch.handle(now, input.clone()),
+            Observed::Received { now, attempt, chunk, from, taken } => {
+                assert_eq!(watch.receive(now, attempt, &chunk[from..]), taken);
+                self.offers.push((from, taken));
+            }
+            Observed::Polled(action) => {
+                self.then.extend(action.cloned());
+                self.now.extend(watch.poll_action());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn double_of(script: impl Into<Script>) -> Double {
+    let double = Arc::new(Mutex::new(Double::default()));
+    let seen = Arc::clone(&double);
+    let world = World::default();
+    let watch = world.client(script).watch("my-cvm", "running").deadline(Duration::from_secs(60));
+    let _ = world.run(watch.observe(move |observed| seen.lock().unwrap().see(observed)));
+    Arc::into_inner(double).unwrap().into_inner().unwrap()
+}
+
+#[test]
+fn the_observed_calls_alone_give_the_same_actions() {
+    let second = Duration::from_secs(1);
+    for script in [
+        Script::new()
+            .then(Attempt::stream().state("starting").wait(second).reset())
+            .then(Attempt::json(503, "{}").header("retry-after", "3"))
+            .then(Attempt::stream().state("running").complete("running")),
+        Attempt::json(404, r#"{"detail":"no such CVM"}"#).into(),
+        Attempt::stream().stall().into(),
+        Attempt::new().reset().into(),
+    ] {
+        let double = double_of(script);
+        assert!(double.then.len() >= 2, "{:?}", double.then);
+        assert_eq!(double.now, double.then);
+    }
+}
+
+#[test]
+fn a_chunk_is_shown_whole_with_what_was_taken_of_it_before() {
+    let double = double_of(Attempt::stream().bytes("data: 1\n\ndata: 22\n\n: beat\n").complete("running"));
+    assert_eq!(double.offers[..3], [(0, 9), (9, 10), (19, 7)]);
+}
+
+#[test]
+fn an_observer_hears_of_an_abort() {
+    let double = Arc::new(Mutex::new(0));
+    let seen = Arc::clone(&double);
+    let world = World::default();
+    let watch = world.client(Attempt::stream().stall()).watch("my-cvm", "running");
+    let watch = watch.abort_on(async {}).observe(move |observed| {
+        if let Observed::Handled { input: Input::Abort, .. } = observed {
+            *seen.lock().unwrap() += 1;
+        }
+    });
+    world.run(watch).unwrap_err();
+    assert_eq!(*double.lock().unwrap(), 1);
+}
