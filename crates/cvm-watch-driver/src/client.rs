@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::settings::Settings;
 use crate::transport::{Timer, Transport};
 use crate::watching::Watching;
+use crate::watching_all::WatchingAll;
 
 /// Starts watches over one transport and timer. Cheap to clone. The crates for an HTTP stack wrap
 /// it; use it directly for a stack of your own.
@@ -31,6 +32,18 @@ impl<T: Transport, C: Timer> Client<T, C> {
     /// polled, and nothing is checked before that either.
     pub fn watch(&self, id: impl Into<String>, target: impl Into<String>) -> Watching<T, C> {
         Watching::new(Arc::clone(&self.shared), id.into(), target.into())
+    }
+
+    /// Watches each of `ids` until its status is `target`, over a few connections at once. As with
+    /// [`watch`](Self::watch), nothing happens or is checked before the handle is awaited or
+    /// polled; an id that is refused ends with that as its own outcome.
+    pub fn watch_all<I>(&self, ids: I, target: impl AsRef<str>) -> WatchingAll<T, C>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let ids = ids.into_iter().map(Into::into).collect();
+        WatchingAll::new(Arc::clone(&self.shared), ids, target.as_ref())
     }
 
     /// The timer that its watches sleep by.

@@ -1,5 +1,7 @@
 //! A clock for timers to use.
 
+use core::time::Duration;
+
 use cvm_watch_core::Timestamp;
 
 /// A clock that goes on while the machine is suspended, so that a watch notices after a laptop's
@@ -10,28 +12,27 @@ use cvm_watch_core::Timestamp;
 /// let clock = cvm_watch_driver::BootClock::new();
 /// let before = clock.now();
 /// assert!(clock.now() >= before);
+/// assert!(clock.suspended().as_secs() < 60);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct BootClock {
-    #[cfg(target_os = "linux")]
-    epoch: core::time::Duration,
-    #[cfg(not(target_os = "linux"))]
-    epoch: std::time::Instant,
+    epoch: system::Epoch,
 }
 
 impl BootClock {
     /// A clock whose epoch is now.
     pub fn new() -> Self {
-        Self { epoch: read() }
+        Self { epoch: system::Epoch::now() }
     }
 
     /// The time since the clock was made.
     pub fn now(&self) -> Timestamp {
-        #[cfg(target_os = "linux")]
-        let elapsed = read().saturating_sub(self.epoch);
-        #[cfg(not(target_os = "linux"))]
-        let elapsed = self.epoch.elapsed();
-        Timestamp::ZERO + elapsed
+        Timestamp::ZERO + self.epoch.elapsed()
+    }
+
+    /// How much of that time the machine was suspended; zero where that cannot be known.
+    pub fn suspended(&self) -> Duration {
+        self.epoch.suspended()
     }
 }
 
@@ -42,15 +43,57 @@ impl Default for BootClock {
 }
 
 #[cfg(target_os = "linux")]
-fn read() -> core::time::Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    core::time::Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or_default(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    )
+mod system {
+    use core::time::Duration;
+    use rustix::time::{ClockId, clock_gettime};
+
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Epoch {
+        boot: Duration,
+        /// The same moment on the clock that stands still while the machine is suspended.
+        awake: Duration,
+    }
+
+    impl Epoch {
+        pub(super) fn now() -> Self {
+            Self { boot: read(ClockId::Boottime), awake: read(ClockId::Monotonic) }
+        }
+
+        pub(super) fn elapsed(&self) -> Duration {
+            read(ClockId::Boottime).saturating_sub(self.boot)
+        }
+
+        pub(super) fn suspended(&self) -> Duration {
+            let awake = read(ClockId::Monotonic).saturating_sub(self.awake);
+            self.elapsed().saturating_sub(awake)
+        }
+    }
+
+    fn read(clock: ClockId) -> Duration {
+        let time = clock_gettime(clock);
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read() -> std::time::Instant {
-    std::time::Instant::now()
+mod system {
+    use core::time::Duration;
+    use std::time::Instant;
+
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Epoch(Instant);
+
+    impl Epoch {
+        pub(super) fn now() -> Self {
+            Self(Instant::now())
+        }
+
+        pub(super) fn elapsed(&self) -> Duration {
+            self.0.elapsed()
+        }
+
+        pub(super) fn suspended(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
 }

@@ -1,15 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+mod alarm;
 mod base_url;
 mod client;
 mod clock;
 mod error;
+mod fleet_run;
+mod link;
 mod observed;
 mod run;
 mod settings;
 mod transport;
 mod update;
 mod watching;
+mod watching_all;
+mod woken;
 
 pub use cvm_watch_core as core;
 
@@ -22,3 +27,4 @@ pub use settings::{API_KEY_VARIABLE, BASE_URL_VARIABLE, Settings, SettingsBuilde
 pub use transport::{Body, Head, Request, Timer, Transport, TransportError};
 pub use update::Update;
 pub use watching::{Outcome, Verdict, Watching};
+pub use watching_all::{MemberUpdate, Outcomes, WatchingAll};

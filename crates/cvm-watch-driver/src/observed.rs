@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use cvm_watch_core::{Action, AttemptId, Config, Input, Phase, Timestamp, Wake, Watch};
 
+use crate::link::Listener;
+
 /// One call of the core, as [`Watching::observe`](crate::Watching::observe) shows it. The calls in
 /// their order are all that a watch ever does: the same ones give the same actions.
 ///
@@ -62,22 +64,6 @@ impl ObservedWatch {
         Self { watch: Watch::new(config, seed, now), observer }
     }
 
-    pub(crate) fn handle(&mut self, now: Timestamp, input: Input<'_>) {
-        if let Some(observer) = &mut self.observer {
-            observer(Observed::Handled { now, input: &input });
-        }
-        self.watch.handle(now, input);
-    }
-
-    /// Offers what is left of a chunk of which `from` bytes were taken before.
-    pub(crate) fn receive(&mut self, now: Timestamp, attempt: AttemptId, chunk: &[u8], from: usize) -> usize {
-        let taken = self.watch.receive(now, attempt, chunk.get(from..).unwrap_or_default());
-        if let Some(observer) = &mut self.observer {
-            observer(Observed::Received { now, attempt, chunk, from, taken });
-        }
-        taken
-    }
-
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
         let action = self.watch.poll_action();
         if let Some(observer) = &mut self.observer {
@@ -96,5 +82,26 @@ impl ObservedWatch {
 
     pub(crate) fn phase(&self) -> Phase {
         self.watch.phase()
+    }
+}
+
+impl Listener for ObservedWatch {
+    fn handle(&mut self, now: Timestamp, input: Input<'_>) {
+        if let Some(observer) = &mut self.observer {
+            observer(Observed::Handled { now, input: &input });
+        }
+        self.watch.handle(now, input);
+    }
+
+    fn receive(&mut self, now: Timestamp, attempt: AttemptId, chunk: &[u8], from: usize) -> usize {
+        let taken = self.watch.receive(now, attempt, chunk.get(from..).unwrap_or_default());
+        if let Some(observer) = &mut self.observer {
+            observer(Observed::Received { now, attempt, chunk, from, taken });
+        }
+        taken
+    }
+
+    fn config(&self) -> Option<&Config> {
+        Some(self.watch.config())
     }
 }

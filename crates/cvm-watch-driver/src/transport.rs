@@ -55,6 +55,13 @@ pub trait Timer {
     /// [`BootClock`](crate::BootClock) does.
     fn now(&self) -> Timestamp;
 
+    /// How long the machine has been suspended in the time that [`now`](Self::now) tells, as far as
+    /// the timer knows; a growth of it makes a watch open its connection anew. By default nothing
+    /// is known. [`BootClock`](crate::BootClock) knows on Linux.
+    fn suspended(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// A future that ends at a moment of [`now`](Self::now)'s clock.
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep;
 }
@@ -73,6 +80,10 @@ impl<T: Timer + ?Sized> Timer for Arc<T> {
 
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn suspended(&self) -> Duration {
+        (**self).suspended()
     }
 
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep {

@@ -22,6 +22,11 @@ pub enum Update {
         /// The event.
         event: Event,
     },
+    /// No other status was seen for as long as was asked for: a steady target counts from now on.
+    SteadyTarget {
+        /// How long only the target was seen, at least.
+        after: Duration,
+    },
     /// An attempt was lost, and another follows after `delay`.
     Retrying {
         /// The attempt that was lost.

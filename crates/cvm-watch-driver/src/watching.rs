@@ -181,10 +181,7 @@ impl<T: Transport, C: Timer> Watching<T, C> {
             }
             Some(_) => Poll::Ready(update),
             None => {
-                let outcome = run.take_end().map(|(end, source)| {
-                    end.map_err(|failure| WatchError::Failed { failure: Box::new(failure), source })
-                });
-                self.stage = Stage::Ended(outcome.map(Box::new));
+                self.stage = Stage::Ended(run.take_end().map(Box::new));
                 Poll::Ready(None)
             }
         }

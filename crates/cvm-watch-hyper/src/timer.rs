@@ -1,5 +1,7 @@
 //! Time on tokio.
 
+use std::time::Duration;
+
 use cvm_watch_driver::core::Timestamp;
 use cvm_watch_driver::{BootClock, Timer};
 
@@ -20,6 +22,10 @@ impl Timer for TokioTimer {
 
     fn now(&self) -> Timestamp {
         self.0.now()
+    }
+
+    fn suspended(&self) -> Duration {
+        self.0.suspended()
     }
 
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep {

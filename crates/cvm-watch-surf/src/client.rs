@@ -9,6 +9,10 @@ use crate::transport::{SurfTransport, TransportBuilder};
 /// A watch over surf: await it for the state, or read it as a `Stream` of updates.
 pub type Watching = cvm_watch_driver::Watching<SurfTransport, AsyncStdTimer>;
 
+/// Many watches over surf that share a few connections: await it for the outcome of each, or read
+/// it as a `Stream` of updates.
+pub type WatchingAll = cvm_watch_driver::WatchingAll<SurfTransport, AsyncStdTimer>;
+
 /// Starts watches. Cheap to clone; one is enough for a program.
 #[derive(Clone, Debug)]
 pub struct Client(cvm_watch_driver::Client<SurfTransport, AsyncStdTimer>);
@@ -34,6 +38,29 @@ impl Client {
     /// polled. Any executor will do.
     pub fn watch(&self, id: impl Into<String>, target: impl Into<String>) -> Watching {
         self.0.watch(id, target)
+    }
+
+    /// Watches each of `ids` until its status is `target`, over 4 connections at once unless
+    /// [`max_streams`](WatchingAll::max_streams) says otherwise: the endpoint allows a user 5.
+    ///
+    /// ```no_run
+    /// # async fn watch() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = cvm_watch_surf::Client::from_env()?;
+    /// for (id, outcome) in client.watch_all(["web", "worker", "db"], "running").await {
+    ///     match outcome {
+    ///         Ok(state) => println!("{id} is {}", state.status),
+    ///         Err(error) => println!("{id}: {error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch_all<I>(&self, ids: I, target: impl AsRef<str>) -> WatchingAll
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.0.watch_all(ids, target)
     }
 
     /// What the client was made with.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use cvm_watch_driver::core::Timestamp;
 use cvm_watch_driver::{BootClock, Timer};
@@ -34,6 +35,10 @@ impl Timer for AsyncStdTimer {
 
     fn now(&self) -> Timestamp {
         self.0.now()
+    }
+
+    fn suspended(&self) -> Duration {
+        self.0.suspended()
     }
 
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep {

@@ -2,6 +2,7 @@
 //! `Rc` plays the simulator's scripts.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -21,11 +22,14 @@ pub(crate) struct World(Rc<Inner>);
 #[derive(Default)]
 struct Inner {
     now: Cell<Timestamp>,
-    /// When something that waits wants to be looked at again.
-    alarms: RefCell<Vec<Timestamp>>,
+    suspended: Cell<Duration>,
+    /// Who wants to be woken when; each sleep by its own number.
+    alarms: RefCell<BTreeMap<(Timestamp, u64), Waker>>,
+    slept: Cell<u64>,
     /// Every moment that a sleep was asked for, and when.
     sleeps: RefCell<Vec<(Timestamp, Timestamp)>>,
     open: Cell<usize>,
+    most_open: Cell<usize>,
     requests: RefCell<Vec<String>>,
     polls: Cell<usize>,
 }
@@ -38,6 +42,11 @@ impl World {
     /// How many connections are open.
     pub(crate) fn open(&self) -> usize {
         self.0.open.get()
+    }
+
+    /// How many connections were open at once, at the most.
+    pub(crate) fn most_open(&self) -> usize {
+        self.0.most_open.get()
     }
 
     pub(crate) fn requests(&self) -> Vec<String> {
@@ -56,13 +65,24 @@ impl World {
     /// The clock jumps, as after a laptop's nap.
     pub(crate) fn jump(&self, by: Duration) {
         self.0.now.set(self.now() + by);
+        self.wake_due();
+    }
+
+    /// The same on a machine that knows that it slept.
+    pub(crate) fn nap(&self, time: Duration) {
+        self.jump(time);
+        self.0.suspended.set(self.0.suspended.get() + time);
     }
 
     pub(crate) fn client(&self, script: impl Into<Script>) -> Client<Scripted, VirtualTimer> {
+        let script = script.into();
+        self.client_of(move |_| script.clone())
+    }
+
+    /// A client of a server that plays to each CVM a script of its own.
+    pub(crate) fn client_of(&self, script_of: impl Fn(&str) -> Script + 'static) -> Client<Scripted, VirtualTimer> {
         let settings = Settings::builder().base_url("http://127.0.0.1:9/api/v1").build().unwrap();
-        // A test's script may live as long as the test program.
-        let transport =
-            Scripted { world: self.clone(), script: Box::leak(Box::new(script.into())), count: Cell::new(0) };
+        let transport = Scripted { world: self.clone(), script_of: Box::new(script_of), scripts: RefCell::default() };
         Client::new(settings, transport, VirtualTimer(self.clone()))
     }
 
@@ -82,7 +102,6 @@ impl World {
         let flag = Arc::new(Flag::default());
         let waker = Waker::from(Arc::clone(&flag));
         loop {
-            self.0.alarms.borrow_mut().clear();
             self.0.polls.set(self.polls() + 1);
             if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Poll::Ready(output);
@@ -95,16 +114,24 @@ impl World {
 
     /// Jumps to the next alarm; false if there is none.
     pub(crate) fn advance(&self) -> bool {
-        let next = self.0.alarms.borrow().iter().min().copied();
-        if let Some(next) = next {
-            self.0.now.set(self.now().max(next));
-        }
-        next.is_some()
+        let Some(next) = self.0.alarms.borrow().keys().next().map(|(at, _)| *at) else { return false };
+        self.0.now.set(self.now().max(next));
+        self.wake_due();
+        true
     }
 
     /// Ready at a moment.
     pub(crate) fn sleep_until(&self, at: Timestamp) -> VirtualSleep {
-        VirtualSleep { world: self.clone(), at }
+        self.0.slept.set(self.0.slept.get() + 1);
+        VirtualSleep { world: self.clone(), at, number: self.0.slept.get() }
+    }
+
+    fn wake_due(&self) {
+        let mut alarms = self.0.alarms.borrow_mut();
+        let later = alarms.split_off(&(self.now() + Duration::from_nanos(1), 0));
+        let due = std::mem::replace(&mut *alarms, later);
+        drop(alarms);
+        due.into_values().for_each(Waker::wake);
     }
 }
 
@@ -126,6 +153,10 @@ impl Timer for VirtualTimer {
         self.0.now()
     }
 
+    fn suspended(&self) -> Duration {
+        self.0.0.suspended.get()
+    }
+
     fn sleep_until(&self, at: Timestamp) -> VirtualSleep {
         self.0.0.sleeps.borrow_mut().push((self.0.now(), at));
         self.0.sleep_until(at)
@@ -135,16 +166,23 @@ impl Timer for VirtualTimer {
 pub(crate) struct VirtualSleep {
     world: World,
     at: Timestamp,
+    number: u64,
+}
+
+impl Drop for VirtualSleep {
+    fn drop(&mut self) {
+        self.world.0.alarms.borrow_mut().remove(&(self.at, self.number));
+    }
 }
 
 impl Future for VirtualSleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.at <= self.world.now() {
             return Poll::Ready(());
         }
-        self.world.0.alarms.borrow_mut().push(self.at);
+        self.world.0.alarms.borrow_mut().insert((self.at, self.number), cx.waker().clone());
         Poll::Pending
     }
 }
@@ -152,8 +190,9 @@ impl Future for VirtualSleep {
 /// Plays one attempt of a script per request.
 pub(crate) struct Scripted {
     world: World,
-    script: &'static Script,
-    count: Cell<u32>,
+    script_of: Box<dyn Fn(&str) -> Script>,
+    /// The script of each CVM, and how many attempts were made.
+    scripts: RefCell<BTreeMap<String, (&'static Script, u32)>>,
 }
 
 impl Transport for Scripted {
@@ -161,10 +200,18 @@ impl Transport for Scripted {
     type Open = Opening;
 
     fn open(&self, request: Request) -> Opening {
-        self.count.set(self.count.get() + 1);
-        self.world.0.requests.borrow_mut().push(request.target());
+        let target = request.target();
+        let id = target.split('/').nth(4).unwrap_or_default().to_owned();
+        let mut scripts = self.scripts.borrow_mut();
+        let (script, count) = scripts.entry(id.clone()).or_insert_with(|| {
+            // A test's script may live as long as the test program.
+            (Box::leak(Box::new((self.script_of)(&id))), 0)
+        });
+        *count += 1;
+        self.world.0.requests.borrow_mut().push(target);
         self.world.0.open.set(self.world.open() + 1);
-        let moves = Box::new(self.script.attempt(self.count.get()).moves());
+        self.world.0.most_open.set(self.world.most_open().max(self.world.open()));
+        let moves = Box::new(script.attempt(*count).moves());
         Opening(Some(Connection { world: self.world.clone(), moves, waits: None }))
     }
 }

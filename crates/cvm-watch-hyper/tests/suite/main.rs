@@ -12,6 +12,7 @@ mod client;
 mod closing;
 mod contract;
 mod faults;
+mod fleet;
 mod kit;
 mod played;
 mod proxy;

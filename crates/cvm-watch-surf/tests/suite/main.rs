@@ -15,6 +15,7 @@ use cvm_watch_surf::{Client, ClientBuilder, Failure, WatchError};
 
 mod close;
 mod contract;
+mod fleet;
 mod kit;
 mod proxy;
 mod request;

@@ -1,0 +1,193 @@
+//! The loop for many watches: the same steps as for one, for whichever connection has something to
+//! say.
+
+use core::task::{Context, Poll};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cvm_watch_core::{AttemptId, Config, ConfigError, CvmState, Fleet, Input, MemberId, Timestamp, Until};
+
+use crate::alarm::Alarm;
+use crate::client::Shared;
+use crate::error::WatchError;
+use crate::link::{Done, Link, Listener};
+use crate::run::{Abort, BUDGET};
+use crate::transport::{Timer, Transport};
+use crate::update::Update;
+use crate::woken::{Wakeup, Woken};
+
+/// A fleet being carried out.
+pub(crate) struct FleetRun<T: Transport, C: Timer> {
+    fleet: Fleet,
+    shared: Arc<Shared<T, C>>,
+    /// One for each member of the fleet, in their order.
+    lines: Vec<Line<T>>,
+    /// Those that never became members.
+    refused: VecDeque<(usize, ConfigError)>,
+    woken: Arc<Woken>,
+    alarm: Alarm<C>,
+    abort: Option<Abort>,
+    /// Of the connections that were ready when a timer came due, how many have not been asked yet.
+    before_tick: Option<usize>,
+}
+
+struct Line<T: Transport> {
+    /// Its number to the caller, who counts the refused ones too.
+    index: usize,
+    id: MemberId,
+    link: Link<T>,
+    wakeup: Arc<Wakeup>,
+}
+
+/// What happened to a member.
+pub(crate) enum News {
+    Update(Update),
+    Ended(Result<CvmState, WatchError>),
+}
+
+impl<T: Transport, C: Timer> FleetRun<T, C> {
+    pub(crate) fn new(shared: Arc<Shared<T, C>>, max_streams: usize, until: Until, abort: Option<Abort>) -> Self {
+        let alarm = Alarm::new(&shared.timer);
+        let fleet = Fleet::new(max_streams, until);
+        Self {
+            fleet,
+            shared,
+            lines: Vec::new(),
+            refused: VecDeque::new(),
+            woken: Arc::default(),
+            alarm,
+            abort,
+            before_tick: None,
+        }
+    }
+
+    /// Adds the next watch, or what is wrong with it.
+    pub(crate) fn add(&mut self, config: Result<Config, ConfigError>, seed: u64) {
+        let index = self.lines.len() + self.refused.len();
+        let config = match config {
+            Ok(config) => config,
+            Err(error) => return self.refused.push_back((index, error)),
+        };
+        let id = self.fleet.add(config.into(), seed, self.shared.timer.now());
+        let wakeup = Wakeup::of(self.lines.len(), &self.woken);
+        self.lines.push(Line { index, id, link: Link::new(), wakeup });
+    }
+
+    /// The next news, and of which member, counted from 0; `None` once all have ended.
+    pub(crate) fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, News)>> {
+        self.woken.wake_also(cx.waker());
+        let mut now = self.shared.timer.now();
+        let mut has_slept = self.alarm.had_a_nap(&self.shared.timer, now);
+        if has_slept && self.wake().is_some_and(|wake| wake <= now) {
+            // Too late for what came before the nap, but not because of anything that went wrong.
+            self.fleet.resumed(now);
+            has_slept = false;
+        }
+        for _ in 0..BUDGET {
+            if let Some(abort) = &mut self.abort
+                && abort.as_mut().poll(cx).is_ready()
+            {
+                self.abort();
+            }
+            // 1. Drain the actions.
+            if let Some(news) = self.carry_out() {
+                return Poll::Ready(Some(news));
+            }
+            if self.fleet.unfinished() == 0 {
+                return Poll::Ready(None);
+            }
+            // 2. One input, of one connection that has something to say.
+            let asked = self.poll_input();
+            // 3. Time, once every connection that was ready by then has been asked.
+            now = self.shared.timer.now();
+            let wake = self.wake();
+            let is_due = wake.is_some_and(|wake| wake <= now);
+            let left = self.before_tick.filter(|_| is_due).unwrap_or_else(|| self.woken.count());
+            self.before_tick = is_due.then_some(left);
+            if is_due && (!asked || left == 0) {
+                self.before_tick = None;
+                self.fleet.tick(now);
+            } else if !asked && core::mem::take(&mut has_slept) {
+                self.fleet.resumed(now);
+            } else if !asked && self.alarm.poll(&self.shared.timer, wake, now, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        self.fleet.next_wake().map(|wake| wake.at)
+    }
+
+    /// Ends every watch: no connection is open when this returns.
+    pub(crate) fn abort(&mut self) {
+        self.abort = None;
+        self.fleet.abort(self.shared.timer.now());
+        // Each member's connection is closed first; how each ended is still to be handed out.
+        for line in &mut self.lines {
+            line.link.hang_up();
+        }
+    }
+
+    fn carry_out(&mut self) -> Option<(usize, News)> {
+        if let Some((index, error)) = self.refused.pop_front() {
+            return Some((index, News::Ended(Err(error.into()))));
+        }
+        while let Some((member, action)) = self.fleet.poll_action() {
+            let place = usize::try_from(member.number()).unwrap_or(usize::MAX);
+            let (Some(line), Some(watch)) = (self.lines.get_mut(place), self.fleet.watch(member)) else { continue };
+            match line.link.carry_out(&self.shared, watch.config(), action) {
+                Done::Update(update) => {
+                    if let Update::Connecting { .. } = update {
+                        line.wakeup.add();
+                    }
+                    return Some((line.index, News::Update(update)));
+                }
+                Done::End(end) => return Some((line.index, News::Ended(line.link.outcome(end)))),
+                Done::Nothing => {}
+            }
+        }
+        None
+    }
+
+    /// Asks the connection that was woken first. False if none was.
+    fn poll_input(&mut self) -> bool {
+        let Some(index) = self.woken.take_first() else { return false };
+        let Some(line) = self.lines.get_mut(index) else { return true };
+        let mut member = Member { fleet: &mut self.fleet, id: line.id };
+        let waker = Arc::clone(&line.wakeup).into();
+        let said_something = line.link.poll_input(&mut Context::from_waker(&waker), &self.shared.timer, &mut member);
+        if line.link.has_bytes() {
+            // What is left of a chunk is older than whatever the others have.
+            line.wakeup.add_first();
+            return true;
+        }
+        if said_something.is_ready() {
+            line.wakeup.add();
+        }
+        self.before_tick = self.before_tick.map(|left| left.saturating_sub(1));
+        true
+    }
+}
+
+/// One member as a connection sees it.
+struct Member<'a> {
+    fleet: &'a mut Fleet,
+    id: MemberId,
+}
+
+impl Listener for Member<'_> {
+    fn handle(&mut self, now: Timestamp, input: Input<'_>) {
+        self.fleet.handle(now, self.id, input);
+    }
+
+    fn receive(&mut self, now: Timestamp, attempt: AttemptId, chunk: &[u8], from: usize) -> usize {
+        self.fleet.receive(now, self.id, attempt, chunk.get(from..).unwrap_or_default())
+    }
+
+    fn config(&self) -> Option<&Config> {
+        Some(self.fleet.watch(self.id)?.config())
+    }
+}

@@ -1,0 +1,230 @@
+//! What the handle of many watches promises to those who hold it.
+
+use std::future::{IntoFuture, poll_fn};
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use cvm_watch_driver::core::{CvmState, Failure, Timestamp, Until};
+use cvm_watch_driver::{MemberUpdate, Update, WatchError};
+use cvm_watch_sim::{Attempt, Script};
+
+use crate::world::World;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Starting at the first look, running at the second.
+fn boot() -> Script {
+    Script::new()
+        .then(Attempt::stream().state("starting").stall())
+        .then(Attempt::stream().state("running").complete("running"))
+}
+
+fn shown(outcomes: Vec<(String, Result<CvmState, WatchError>)>) -> Vec<String> {
+    let shown = |(id, outcome): (String, Result<CvmState, _>)| match outcome {
+        Ok(state) => format!("{id} {}", state.status),
+        Err(error) => format!("{id} {error}"),
+    };
+    outcomes.into_iter().map(shown).collect()
+}
+
+#[test]
+fn awaiting_gives_the_outcome_of_each_in_the_order_of_the_ids() {
+    let world = World::default();
+    let client = world.client_of(|id| match id {
+        "lost" => Attempt::json(404, r#"{"detail":"no such CVM"}"#).into(),
+        _ => boot(),
+    });
+    let watches = client.watch_all(["a", "lost", "bad\nid", "b"], "running").max_streams(2);
+    let outcomes = shown(world.run(watches));
+    assert_eq!(
+        outcomes,
+        [
+            "a running".to_owned(),
+            "lost the server rejected the watch: HTTP 404: no such CVM".to_owned(),
+            "bad\nid id \"bad\\nid\" has the control byte 0x0a at position 3; remove it".to_owned(),
+            "b running".to_owned(),
+        ]
+    );
+    assert_eq!(world.open(), 0);
+}
+
+#[test]
+fn no_more_connections_are_open_than_asked_for() {
+    for (cvms, streams) in [(1, 4), (30, 4), (30, 1), (30, 7), (5, 0)] {
+        let world = World::default();
+        let ids: Vec<_> = (0..cvms).map(|number| format!("cvm-{number}")).collect();
+        let watches = world.client_of(|_| boot()).watch_all(&ids, "running").max_streams(streams);
+        let outcomes = world.run(watches);
+        assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()) && outcomes.len() == cvms);
+        assert!(world.most_open() <= streams.max(1), "{} open of {streams}", world.most_open());
+        assert_eq!(world.open(), 0);
+    }
+}
+
+#[test]
+fn the_same_handle_is_a_stream_of_updates_that_says_who_has_ended() {
+    let world = World::default();
+    let mut watches = world.client_of(|_| boot()).watch_all(["a", "b"], "running").max_streams(1);
+    let mut seen = Vec::new();
+    world.run(async {
+        while let Some(update) = watches.next_update().await {
+            seen.push(match update {
+                MemberUpdate::Update { index, update: Update::Connecting { attempt } } => {
+                    format!("{index} connecting {attempt}")
+                }
+                MemberUpdate::Update { index, .. } => format!("{index} event"),
+                MemberUpdate::Ended { index } => {
+                    let id = watches.id(index).unwrap();
+                    format!("{index} ended: {id} {}", watches.outcome(index).unwrap().as_ref().unwrap().status)
+                }
+                other => format!("{other:?}"),
+            });
+        }
+    });
+    let expected = [
+        "0 connecting 1",
+        "0 event",
+        "1 connecting 1",
+        "1 event",
+        "0 connecting 2",
+        "0 event",
+        "0 event",
+        "0 ended: a running",
+        "1 connecting 2",
+        "1 event",
+        "1 event",
+        "1 ended: b running",
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(shown(world.run(watches)), ["a running", "b running"]);
+}
+
+#[test]
+fn where_any_is_enough_the_first_ends_the_others_and_closes_their_connections() {
+    let world = World::default();
+    let client = world.client_of(|id| match id {
+        "quick" => boot(),
+        _ => Attempt::stream().state("starting").stall().into(),
+    });
+    let watches = client.watch_all(["slow", "quick", "slower"], "running").until(Until::Any);
+    let outcomes = world.run(watches);
+    let ends: Vec<_> = outcomes.iter().map(|(id, outcome)| (id.as_str(), outcome.is_ok())).collect();
+    assert_eq!(ends, [("slow", false), ("quick", true), ("slower", false)]);
+    assert!(outcomes.iter().all(|(_, outcome)| match outcome {
+        Ok(_) => true,
+        Err(error) => matches!(error.failure(), Some(Failure::Aborted)),
+    }));
+    assert_eq!(world.open(), 0);
+}
+
+#[test]
+fn one_deadline_holds_for_all_and_passes_exactly_then() {
+    let world = World::default();
+    let watches = world.client_of(|_| Attempt::stream().stall().into()).watch_all(["a", "b", "c"], "running");
+    let outcomes = world.run(watches.max_streams(1).configure(|config| config.deadline(Duration::from_millis(33_333))));
+    for (id, outcome) in outcomes {
+        assert!(matches!(outcome.unwrap_err().failure(), Some(Failure::DeadlineExceeded { .. })), "{id}");
+    }
+    assert_eq!(world.now(), Timestamp::from_millis(33_333));
+}
+
+#[test]
+fn an_abort_ends_all_at_once_and_dropping_the_handle_closes_every_connection() {
+    let world = World::default();
+    let client = world.client_of(|_| Attempt::stream().state("starting").stall().into());
+    let abort = Arc::new(AtomicBool::new(false));
+    let signal = Arc::clone(&abort);
+    let signal = poll_fn(move |_| if signal.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending });
+    let watches = client.watch_all(["a", "b", "c"], "running").max_streams(2);
+    let mut task = pin!(watches.abort_on(signal).into_future());
+    assert!(world.poll(task.as_mut()).is_pending());
+    assert_eq!(world.open(), 2);
+    abort.store(true, Ordering::Relaxed);
+    let Poll::Ready(outcomes) = world.poll(task.as_mut()) else { panic!("the abort was not heard") };
+    let aborted = |error: &WatchError| matches!(error.failure(), Some(Failure::Aborted));
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.as_ref().is_err_and(aborted)), "{outcomes:?}");
+    assert_eq!((outcomes.len(), world.open()), (3, 0));
+
+    let mut task = Box::pin(client.watch_all(["a", "b", "c"], "running").max_streams(2).into_future());
+    assert!(world.poll(task.as_mut()).is_pending());
+    assert_eq!(world.open(), 2);
+    drop(task);
+    assert_eq!(world.open(), 0);
+}
+
+#[test]
+fn an_abort_is_heard_in_a_flood_of_all_streams() {
+    let world = World::default();
+    let flood = || Attempt::stream().repeat(": beat\n", Duration::ZERO, 100_000).complete("running");
+    let watches = world.client_of(move |_| flood().into()).watch_all(["a", "b"], "running");
+    let outcomes = world.run(watches.abort_on(std::future::ready(())));
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_err()));
+    assert_eq!((world.open(), world.requests().len()), (0, 0));
+}
+
+#[test]
+fn a_callback_sees_each_event_with_its_id_and_may_stop_it_all() {
+    let world = World::default();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let also_seen = Arc::clone(&seen);
+    let watches = world.client_of(|_| boot()).watch_all(["a", "b"], "running").on_event(move |id, _| {
+        also_seen.lock().unwrap().push(id.to_owned());
+        if id == "b" { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
+    });
+    let outcomes = world.run(watches);
+    assert_eq!(*seen.lock().unwrap(), ["a", "b"]);
+    assert!(matches!(outcomes[0].1.as_ref().unwrap_err().failure(), Some(Failure::Aborted)));
+    assert!(matches!(&outcomes[1].1, Err(WatchError::Stopped(error)) if error.to_string() == "enough"));
+    assert_eq!(world.open(), 0);
+}
+
+#[test]
+fn a_flood_on_one_stream_holds_up_neither_the_others_nor_the_runtime() {
+    let world = World::default();
+    let client = world.client_of(|id| match id {
+        "flood" => Attempt::stream().repeat(": beat\n", Duration::ZERO, 10_000).stall().into(),
+        _ => Attempt::stream().wait(SECOND).complete("running").into(),
+    });
+    let watches = client.watch_all(["flood", "calm"], "running").configure(|config| config.deadline(60 * SECOND));
+    let outcomes = world.run(watches);
+    assert!(outcomes[0].1.is_err() && outcomes[1].1.is_ok());
+    assert!(world.polls() >= 10_000 / 32, "polled {} times", world.polls());
+}
+
+#[test]
+fn bytes_that_are_ready_on_any_stream_are_read_before_a_timer_is_judged() {
+    let world = World::default();
+    // The byte is ready at the very moment at which the idle timeout passes, on every stream.
+    let script = || Attempt::stream().wait(10 * SECOND).comment("beat").wait(10 * SECOND).complete("running");
+    let watches = world.client_of(move |_| script().into()).watch_all(["a", "b", "c"], "running");
+    let outcomes = world.run(watches.configure(|config| config.idle_timeout(10 * SECOND).max_retries(0)));
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+}
+
+#[test]
+fn after_a_nap_every_stream_is_opened_anew() {
+    let world = World::default();
+    let mut task = pin!(
+        world
+            .client_of(|_| boot())
+            .watch_all(["a", "b"], "running")
+            .configure(|config| config.max_retries(0))
+            .into_future()
+    );
+    assert!(world.poll(task.as_mut()).is_pending());
+    world.nap(8 * 3600 * SECOND);
+    let outcomes = world.run(task);
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+}
+
+#[test]
+fn a_fleet_of_none_ends_at_once() {
+    let world = World::default();
+    let watches = world.client_of(|_| boot()).watch_all(Vec::<String>::new(), "running");
+    assert!(watches.is_empty());
+    assert_eq!(world.run(watches).len(), 0);
+}
