@@ -23,7 +23,9 @@ pub(crate) struct FleetRun<T: Transport, C: Timer> {
     /// One for each member of the fleet, in their order.
     lines: Vec<Line<T>>,
     /// Those that never became members.
-    refused: VecDeque<(usize, ConfigError)>,
+    refused: usize,
+    /// What the caller has not been handed yet.
+    news: VecDeque<(usize, News)>,
     woken: Arc<Woken>,
     alarm: Alarm<C>,
     abort: Option<Abort>,
@@ -53,7 +55,8 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
             fleet,
             shared,
             lines: Vec::new(),
-            refused: VecDeque::new(),
+            refused: 0,
+            news: VecDeque::new(),
             woken: Arc::default(),
             alarm,
             abort,
@@ -63,10 +66,13 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
 
     /// Adds the next watch, or what is wrong with it.
     pub(crate) fn add(&mut self, config: Result<Config, ConfigError>, seed: u64) {
-        let index = self.lines.len() + self.refused.len();
+        let index = self.lines.len() + self.refused;
         let config = match config {
             Ok(config) => config,
-            Err(error) => return self.refused.push_back((index, error)),
+            Err(error) => {
+                self.refused += 1;
+                return self.news.push_back((index, News::Ended(Err(error.into()))));
+            }
         };
         let id = self.fleet.add(config.into(), seed, self.shared.timer.now());
         let wakeup = Wakeup::of(self.lines.len(), &self.woken);
@@ -89,8 +95,10 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
             {
                 self.abort();
             }
-            // 1. Drain the actions.
-            if let Some(news) = self.carry_out() {
+            // 1. Drain the actions, all of them: however long the caller takes over some news, a
+            // connection is closed, or asked for, when that was decided.
+            self.carry_out();
+            if let Some(news) = self.news.pop_front() {
                 return Poll::Ready(Some(news));
             }
             if self.fleet.unfinished() == 0 {
@@ -124,6 +132,7 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
     /// Ends every watch: no connection is open when this returns.
     pub(crate) fn abort(&mut self) {
         self.abort = None;
+        self.news.retain(|(_, news)| matches!(news, News::Ended(_)));
         self.fleet.abort(self.shared.timer.now());
         // Each member's connection is closed first; how each ended is still to be handed out.
         for line in &mut self.lines {
@@ -131,10 +140,7 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
         }
     }
 
-    fn carry_out(&mut self) -> Option<(usize, News)> {
-        if let Some((index, error)) = self.refused.pop_front() {
-            return Some((index, News::Ended(Err(error.into()))));
-        }
+    fn carry_out(&mut self) {
         while let Some((member, action)) = self.fleet.poll_action() {
             let place = usize::try_from(member.number()).unwrap_or(usize::MAX);
             let (Some(line), Some(watch)) = (self.lines.get_mut(place), self.fleet.watch(member)) else { continue };
@@ -143,13 +149,12 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
                     if let Update::Connecting { .. } = update {
                         line.wakeup.add();
                     }
-                    return Some((line.index, News::Update(update)));
+                    self.news.push_back((line.index, News::Update(update)));
                 }
-                Done::End(end) => return Some((line.index, News::Ended(line.link.outcome(end)))),
+                Done::End(end) => self.news.push_back((line.index, News::Ended(line.link.outcome(end)))),
                 Done::Nothing => {}
             }
         }
-        None
     }
 
     /// Asks the connection that was woken first. False if none was.

@@ -4,6 +4,7 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cvm_watch_core::{CvmState, Input, Phase, Timestamp};
@@ -29,13 +30,15 @@ pub(crate) struct Run<T: Transport, C: Timer> {
     link: Link<T>,
     alarm: Alarm<C>,
     abort: Option<Abort>,
+    /// What the caller has not been handed yet; nearly always nothing.
+    updates: VecDeque<Update>,
     end: Option<Result<CvmState, WatchError>>,
 }
 
 impl<T: Transport, C: Timer> Run<T, C> {
     pub(crate) fn new(shared: Arc<Shared<T, C>>, watch: ObservedWatch, abort: Option<Abort>) -> Self {
         let alarm = Alarm::new(&shared.timer);
-        Self { watch, shared, link: Link::new(), alarm, abort, end: None }
+        Self { watch, shared, link: Link::new(), alarm, abort, updates: VecDeque::new(), end: None }
     }
 
     /// The next update; `None` once the watch has ended.
@@ -55,13 +58,19 @@ impl<T: Transport, C: Timer> Run<T, C> {
             {
                 self.abort();
             }
-            // 1. Drain the actions.
+            // 1. Drain the actions, all of them: however long the caller takes over an update, a
+            // connection is closed, or asked for, when that was decided.
+            let mut next = self.updates.pop_front();
             while let Some(action) = self.watch.poll_action() {
                 match self.link.carry_out(&self.shared, self.watch.config(), action) {
-                    Done::Update(update) => return Poll::Ready(Some(update)),
+                    Done::Update(update) if next.is_none() => next = Some(update),
+                    Done::Update(update) => self.updates.push_back(update),
                     Done::End(end) => self.end = Some(self.link.outcome(end)),
                     Done::Nothing => {}
                 }
+            }
+            if next.is_some() {
+                return Poll::Ready(next);
             }
             if self.end.is_some() {
                 return Poll::Ready(None);
@@ -95,6 +104,7 @@ impl<T: Transport, C: Timer> Run<T, C> {
             // It is over already; what it still has to say is handed out.
             return;
         }
+        self.updates.clear();
         self.watch.handle(self.shared.timer.now(), Input::Abort);
         while let Some(action) = self.watch.poll_action() {
             if let Done::End(end) = self.link.carry_out(&self.shared, self.watch.config(), action) {

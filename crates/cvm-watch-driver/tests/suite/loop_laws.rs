@@ -3,7 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use cvm_watch_driver::core::{Failure, Timestamp};
+use cvm_watch_driver::Update;
+use cvm_watch_driver::core::{Event, Failure, Timestamp};
 use cvm_watch_sim::{Attempt, Script};
 use std::future::IntoFuture;
 
@@ -120,7 +121,7 @@ fn one_chunk_of_many_events_loses_none() {
     let events = world.run(async {
         let mut events = 0;
         while let Some(update) = watch.next_update().await {
-            events += usize::from(matches!(update, cvm_watch_driver::Update::Event { .. }));
+            events += usize::from(matches!(update, Update::Event { .. }));
         }
         events
     });
@@ -138,4 +139,38 @@ fn two_connections_never_live_at_once() {
         }
     });
     assert_eq!((world.requests().len(), world.open()), (51, 0));
+}
+
+#[test]
+fn a_caller_who_takes_its_time_holds_up_no_connection() {
+    let world = World::default();
+    let script = Attempt::stream().stall();
+    let mut watch = world.client(script).watch("my-cvm", "running").retry_delay(Duration::ZERO);
+    watch = watch.idle_timeout(SECOND).deadline(30 * SECOND);
+    world.run(async {
+        while let Some(update) = watch.next_update().await {
+            if let Update::Retrying { .. } = update {
+                // The next attempt was asked for when it was decided, with the time left then.
+                assert_eq!(world.requests().len(), 2);
+                world.jump(60 * SECOND);
+            }
+        }
+    });
+    let Err(error) = world.run(watch) else { panic!("no target was reported") };
+    assert!(matches!(error.failure(), Some(Failure::DeadlineExceeded { attempts: 2, .. })), "{error}");
+    assert_eq!((world.requests().len(), world.open()), (2, 0));
+}
+
+#[test]
+fn the_servers_timeout_closes_the_connection_before_the_caller_hears_of_it() {
+    let world = World::default();
+    let mut watch = world.client(Attempt::stream().timeout("running", 300.0).stall()).watch("my-cvm", "running");
+    world.run(async {
+        while let Some(update) = watch.next_update().await {
+            if let Update::Event { event: Event::Timeout(_), .. } = update {
+                break;
+            }
+        }
+    });
+    assert_eq!((world.requests().len(), world.open()), (1, 0));
 }
