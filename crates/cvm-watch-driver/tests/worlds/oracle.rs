@@ -1,0 +1,396 @@
+//! What must hold of one watch, judged by what truly went over the wire and when.
+//!
+//! It is told of both sides of the driver: what the world gave it (connections, heads, bytes, ends,
+//! time) and what the caller got (updates, the outcome). It knows the contract, and no line of the
+//! core or the driver.
+
+mod delays;
+mod ends;
+mod limits;
+mod stream;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use cvm_watch_driver::Update;
+use cvm_watch_driver::core::CloseCause;
+
+use crate::network::SharedLine;
+use crate::server::{Asked, Class};
+use crate::speech::Told;
+use crate::user::Rules;
+use crate::world::{Nanos, SECOND, World};
+
+pub(crate) type SharedLaw = Rc<RefCell<Law>>;
+
+/// An attempt may outlive the timeout it sent by this much.
+const MARGIN: Nanos = 10 * SECOND;
+/// So long the body of an error is read.
+const ERROR_BODY: Nanos = 2 * SECOND;
+/// So much of it is read.
+const MAX_ERROR_BODY: usize = 64 << 10;
+
+pub(crate) struct Law {
+    world: World,
+    who: String,
+    rules: Rules,
+    began: Nanos,
+    stage: Stage,
+    attempt: Option<Attempt>,
+    /// The next attempt's connection, while the caller has not seen yet that this one was lost.
+    unannounced: Option<Opened>,
+    attempts: u64,
+    retries: u64,
+    /// Losses in a row since one that had gone well.
+    streak: u32,
+    last_state: Option<Told>,
+    /// What the stream set last; two values while it cannot be known whether the last bytes that
+    /// were handed to the driver were read before a deadline.
+    server_retry: Unsure<Option<Nanos>>,
+    last_id: Unsure<String>,
+    aborted: Option<Nanos>,
+    updates_after_abort: u64,
+    announced: u64,
+    events: u64,
+    /// The last poll may have come too late, for reasons outside the driver.
+    excused: bool,
+    at_this_moment: Moment,
+    polls: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    New,
+    Connecting,
+    Streaming,
+    ReadingError,
+    Waiting { due: Nanos },
+    Ended,
+}
+
+struct Attempt {
+    started: Nanos,
+    deadline: Nanos,
+    line: SharedLine,
+    open: bool,
+    answered: Option<Answered>,
+    error_bytes: usize,
+    /// How many of the spoken things were dealt with.
+    read: usize,
+    /// Bytes came since the last time that the watch waited.
+    reading: bool,
+    /// When the last byte was read, at the earliest and at the latest.
+    heard: (Nanos, Nanos),
+    at_target_since: Option<Nanos>,
+    broke: Option<Option<CloseCause>>,
+    concluded: Option<(Nanos, Conclusion)>,
+}
+
+/// A connection that was asked for.
+struct Opened {
+    asked: Asked,
+    line: SharedLine,
+    at: Nanos,
+    open: bool,
+}
+
+/// An event after which a stream has nothing more to say.
+#[derive(Clone, Debug, PartialEq)]
+enum Conclusion {
+    Completed(String),
+    Elsewhere(String),
+    Timeout,
+}
+
+/// What a head was, in truth.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) at: Nanos,
+    pub(crate) status: u16,
+    pub(crate) class: Class,
+    pub(crate) words: Option<String>,
+    pub(crate) retry_after: Nanos,
+    pub(crate) length: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Unsure<T> {
+    sure: T,
+    or: Option<T>,
+}
+
+impl<T: PartialEq + Clone> Unsure<T> {
+    fn is(&mut self, value: T) {
+        *self = Self { sure: value, or: None };
+    }
+
+    fn may_be(&self, value: &T) -> bool {
+        self.sure == *value || self.or.as_ref() == Some(value)
+    }
+}
+
+/// What happened at one moment of virtual time.
+#[derive(Default)]
+struct Moment {
+    at: Nanos,
+    polls: u64,
+    reasons: u64,
+}
+
+impl Law {
+    pub(crate) fn new(world: &World, who: String, rules: Rules) -> SharedLaw {
+        Rc::new(RefCell::new(Self {
+            world: world.clone(),
+            who,
+            rules,
+            began: 0,
+            stage: Stage::New,
+            attempt: None,
+            unannounced: None,
+            attempts: 0,
+            retries: 0,
+            streak: 0,
+            last_state: None,
+            server_retry: Unsure::default(),
+            last_id: Unsure::default(),
+            aborted: None,
+            updates_after_abort: 0,
+            announced: 0,
+            events: 0,
+            excused: true,
+            at_this_moment: Moment::default(),
+            polls: 0,
+        }))
+    }
+
+    pub(crate) fn polls(&self) -> u64 {
+        self.polls
+    }
+
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    // ---- what the world tells ----
+
+    /// The driver has asked for a connection. It may do so before the caller has seen that the
+    /// attempt before was lost.
+    pub(crate) fn opened(&mut self, asked: &Asked, line: &SharedLine) {
+        self.note(format_args!("asks {asked:?}"));
+        self.reason();
+        self.must(self.aborted.is_none(), "a connection after an abort");
+        self.must(self.attempt.as_ref().is_none_or(|attempt| !attempt.open), "two connections at once");
+        self.must(self.unannounced.is_none(), "a connection that nothing calls for");
+        let opened = Opened { asked: asked.clone(), line: Rc::clone(line), at: self.now(), open: true };
+        match self.stage {
+            Stage::New | Stage::Waiting { .. } => self.begin(opened),
+            Stage::Ended => self.broken("a connection after the end"),
+            _ => self.unannounced = Some(opened),
+        }
+    }
+
+    /// An attempt begins.
+    fn begin(&mut self, opened: Opened) {
+        let Opened { asked, line, at, open } = opened;
+        if let Stage::Waiting { due } = self.stage {
+            self.must(due <= at, "a retry before its delay is over");
+        }
+        self.must(self.overall_deadline().is_none_or(|deadline| at < deadline), "an attempt after the deadline");
+        self.must(self.rules.max_retries.is_none_or(|most| self.attempts <= most), "more attempts than allowed");
+        self.must(asked.interval == self.rules.interval, "another interval than was given");
+        self.must(asked.target == self.rules.target, "another target than was given");
+        let left = self.overall_deadline().map_or(Nanos::MAX, |deadline| deadline - at);
+        let timeout = self.rules.timeout.min(left.div_ceil(SECOND).max(10).saturating_mul(SECOND));
+        self.must(asked.timeout == timeout, "another timeout than the contract says");
+        let id = asked.last_event_id.unwrap_or_default();
+        self.must(self.last_id.may_be(&id), "another last event id than the stream's");
+        self.last_id.is(id);
+        self.attempts += 1;
+        self.stage = Stage::Connecting;
+        self.attempt = Some(Attempt {
+            started: at,
+            deadline: at + timeout + MARGIN,
+            line,
+            open,
+            answered: None,
+            error_bytes: 0,
+            read: 0,
+            reading: false,
+            heard: (at, at),
+            at_target_since: None,
+            broke: None,
+            concluded: None,
+        });
+    }
+
+    /// The driver was given a head.
+    pub(crate) fn answered(&mut self, answered: Answered) {
+        self.note(format_args!("gets {} ({:?})", answered.status, answered.class));
+        self.reason();
+        let now = self.now();
+        self.must(self.aborted.is_none(), "input after an abort");
+        let streams = answered.class == Class::Stream;
+        if self.current().deadline <= now || self.overall_deadline().is_some_and(|deadline| deadline <= now) {
+            // Deadlines are judged before what comes in.
+            return;
+        }
+        let attempt = self.attempt();
+        attempt.heard = (now, now);
+        attempt.answered = Some(Answered { at: now, ..answered });
+        self.stage = if streams { Stage::Streaming } else { Stage::ReadingError };
+    }
+
+    /// The driver was given bytes of the body.
+    pub(crate) fn delivered(&mut self, bytes: &[u8]) {
+        self.note(format_args!("gets {} bytes", bytes.len()));
+        self.reason();
+        let now = self.now();
+        self.must(self.aborted.is_none(), "input after an abort");
+        let stage = self.stage;
+        let attempt = self.attempt();
+        match stage {
+            Stage::ReadingError => attempt.error_bytes += bytes.len(),
+            _ => {
+                attempt.reading = true;
+                attempt.heard = (now, now);
+            }
+        }
+    }
+
+    /// The driver was told that the connection failed, or how its body ended.
+    pub(crate) fn broke(&mut self, cause: Option<CloseCause>) {
+        self.note(format_args!("is told that it is over: {cause:?}"));
+        self.reason();
+        self.must(self.aborted.is_none(), "input after an abort");
+        self.attempt().broke = Some(cause);
+    }
+
+    /// The driver has let go of a connection.
+    pub(crate) fn hung_up(&mut self, line: &SharedLine) {
+        self.note(format_args!("hangs up"));
+        if let Some(attempt) = &mut self.attempt
+            && Rc::ptr_eq(&attempt.line, line)
+        {
+            attempt.open = false;
+        }
+        if let Some(opened) = &mut self.unannounced
+            && Rc::ptr_eq(&opened.line, line)
+        {
+            opened.open = false;
+        }
+    }
+
+    // ---- what the caller does and gets ----
+
+    pub(crate) fn abort(&mut self) {
+        self.note(format_args!("is aborted"));
+        if self.stage != Stage::Ended {
+            self.aborted.get_or_insert(self.now());
+        }
+    }
+
+    /// The handle is about to be polled; `late` when the caller had other things to do.
+    pub(crate) fn before_poll(&mut self, late: bool) {
+        let now = self.now();
+        if self.stage == Stage::New && self.attempts == 0 {
+            self.began = now;
+        }
+        let still = self.excused && self.at_this_moment.at == now;
+        self.excused = late || still || self.overslept();
+        self.judge_lateness();
+        if let Some(attempt) = &mut self.attempt
+            && attempt.reading
+        {
+            attempt.heard.1 = now;
+        }
+        self.polls += 1;
+        if self.at_this_moment.at != now {
+            self.at_this_moment = Moment { at: now, ..Moment::default() };
+        }
+        self.at_this_moment.polls += 1;
+        let bound = 8 + 2 * self.at_this_moment.reasons;
+        self.must(self.at_this_moment.polls <= bound, "polled again and again for nothing");
+    }
+
+    /// The handle waits; `at_rest` unless it has asked to be polled again at once.
+    pub(crate) fn waits(&mut self, at_rest: bool) {
+        if at_rest {
+            self.must(self.aborted.is_none(), "an abort was not heard");
+            self.must(self.unannounced.is_none(), "a loss was not told");
+            self.settle();
+            self.judge_limits();
+        }
+    }
+
+    pub(crate) fn update(&mut self, update: &Update) {
+        self.reason();
+        if self.aborted.is_some() {
+            self.updates_after_abort += 1;
+        }
+        match update {
+            Update::Connecting { attempt } => {
+                self.note(format_args!("connecting {attempt}"));
+                self.announced += 1;
+                self.must(*attempt == self.attempts && self.announced == self.attempts, "a wrong number of attempt");
+            }
+            Update::Event { attempt, id, event } => {
+                self.note(format_args!("event of {attempt}, id {id:?}: {event:?}"));
+                self.must(*attempt == self.attempts, "an event of another attempt");
+                self.event(id, event);
+            }
+            Update::Retrying { attempt, delay, cause } => {
+                self.note(format_args!("retrying after {attempt} in {delay:?}: {cause}"));
+                self.must(*attempt == self.attempts, "the loss of another attempt");
+                self.lost(u64::try_from(delay.as_nanos()).unwrap(), cause);
+            }
+            _ => self.broken("an update that is unheard of"),
+        }
+    }
+
+    // ---- helpers ----
+
+    fn now(&self) -> Nanos {
+        self.world.now()
+    }
+
+    fn reason(&mut self) {
+        let now = self.now();
+        if self.at_this_moment.at != now {
+            self.at_this_moment = Moment { at: now, ..Moment::default() };
+        }
+        self.at_this_moment.reasons += 1;
+    }
+
+    fn attempt(&mut self) -> &mut Attempt {
+        let Some(attempt) = &mut self.attempt else { panic!("{}: input before any attempt", self.who) };
+        attempt
+    }
+
+    fn current(&self) -> &Attempt {
+        let Some(attempt) = &self.attempt else { panic!("{}: the end of no attempt", self.who) };
+        attempt
+    }
+
+    fn is_open(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.open)
+            || self.unannounced.as_ref().is_some_and(|opened| opened.open)
+    }
+
+    fn overall_deadline(&self) -> Option<Nanos> {
+        self.rules.deadline.map(|deadline| self.began + deadline)
+    }
+
+    fn note(&self, what: std::fmt::Arguments<'_>) {
+        self.world.note(format_args!("{}: {what}", self.who));
+    }
+
+    fn must(&self, holds: bool, otherwise: &str) {
+        if !holds {
+            self.broken(otherwise);
+        }
+    }
+
+    fn broken(&self, what: &str) {
+        panic!("{}: {what}, at {} in {:?}", self.who, crate::world::shown(self.now()), self.stage);
+    }
+}

@@ -1,0 +1,84 @@
+//! Every moment at which something must happen: nothing waits beyond one, and nobody is woken late
+//! for one.
+
+use super::{ERROR_BODY, Law, MAX_ERROR_BODY, Stage};
+use crate::world::{Nanos, SECOND, shown};
+
+/// The driver looks at the clock at least so often, if its sleeps stand still in a nap.
+const LONGEST_SLEEP: Nanos = 30 * SECOND;
+
+impl Law {
+    /// Judges that no limit has passed while the watch waits.
+    pub(super) fn judge_limits(&self) {
+        for (limit, name) in self.limits() {
+            if limit <= self.now() {
+                self.broken(&format!("waits beyond its {name} of {}", shown(limit)));
+            }
+        }
+        if let Some(attempt) = &self.attempt
+            && attempt.open
+        {
+            self.must(attempt.broke.is_none(), "holds on to a connection that is over");
+            self.must(attempt.concluded.is_none(), "holds on to a stream that has concluded");
+            self.must(attempt.error_bytes < MAX_ERROR_BODY, "reads more of an error than is allowed");
+            self.must(attempt.line.borrow().waits().is_none(), "leaves unread what has come");
+        }
+        if self.stage == Stage::New {
+            self.broken("waits before it has begun");
+        }
+    }
+
+    /// Judges that the watch is polled no later than its limits, or what comes for it.
+    pub(super) fn judge_lateness(&self) {
+        if self.excused {
+            return;
+        }
+        let (now, slack) = (self.now(), self.world.laws_of_time().slack);
+        let mut limits = self.limits();
+        if let Some(attempt) = &self.attempt
+            && attempt.open
+            && let Some(since) = attempt.line.borrow().waits()
+        {
+            limits.push((since, "bytes"));
+        }
+        limits.extend(self.aborted.map(|at| (at, "abort")));
+        for (limit, name) in limits {
+            let allowed = if matches!(name, "bytes" | "abort") { 0 } else { slack };
+            if limit + allowed < now {
+                self.broken(&format!("was polled too late for its {name} of {}", shown(limit)));
+            }
+        }
+    }
+
+    /// Whether the machine has napped so recently that a sleep may still end late.
+    pub(super) fn overslept(&self) -> bool {
+        let slack = self.world.laws_of_time().slack;
+        self.world.woke().is_some_and(|woke| self.now() <= woke + LONGEST_SLEEP + slack)
+    }
+
+    fn limits(&self) -> Vec<(Nanos, &'static str)> {
+        let mut limits = Vec::new();
+        if self.stage == Stage::New || self.stage == Stage::Ended {
+            return limits;
+        }
+        limits.extend(self.overall_deadline().map(|deadline| (deadline, "deadline")));
+        if let Stage::Waiting { due } = self.stage {
+            limits.push((due, "retry"));
+            return limits;
+        }
+        let Some(attempt) = &self.attempt else { return limits };
+        limits.push((attempt.deadline, "attempt's deadline"));
+        match self.stage {
+            Stage::Connecting => limits.push((attempt.started + self.rules.connect_timeout, "connect timeout")),
+            Stage::Streaming => {
+                limits.extend(self.rules.idle_timeout.map(|idle| (attempt.heard.1 + idle, "idle timeout")));
+                limits.extend(attempt.at_target_since.map(|since| (since + self.rules.grace, "grace")));
+            }
+            Stage::ReadingError => {
+                limits.extend(attempt.answered.as_ref().map(|answered| (answered.at + ERROR_BODY, "error body time")));
+            }
+            _ => {}
+        }
+        limits
+    }
+}
