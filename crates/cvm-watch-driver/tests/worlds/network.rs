@@ -245,6 +245,9 @@ impl Wire {
         match answer.content {
             Content::Stream(teller) => world.at(speaks, move || self.speak(teller)),
             Content::Error(body, ending) => world.at(speaks, move || {
+                // A large body in single bytes shows nothing new, and takes its time.
+                let piece = self.line.borrow().piece.max(body.len() / 50);
+                self.line.borrow_mut().piece = piece;
                 self.send(body, Vec::new());
                 self.finish(ending);
             }),

@@ -1,0 +1,361 @@
+//! What the decoder and the watch hold on the heap, by an allocator that counts: never more than
+//! is documented, whatever arrives and however it is cut.
+//!
+//! A program of its own, since there is one allocator to a program. It counts per thread.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
+
+use std::sync::Arc;
+
+use allocation_counter::measure;
+use cvm_watch_core::sse::{Decoder, Item, Limits};
+use cvm_watch_core::{Action, AttemptId, Config, ConfigBuilder, Input, Phase, ResponseHead, Timestamp, Watch};
+
+const KIB: usize = 1 << 10;
+/// What the documentation calls a few KiB.
+const A_FEW_KIB: usize = 16 * KIB;
+/// What a watch holds beside its event, its texts and the decoder: a request, an error's words.
+const A_WATCH: usize = 8 * KIB;
+/// The most of an error body that is read (row 13).
+const ERROR_BODY: usize = 64 * KIB;
+
+/// Pieces of every kind; the smallest of short streams only.
+fn cuts(stream: &[u8]) -> impl Iterator<Item = usize> {
+    let least = if stream.len() <= 64 * KIB { 0 } else { 500 };
+    [3, 997, 16 * KIB, 1 << 20].into_iter().filter(move |cut| *cut > least)
+}
+
+/// The heap of one thing, over many steps.
+#[derive(Default)]
+struct Meter {
+    live: i64,
+    /// The most within a step, when a buffer that grows is there twice.
+    peak: i64,
+    allocations: u64,
+}
+
+impl Meter {
+    fn step(&mut self, step: impl FnOnce()) {
+        let found = measure(step);
+        self.peak = self.peak.max(self.live + i64::try_from(found.bytes_max).unwrap());
+        self.live += found.bytes_current;
+        self.allocations += found.count_total;
+    }
+
+    fn live(&self) -> usize {
+        usize::try_from(self.live).unwrap()
+    }
+}
+
+/// What never ends, what is large, and what is many.
+fn adversaries(limit: usize) -> Vec<(String, Vec<u8>)> {
+    let endless = |head: &str, filler: &str| {
+        let mut stream = head.as_bytes().to_vec();
+        stream.extend(filler.repeat(4 * limit / filler.len()).bytes());
+        stream.extend(b"\n\ndata: after\n\n");
+        (format!("{head:?}, then {filler:?} without an end"), stream)
+    };
+    let sized = |size: usize| {
+        let text = "x".repeat(size);
+        let stream = format!("data: {text}\n\nevent: {text}\ndata: {text}\n\nid: {text}\ndata: a\n\ndata: b\n\n");
+        (format!("events of {size}"), stream.into_bytes())
+    };
+    vec![
+        endless("data: ", "x"),
+        endless("event: ", "x"),
+        endless("id: ", "x"),
+        endless("retry: ", "9"),
+        endless("unknown: ", "x"),
+        endless("", "x"),
+        endless(": ", "x"),
+        endless("", ": a comment\n"),
+        endless("data: kept\n", ": a comment\n\r"),
+        endless("", "data\n"),
+        endless("", "data: many small lines of one event\n"),
+        endless("", "event: one name after another\n"),
+        endless("", "id: one after another\n"),
+        endless("", "id: 1\nevent: state\ndata: {\"status\":\"starting\"}\n\n"),
+        endless("", "event: complete\ndata: [\n\n"),
+        endless("data: ", "\u{fffd}"),
+        ("invalid UTF-8".into(), [b"data: ".as_slice(), &b"\xf0\x9f\xff".repeat(limit), b"\n\ndata: a\n\n"].concat()),
+        sized(limit / 3),
+        sized(limit / 2),
+        sized(limit - 1),
+        sized(limit),
+        sized(limit + 1),
+        sized(3 * limit),
+    ]
+}
+
+/// [`Decoder::buffered_bytes`] as it is documented.
+fn documented(limit: usize, longest_id: usize) -> usize {
+    limit + limit / 4 + 2 * (longest_id + longest_id / 4) + A_FEW_KIB
+}
+
+#[test]
+fn a_decoder_holds_no_more_than_it_documents() {
+    for (limit, max_id) in [(KIB, 100), (32 * KIB, KIB), (100 * KIB, usize::MAX)] {
+        let most = documented(limit, max_id.min(limit));
+        for (name, stream) in adversaries(limit) {
+            for cut in cuts(&stream) {
+                let mut decoder = Decoder::new(Limits::default().max_event_bytes(limit).max_id_bytes(max_id));
+                let mut meter = Meter::default();
+                for chunk in stream.chunks(cut) {
+                    meter.step(|| {
+                        let mut rest = chunk;
+                        while decoder.decode(&mut rest).is_some() {}
+                    });
+                    let (live, told) = (meter.live(), decoder.buffered_bytes());
+                    assert!(live <= most, "{name}, cut by {cut}: {live} bytes live, over {most}");
+                    assert!(live <= told + 64, "{name}, cut by {cut}: {live} bytes live, {told} told");
+                }
+                let peak = usize::try_from(meter.peak).unwrap();
+                assert!(peak <= 2 * most, "{name}, cut by {cut}: {peak} bytes at once, over twice {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_decoder_gives_its_memory_back_after_a_large_event() {
+    let large = "x".repeat(3 << 20);
+    let after = b"id: 1\nevent: a\ndata: b\n\nid: 2\nevent: a\ndata: b\n\n";
+    for stream in [
+        format!("data: {large}\n\n"),
+        format!("event: {large}\ndata: a\n\n"),
+        format!("id: {large}\ndata: a\n\n"),
+        format!("data: {large}{large}\n\n"),
+        format!("data: {large}\ndata: {large}\n\n"),
+        format!("id: {large}\n\n"),
+    ] {
+        for cut in [997, 64 * KIB, 8 << 20] {
+            let (mut decoder, mut meter) = (Decoder::default(), Meter::default());
+            for chunk in stream.as_bytes().chunks(cut).chain(after.chunks(7)) {
+                meter.step(|| {
+                    let mut rest = chunk;
+                    while decoder.decode(&mut rest).is_some() {}
+                });
+            }
+            assert!(meter.live() <= A_FEW_KIB, "{}, cut by {cut}: {} bytes live", &stream[..9], meter.live());
+        }
+    }
+}
+
+#[test]
+fn events_whole_in_their_chunk_cost_no_allocation() {
+    let chunk =
+        "event: state\ndata: {\"status\":\"starting\"}\n\n: beat\n\ndata: without a name\r\n\r\nretry: 5\n".repeat(100);
+    let (mut decoder, mut meter, mut events) = (Decoder::default(), Meter::default(), 0);
+    meter.step(|| {
+        let mut rest = chunk.as_bytes();
+        while let Some(item) = decoder.decode(&mut rest) {
+            events += usize::from(matches!(item, Item::Event(_)));
+        }
+        let mut items = decoder.read(chunk.as_bytes());
+        while let Some(item) = items.next_item() {
+            events += usize::from(matches!(item, Item::Event(_)));
+        }
+    });
+    assert_eq!((events, meter.allocations), (400, 0));
+}
+
+#[test]
+fn cut_events_cost_no_allocation_once_the_buffers_are_warm() {
+    let event = "id: 17\nevent: state\ndata: {\"status\":\"starting\",\ndata: \"boot_progress\":\"booting\"}\n\n";
+    for cut in 1..event.len() + 3 {
+        // Long enough that it is cut at every place that this cut comes to.
+        let (warm_up, steady) = (event.repeat(100), event.repeat(100));
+        let (mut decoder, mut meter, mut events) = (Decoder::default(), Meter::default(), 0);
+        let mut feed = |stream: &str| {
+            for chunk in stream.as_bytes().chunks(cut) {
+                meter.step(|| {
+                    let mut rest = chunk;
+                    while decoder.decode(&mut rest).is_some() {
+                        events += 1;
+                    }
+                });
+            }
+            meter.allocations
+        };
+        let warm = feed(&warm_up);
+        assert_eq!(feed(&steady) - warm, 0, "cut by {cut}");
+        assert_eq!(events, 200, "cut by {cut}");
+    }
+}
+
+/// A watch whose actions go nowhere, and its heap.
+struct Watched {
+    watch: Watch,
+    attempt: Option<AttemptId>,
+    meter: Meter,
+    polls: bool,
+}
+
+impl Watched {
+    fn new(config: ConfigBuilder, polls: bool) -> Self {
+        let config = Arc::new(config.build().unwrap());
+        let (mut watch, mut meter) = (None, Meter::default());
+        meter.step(|| watch = Some(Watch::new(config, 1, Timestamp::ZERO)));
+        let mut watched = Self { watch: watch.unwrap(), attempt: None, meter, polls: true };
+        watched.drain();
+        watched.polls = polls;
+        watched
+    }
+
+    fn streaming(limit: usize, keep_raw: bool, polls: bool) -> Self {
+        let config = Config::builder("my-cvm", "running").max_event_bytes(limit).keep_raw(keep_raw);
+        let mut watched = Self::new(config, polls);
+        watched.head(200);
+        watched
+    }
+
+    fn head(&mut self, status: u16) {
+        let attempt = self.attempt.unwrap();
+        self.meter.step(|| {
+            self.watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(status), wall: None });
+        });
+    }
+
+    /// False if it takes nothing, since an action waits.
+    fn receive(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let attempt = self.attempt.unwrap();
+            let mut taken = 0;
+            self.meter.step(|| taken = self.watch.receive(Timestamp::ZERO, attempt, bytes));
+            if taken == 0 && !self.polls {
+                return false;
+            }
+            bytes = &bytes[taken..];
+            self.drain();
+        }
+        true
+    }
+
+    fn drain(&mut self) {
+        if self.polls {
+            self.meter.step(|| {
+                while let Some(action) = self.watch.poll_action() {
+                    if let Action::Connect { attempt, .. } = action {
+                        self.attempt = Some(attempt);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// What a watch may hold: the decoder, the last state, and one event that waits, each with its
+/// JSON text if that is kept.
+fn watch_limit(limit: usize, keep_raw: bool) -> usize {
+    let event = if keep_raw { 2 * limit } else { limit };
+    documented(limit, KIB) + 2 * event + A_WATCH
+}
+
+#[test]
+fn a_watch_holds_the_event_it_reads_the_last_state_and_one_that_waits() {
+    let limit = 32 * KIB;
+    for (keep_raw, polls) in [(false, true), (true, true), (false, false), (true, false)] {
+        let most = watch_limit(limit, keep_raw);
+        let state = |size: usize| {
+            let text = "s".repeat(size);
+            format!("event: state\ndata: {{\"status\":\"{text}\",\"name\":\"\"}}\n\n").repeat(3).into_bytes()
+        };
+        let states = [limit / 2, limit - 100, limit, 3 * limit].map(|size| (format!("states of {size}"), state(size)));
+        let error = format!("event: error\ndata: {{\"message\":\"{}\"}}\n\n", "e".repeat(limit - 100)).repeat(3);
+        let others = [("errors".to_owned(), error.into_bytes())];
+        for (name, stream) in adversaries(limit).into_iter().chain(states).chain(others) {
+            for cut in cuts(&stream) {
+                let mut watched = Watched::streaming(limit, keep_raw, polls);
+                for chunk in stream.chunks(cut) {
+                    let goes_on = watched.receive(chunk);
+                    let live = watched.meter.live();
+                    assert!(live <= most, "{name}, cut by {cut}, raw {keep_raw}: {live} bytes live, over {most}");
+                    if !goes_on {
+                        break;
+                    }
+                }
+                let peak = usize::try_from(watched.meter.peak).unwrap();
+                assert!(peak <= 2 * most, "{name}, cut by {cut}: {peak} bytes at once, over twice {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_watch_is_small_again_after_a_large_state() {
+    let large = format!("event: state\ndata: {{\"status\":\"a\",\"name\":\"{}\"}}\n\n", "n".repeat(3 << 20));
+    let small = "event: state\ndata: {\"status\":\"starting\"}\n\n";
+    for cut in [997, 64 * KIB, 8 << 20] {
+        let mut watched = Watched::streaming(4 << 20, true, true);
+        let mut most = 0;
+        for chunk in large.as_bytes().chunks(cut).chain([small.as_bytes(), small.as_bytes()]) {
+            watched.receive(chunk);
+            most = most.max(watched.meter.live());
+        }
+        let live = watched.meter.live();
+        assert!(most >= 3 << 20, "the large state was not kept: {most}");
+        assert!(live <= A_FEW_KIB, "cut by {cut}: {live} bytes live");
+    }
+}
+
+#[test]
+fn of_an_error_body_of_megabytes_a_watch_keeps_64_kib_and_then_its_words() {
+    let bodies = [
+        "x".repeat(8 << 20),
+        format!("<html>{}", " <p>".repeat(2 << 20)),
+        format!("{{\"message\":\"{}", "\\u0041".repeat(1 << 20)),
+        format!("{{\"details\":[{}", "\"d\",".repeat(2 << 20)),
+    ];
+    for status in [404, 503] {
+        for body in &bodies {
+            for cut in [997, 64 * KIB, 8 << 20] {
+                let mut watched = Watched::new(Config::builder("my-cvm", "running"), true);
+                watched.head(status);
+                for chunk in body.as_bytes().chunks(cut) {
+                    watched.receive(chunk);
+                    // A vector grows by doubling.
+                    let (live, most) = (watched.meter.live(), 2 * ERROR_BODY + A_WATCH);
+                    assert!(live <= most, "{status}, cut by {cut}: {live} bytes live, over {most}");
+                }
+                assert_ne!(watched.watch.phase(), Phase::ReadingError, "{status}, cut by {cut}");
+                assert!(watched.meter.live() <= A_WATCH, "{status}, cut by {cut}: {} live", watched.meter.live());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_watch_does_not_grow_with_its_attempts() {
+    let mut watched = Watched::new(Config::builder("my-cvm", "running"), true);
+    let stream = "retry: 1000\nid: 5\nevent: state\ndata: {\"status\":\"starting\"}\n\nevent: timeout\ndata: {}\n\nda";
+    let (mut now, mut warm) = (Timestamp::ZERO, 0);
+    for round in 0..2000 {
+        watched.head(200);
+        watched.receive(stream.as_bytes());
+        now = watched.watch.next_wake().unwrap().at.max(now);
+        watched.meter.step(|| watched.watch.handle(now, Input::Tick));
+        watched.drain();
+        if round == 10 {
+            warm = watched.meter.live();
+        }
+    }
+    assert_eq!(watched.watch.attempts(), 2001);
+    assert!(watched.meter.live() <= warm + 64, "{} bytes live, {warm} at first", watched.meter.live());
+}
+
+#[test]
+fn a_watch_that_has_ended_holds_next_to_nothing() {
+    let state = format!("event: state\ndata: {{\"status\":\"a\",\"name\":\"{}\"}}\n\n", "n".repeat(1 << 20));
+    for end in [None, Some("event: complete\ndata: {\"status\":\"running\"}\n\n")] {
+        let mut watched = Watched::streaming(4 << 20, false, true);
+        watched.receive(state.as_bytes());
+        assert!(watched.meter.live() >= 1 << 20);
+        match end {
+            Some(complete) => assert!(watched.receive(complete.as_bytes())),
+            None => watched.meter.step(|| watched.watch.handle(Timestamp::ZERO, Input::Abort)),
+        }
+        watched.drain();
+        assert_eq!(watched.watch.phase(), Phase::Ended);
+        assert!(watched.meter.live() <= A_FEW_KIB, "{end:?}: {} bytes live", watched.meter.live());
+    }
+}
