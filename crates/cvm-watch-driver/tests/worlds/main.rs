@@ -26,7 +26,7 @@ use play::{Played, play};
 use world::SECOND;
 
 /// So many worlds are played by `cargo test`.
-const USUAL_COUNT: u64 = 3000;
+const USUAL_COUNT: u64 = 2000;
 /// Within so many worlds each fault must be noticed.
 const FAULT_SEEDS: u64 = 300;
 

@@ -353,7 +353,8 @@ impl Law {
         self.world.now()
     }
 
-    fn reason(&mut self) {
+    /// Something happened that is worth a poll.
+    pub(crate) fn reason(&mut self) {
         let now = self.now();
         if self.at_this_moment.at != now {
             self.at_this_moment = Moment { at: now, ..Moment::default() };

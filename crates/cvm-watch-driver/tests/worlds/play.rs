@@ -102,6 +102,8 @@ fn people(seed: u64, world: &World, weather: Weather, mut random: Random) -> Pla
 fn live(world: &World, server: &Server, users: &mut [User], random: &mut Random) {
     let all_over_by = all_over_by(server, users);
     let together = random.chance(50);
+    // A runtime may poll at any time, for reasons of its own.
+    let restless = random.chance(15);
     let mut next_nap = (server.weather.naps > 0).then(|| random.between(SECOND, 10 * MINUTE));
     loop {
         while !world.naps() && users.iter_mut().filter_map(|user| user.turn().then_some(())).count() > 0 {}
@@ -122,6 +124,9 @@ fn live(world: &World, server: &Server, users: &mut [User], random: &mut Random)
         assert!(world.step(Nanos::MAX), "nothing will happen any more, and a watch still waits");
         // Of what happens at one moment the machine sees all at once, or one after the other.
         while together && world.step(world.now()) {}
+        if restless && random.chance(10) {
+            users.iter_mut().for_each(User::nudge);
+        }
         assert!(
             world.now() <= all_over_by,
             "all is well since {}, and a watch still goes on at {}",

@@ -167,6 +167,14 @@ impl User {
         }
     }
 
+    /// The runtime polls for no reason.
+    pub(crate) fn nudge(&mut self) {
+        if let Some(run) = &self.run {
+            run.flag.0.store(true, Ordering::Relaxed);
+            run.law.borrow_mut().reason();
+        }
+    }
+
     /// Does what there is to do now; false if there is nothing.
     pub(crate) fn turn(&mut self) -> bool {
         let now = self.world.now();
