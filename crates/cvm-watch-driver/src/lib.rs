@@ -23,7 +23,9 @@ pub use client::Client;
 pub use clock::BootClock;
 pub use error::WatchError;
 pub use observed::Observed;
-pub use settings::{API_KEY_VARIABLE, BASE_URL_VARIABLE, Settings, SettingsBuilder};
+pub use settings::{
+    API_KEY_VARIABLE, BASE_URL_VARIABLE, Origins, PROFILES_VARIABLE, Settings, SettingsBuilder, Source,
+};
 pub use transport::{Body, Head, Request, Timer, Transport, TransportError};
 pub use update::Update;
 pub use watching::{Outcome, Verdict, Watching};

@@ -1,11 +1,18 @@
 //! What every client has in common: where the endpoint is and how to be let in.
 
+mod origins;
+mod profiles;
+mod user_setup;
+
 use std::env;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use cvm_watch_core::{ApiKey, Config, ConfigBuilder, ConfigError};
 
 use crate::base_url::BaseUrl;
+pub use origins::{Origins, Source};
+pub use user_setup::PROFILES_VARIABLE;
 
 /// The environment variable that holds the API key (source: Phala's public SDKs).
 pub const API_KEY_VARIABLE: &str = "PHALA_CLOUD_API_KEY";
@@ -32,6 +39,7 @@ pub struct Settings {
     api_key: Option<ApiKey>,
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
+    origins: Origins,
 }
 
 impl Settings {
@@ -43,6 +51,11 @@ impl Settings {
     /// Where the endpoint is.
     pub fn base_url(&self) -> &BaseUrl {
         &self.base_url
+    }
+
+    /// Where the key and the base URL come from.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// The configuration of one watch, as far as the client decides it.
@@ -65,11 +78,14 @@ impl Settings {
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct SettingsBuilder {
-    base_url: Option<String>,
-    api_key: Option<Hidden>,
+    base_url: Option<(String, Source)>,
+    api_key: Option<(Hidden, Source)>,
     allow_http: bool,
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
+    /// The profile file that was looked for a key and has none.
+    without_key: Option<PathBuf>,
+    notes: Vec<String>,
 }
 
 impl SettingsBuilder {
@@ -83,25 +99,20 @@ impl SettingsBuilder {
     }
 
     fn with_variables(mut self, variable: impl Fn(&'static str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let text = |name: &'static str| match variable(name).map(OsString::into_string) {
-            Some(Ok(text)) => Ok((!text.trim().is_empty()).then_some(text)),
-            Some(Err(_)) => Err(ConfigError::new(name, "", "is not valid UTF-8; set it again")),
-            None => Ok(None),
-        };
-        self.api_key = text(API_KEY_VARIABLE)?.map(Hidden).or(self.api_key);
-        self.base_url = text(BASE_URL_VARIABLE)?.or(self.base_url);
+        self.api_key = key_from(&variable)?.or(self.api_key);
+        self.base_url = base_url_from(&variable)?.or(self.base_url);
         Ok(self)
     }
 
     /// The base URL; Phala Cloud's own by default.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
+        self.base_url = Some((url.into(), Source::Given));
         self
     }
 
     /// The API key.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Some(Hidden(key.into()));
+        self.api_key = Some((Hidden(key.into()), Source::Given));
         self
     }
 
@@ -131,12 +142,19 @@ impl SettingsBuilder {
     /// that is not this machine, a key over plain `http` that was not allowed, a header that
     /// cannot be sent.
     pub fn build(self) -> Result<Settings, ConfigError> {
-        let base_url = BaseUrl::parse(self.base_url.as_deref().unwrap_or(BaseUrl::DEFAULT))?;
-        let api_key = match self.api_key {
-            Some(key) => Some(ApiKey::new(key.0)?),
-            None if base_url.is_loopback() => None,
+        let (base_url, base_url_source) = match self.base_url {
+            Some((url, source)) => (BaseUrl::parse(&url).map_err(|error| source.blame(error))?, source),
+            None => (BaseUrl::parse(BaseUrl::DEFAULT)?, Source::Default),
+        };
+        let (api_key, api_key_source) = match self.api_key {
+            Some((key, source)) => (Some(ApiKey::new(key.0).map_err(|error| source.blame(error))?), Some(source)),
+            None if base_url.is_loopback() => (None, None),
             None => {
-                let problem = format!("is missing; set {API_KEY_VARIABLE} to your Phala Cloud API key");
+                let mut problem = format!("is missing; set {API_KEY_VARIABLE} to your Phala Cloud API key");
+                if let Some(path) = self.without_key {
+                    let path = path.display();
+                    problem.push_str(&format!(", or log in with the phala command line ({path} has no key)"));
+                }
                 return Err(ConfigError::new("api key", "", problem));
             }
         };
@@ -144,10 +162,32 @@ impl SettingsBuilder {
             let problem = "would send the API key unencrypted; use https, or allow http by name (--allow-http)";
             return Err(ConfigError::new("base url", &base_url.to_string(), problem));
         }
-        let settings = Settings { base_url, api_key, headers: self.headers, secrets: self.secrets };
+        let origins = Origins::new(api_key_source, base_url_source, &base_url, self.notes);
+        let settings = Settings { base_url, api_key, headers: self.headers, secrets: self.secrets, origins };
         // The headers are checked here already, not only when the first watch begins.
         settings.watch("any".to_owned(), "any".to_owned()).build()?;
         Ok(settings)
+    }
+}
+
+type Variable<'a> = &'a dyn Fn(&'static str) -> Option<OsString>;
+
+fn key_from(variable: Variable<'_>) -> Result<Option<(Hidden, Source)>, ConfigError> {
+    let key = text(variable, API_KEY_VARIABLE)?;
+    Ok(key.map(|key| (Hidden(key), Source::Variable(API_KEY_VARIABLE))))
+}
+
+fn base_url_from(variable: Variable<'_>) -> Result<Option<(String, Source)>, ConfigError> {
+    let url = text(variable, BASE_URL_VARIABLE)?;
+    Ok(url.map(|url| (url, Source::Variable(BASE_URL_VARIABLE))))
+}
+
+/// The variable's text, unless that is blank.
+fn text(variable: Variable<'_>, name: &'static str) -> Result<Option<String>, ConfigError> {
+    match variable(name).map(OsString::into_string) {
+        Some(Ok(text)) => Ok((!text.trim().is_empty()).then_some(text)),
+        Some(Err(_)) => Err(ConfigError::new(name, "", "is not valid UTF-8; set it again")),
+        None => Ok(None),
     }
 }
 

@@ -28,6 +28,16 @@ impl Client {
         Self::builder().from_env()?.build()
     }
 
+    /// A client with the key and the base URL from the environment, or else from the current profile
+    /// of the `phala` command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`SettingsBuilder::from_user_setup`] and [`ClientBuilder::build`].
+    pub fn from_user_setup() -> Result<Self, ConfigError> {
+        Self::builder().from_user_setup()?.build()
+    }
+
     /// Starts from nothing: no key, Phala Cloud's own base URL, the machine's trusted certificates,
     /// the environment's proxy.
     pub fn builder() -> ClientBuilder {
@@ -88,6 +98,28 @@ impl ClientBuilder {
     /// A variable whose value is not Unicode.
     pub fn from_env(mut self) -> Result<Self, ConfigError> {
         self.settings = self.settings.from_env()?;
+        Ok(self)
+    }
+
+    /// Takes the key and the base URL from this profile of the `phala` command line, whatever the
+    /// environment says.
+    ///
+    /// # Errors
+    ///
+    /// As [`SettingsBuilder::from_profile`].
+    pub fn from_profile(mut self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
+        self.settings = self.settings.from_profile(name)?;
+        Ok(self)
+    }
+
+    /// Takes what was not given so far, key and base URL, from the environment, or else from the
+    /// current profile of the `phala` command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`SettingsBuilder::from_user_setup`].
+    pub fn from_user_setup(mut self) -> Result<Self, ConfigError> {
+        self.settings = self.settings.from_user_setup()?;
         Ok(self)
     }
 
