@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::duration;
+use crate::completions::{self, CompletionsArgs};
+use crate::{duration, man};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,7 +15,7 @@ Examples:
   cvm-watch wait my-cvm --deadline 10m && ./deploy
   cvm-watch wait --help                      every flag, exit code and variable
 
-The key is read from PHALA_CLOUD_API_KEY.";
+The key is read from PHALA_CLOUD_API_KEY, or from where the phala command line keeps it.";
 
 const WAIT_EXAMPLES: &str = "\
 Durations: 500ms, 5s, 1.5m, 1h; a bare number is seconds.
@@ -30,6 +31,10 @@ Examples:
     cvm-watch wait my-cvm --max-retries 0
   Retry after 1s, 2s, 4s, ... up to 1m, by and large:
     cvm-watch wait my-cvm --retry-delay 1s --backoff-max 1m
+  With the key and the base URL of one profile of the phala command line:
+    cvm-watch wait my-cvm --profile staging
+  In a workflow of GitHub Actions:
+    cvm-watch wait my-cvm --deadline 10m --output github
   An id that begins with a dash:
     cvm-watch wait -- -my-cvm
 
@@ -42,11 +47,17 @@ Exit codes:
   130  SIGINT (Ctrl-C)
   143  SIGTERM
 
+Key and base URL: a flag first, then the environment, then the current profile of the phala command
+line, then the default. --profile is a flag: that profile comes before the environment.
+
 Environment:
-  PHALA_CLOUD_API_KEY     the API key; needed unless the base URL is this machine
-  PHALA_CLOUD_API_PREFIX  the base URL, unless --base-url is given
+  PHALA_CLOUD_API_KEY     the API key; one is needed unless the base URL is this machine
+  PHALA_CLOUD_API_PREFIX  the base URL
+  PHALA_CLOUD_DIR         where the phala command line keeps credentials.json [default: ~/.phala-cloud]
   HTTPS_PROXY, NO_PROXY   the proxy, and what is reached without it
   SSL_CERT_FILE           trusted certificates in place of the machine's
+  GITHUB_OUTPUT, GITHUB_STEP_SUMMARY
+                          files to which --output github adds
   NO_COLOR                no colours
   RUST_LOG                what to log on stderr, such as cvm_watch=debug; never the key";
 
@@ -87,7 +98,8 @@ Examples:
 Exit codes: 0 at the end of the input, whatever its bytes; 1 when reading or writing fails, 2 for
 bad usage or a file that can't be opened.";
 
-const BASE_URL_HELP: &str = "Base URL [default: $PHALA_CLOUD_API_PREFIX or https://cloud-api.phala.com/api/v1]";
+const BASE_URL_HELP: &str =
+    "Base URL [default: $PHALA_CLOUD_API_PREFIX, the profile's, or https://cloud-api.phala.com/api/v1]";
 
 /// Wait for a confidential VM (CVM) on Phala Cloud
 #[derive(Debug, Parser)]
@@ -111,6 +123,12 @@ pub(crate) enum Command {
     /// Turn any event stream into NDJSON
     #[command(after_help = DECODE_EXAMPLES)]
     Decode(DecodeArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    #[command(after_help = man::EXAMPLES)]
+    Man,
 }
 
 #[derive(Debug, clap::Args)]
@@ -158,6 +176,10 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "URL", help = BASE_URL_HELP)]
     pub(crate) base_url: Option<String>,
 
+    /// Profile of the phala command line whose key and base URL to use, whatever the environment says
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+
     /// Let the key travel unencrypted to a host that is not this machine
     #[arg(long)]
     pub(crate) allow_http: bool,
@@ -165,6 +187,10 @@ pub(crate) struct WaitArgs {
     /// What to print
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = OutputMode::Text)]
     pub(crate) output: OutputMode,
+
+    /// Say on stderr where the key and the base URL come from; never the key
+    #[arg(long)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -173,6 +199,8 @@ pub(crate) enum OutputMode {
     Text,
     /// One JSON object a line on stdout
     Ndjson,
+    /// For GitHub Actions: a group of progress on stdout, then a notice or an error
+    Github,
     /// Nothing: the exit code tells
     Quiet,
 }

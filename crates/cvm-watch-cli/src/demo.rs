@@ -29,7 +29,7 @@ pub(crate) fn run() -> Exit {
         }
     };
     output::to_stderr(format!("A simulated CVM boots at {}\n", sim.base_url()));
-    let exit = wait::watch(client.watch(ID, "running"), Report::new(OutputMode::Text, ID, false), &signals);
+    let exit = wait::watch(&client, client.watch(ID, "running"), Report::new(OutputMode::Text, ID, false), &signals);
     if exit == Exit::Success {
         output::to_stderr(NEXT);
     }

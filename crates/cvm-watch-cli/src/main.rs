@@ -2,12 +2,14 @@
 //! how that ended.
 
 mod args;
+mod completions;
 mod decode;
 mod demo;
 mod duration;
 mod exit;
 mod json;
 mod logging;
+mod man;
 mod output;
 mod signals;
 mod sim;
@@ -25,6 +27,8 @@ fn main() {
             Command::Demo => demo::run(),
             Command::Sim(args) => sim::run(&args),
             Command::Decode(args) => decode::run(&args),
+            Command::Completions(args) => completions::run(&args),
+            Command::Man => man::run(),
         },
         Err(error) => usage::report(&error, std::env::args_os().skip(1)),
     };

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use cvm_watch_core::printable;
 
+use crate::exit::Exit;
+
 /// The most bytes of a failure's last line, its line end included.
 const FAILURE_LINE: usize = 299;
 
@@ -42,6 +44,18 @@ pub(crate) fn to_stdout(line: impl Into<String>) {
 /// Prints a line on standard error, if that is open.
 pub(crate) fn to_stderr(line: impl Into<String>) {
     let _ = Lines::new(io::stderr()).print(line);
+}
+
+/// Prints a whole document on standard output. Whoever reads it may have seen enough before its end.
+pub(crate) fn document(text: &[u8]) -> Exit {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failure(&format!("cannot write to stdout: {error}"));
+            Exit::Failure
+        }
+        _ => Exit::Success,
+    }
 }
 
 /// Prints the one line that ends a failed run.

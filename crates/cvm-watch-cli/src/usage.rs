@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 
+use clap::ValueEnum;
 use clap::error::ErrorKind;
 
+use crate::args::OutputMode;
 use crate::exit::Exit;
 use crate::output;
 use crate::wait;
@@ -23,10 +25,9 @@ pub(crate) fn report(error: &clap::Error, args: impl Iterator<Item = OsString>) 
         _ => {}
     }
     let message = one_line(&error.render().to_string());
-    match asked_output(args).as_deref() {
-        Some("quiet") => {}
-        Some("ndjson") => wait::report_unusable_arguments(&message),
-        _ => output::failure(&message),
+    match asked_output(args).and_then(|asked| OutputMode::from_str(&asked, false).ok()) {
+        None | Some(OutputMode::Text) => output::failure(&message),
+        Some(mode) => wait::report_unusable_arguments(mode, &message),
     }
     Exit::Usage
 }
@@ -88,7 +89,7 @@ mod tests {
             ),
             (
                 "cvm-watch wait a --output xml",
-                "invalid value 'xml' for '--output <FORMAT>' [possible values: text, ndjson, quiet]; try --help",
+                "invalid value 'xml' for '--output <FORMAT>' [possible values: text, ndjson, github, quiet]; try --help",
             ),
             ("cvm-watch wait a b", "unexpected argument 'b' found; try --help"),
             (

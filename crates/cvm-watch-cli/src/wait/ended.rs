@@ -4,9 +4,11 @@ use std::error::Error;
 use std::io;
 
 use cvm_watch_core::{CvmState, Failure, Rejection, RetryCause, printable};
+use cvm_watch_driver::Origins;
 use cvm_watch_hyper::WatchError;
 use serde::Serialize;
 
+use super::hint;
 use crate::exit::Exit;
 use crate::signals::Signal;
 
@@ -37,14 +39,19 @@ pub(super) struct Trouble {
     pub(super) suggestions: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) links: Vec<String>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
 }
 
 impl Ended {
-    /// A watch that ran. `signal` is what aborted it, if anything did.
+    /// A watch that ran. `signal` is what aborted it, if anything did; `origins` are those of the
+    /// settings that it ran with.
     pub(super) fn new(
         outcome: Result<CvmState, WatchError>,
         signal: Option<Signal>,
         last_status: Option<&str>,
+        origins: &Origins,
     ) -> Self {
         let error = match outcome {
             Ok(state) => return Self { exit: Exit::Success, outcome: Ok(Box::new(state)) },
@@ -56,7 +63,8 @@ impl Ended {
                 other => Self::failed(Exit::Failure, "stopped", other.to_string()),
             };
         };
-        let mut trouble = Trouble { kind: failure.kind(), message: failure.to_string(), ..Trouble::default() };
+        let hint = hint::next_step(failure, origins);
+        let mut trouble = Trouble { kind: failure.kind(), message: failure.to_string(), hint, ..Trouble::default() };
         let exit = match failure {
             Failure::Aborted => match signal {
                 Some(signal) => {
@@ -112,8 +120,8 @@ impl Trouble {
         self.links.clone_from(&rejection.links);
     }
 
-    /// What the server has to say beside its message, a line each, for people.
-    pub(super) fn hints(&self) -> impl Iterator<Item = String> {
+    /// What the server has to say beside its message, and what to do next: a line each, for people.
+    pub(super) fn particulars(&self) -> impl Iterator<Item = String> {
         let named = |name: &'static str, texts: &[String]| {
             texts.iter().take(5).map(|text| format!("{name}: {}", printable(text, 160))).collect::<Vec<_>>()
         };
@@ -121,7 +129,8 @@ impl Trouble {
         let suggestions = named("suggestion", &self.suggestions);
         let links = named("see", &self.links);
         let id = self.request_id.as_ref().map(|id| format!("request id: {}", printable(id, 100)));
-        details.into_iter().chain(suggestions).chain(links).chain(id)
+        let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
+        details.into_iter().chain(suggestions).chain(links).chain(id).chain(hint)
     }
 }
 
@@ -157,14 +166,19 @@ fn add_source(message: &mut String, source: Option<&(dyn Error + 'static)>) {
 mod tests {
     use super::*;
     use cvm_watch_core::{CloseCause, ConfigError, TlsFault};
+    use cvm_watch_driver::Settings;
     use std::time::Duration;
 
     fn failed(failure: Failure) -> WatchError {
         WatchError::Failed { failure: Box::new(failure), source: None }
     }
 
+    fn origins() -> Origins {
+        Settings::builder().api_key("phak_example").build().unwrap().origins().clone()
+    }
+
     fn ended(failure: Failure, signal: Option<Signal>) -> (Exit, Trouble) {
-        let ended = Ended::new(Err(failed(failure)), signal, Some("start\ning"));
+        let ended = Ended::new(Err(failed(failure)), signal, Some("start\ning"), &origins());
         (ended.exit, *ended.outcome.unwrap_err())
     }
 
@@ -193,7 +207,7 @@ mod tests {
             assert_eq!((was, trouble.kind, trouble.status), (exit, kind, http), "{failure:?}");
         }
         let invalid = WatchError::Config(ConfigError::new("target", "", "must not be blank"));
-        let ended = Ended::new(Err(invalid), None, None);
+        let ended = Ended::new(Err(invalid), None, None, &origins());
         assert_eq!((ended.exit, ended.outcome.unwrap_err().kind), (Exit::Usage, "invalid_input"));
     }
 

@@ -43,6 +43,11 @@ impl Live {
         }
     }
 
+    /// Prints a line that stays, above the live one.
+    pub(super) fn aside(&self, line: String) {
+        self.bar.suspend(|| output::to_stderr(line));
+    }
+
     /// Takes the line away, so that what is printed next begins on a clean one.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();

@@ -37,13 +37,23 @@ impl<W: Write> Log<W> {
         self.print("still ", &self.progress.text());
     }
 
+    /// Prints a line of another kind.
+    pub(super) fn line(&mut self, line: String) {
+        // A closed output ends the printing, not the wait.
+        let _ = self.to.print(line);
+    }
+
+    /// How long the wait has been going on.
+    pub(super) fn passed(&self) -> String {
+        duration::passed(self.started.elapsed())
+    }
+
     fn print(&mut self, still: &str, text: &str) {
-        let passed = duration::passed(self.started.elapsed());
+        let passed = self.passed();
         let attempt = match self.progress.attempt {
             0 | 1 => String::new(),
             attempt => format!(" (attempt {attempt})"),
         };
-        // A closed stderr ends the printing, not the wait.
-        let _ = self.to.print(format!("{passed:>6} {}: {still}{text}{attempt}", self.name));
+        self.line(format!("{passed:>6} {}: {still}{text}{attempt}", self.name));
     }
 }

@@ -1,17 +1,22 @@
 //! `cvm-watch wait`: one watch, reported as it goes, and an exit code that tells how it ended.
 
 mod ended;
+mod github;
+mod hint;
 mod live;
 mod log;
 mod ndjson;
 mod progress;
 mod report;
+mod setup;
+mod target;
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 
-use cvm_watch_core::{Backoff, ConfigError, Event};
+use cvm_watch_core::{Backoff, Event};
+use cvm_watch_driver::Origins;
 use cvm_watch_hyper::{Client, Update, Watching};
 use futures_core::Stream;
 use tokio::time::{Instant, sleep_until};
@@ -29,29 +34,32 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 pub(crate) fn run(args: &WaitArgs) -> Exit {
     let logs = args.output != OutputMode::Quiet && logging::start();
     let mut report = Report::new(args.output, &args.id, logs);
-    let ended = match start(args) {
-        Ok((watching, signals)) => follow(watching, &mut report, &signals),
+    let ended = match start(args, &mut report) {
+        Ok((client, watching, signals)) => follow(watching, &mut report, &signals, client.settings().origins()),
         Err(ended) => ended,
     };
     report.end(&ended);
     ended.exit
 }
 
-/// Carries out a watch; for commands other than `wait`.
-pub(crate) fn watch(watching: Watching, mut report: Report, signals: &Signals) -> Exit {
-    let ended = follow(watching.abort_on(signals.first()), &mut report, signals);
+/// Carries out a watch of this client; for commands other than `wait`.
+pub(crate) fn watch(client: &Client, watching: Watching, mut report: Report, signals: &Signals) -> Exit {
+    let ended = follow(watching.abort_on(signals.first()), &mut report, signals, client.settings().origins());
     report.end(&ended);
     ended.exit
 }
 
-/// The end of a `wait` whose arguments could not be read, as NDJSON.
-pub(crate) fn report_unusable_arguments(message: &str) {
-    Report::new(OutputMode::Ndjson, "", false).end(&Ended::invalid(message));
+/// The end of a `wait` whose arguments could not be read, in an output for programs.
+pub(crate) fn report_unusable_arguments(mode: OutputMode, message: &str) {
+    Report::new(mode, "", false).end(&Ended::invalid(message));
 }
 
-fn start(args: &WaitArgs) -> Result<(Watching, Signals), Ended> {
+fn start(args: &WaitArgs, report: &mut Report) -> Result<(Client, Watching, Signals), Ended> {
     let signals = Signals::listen().map_err(|error| Ended::broken(&error))?;
-    let client = client(args).map_err(|error| Ended::invalid(&error.to_string()))?;
+    let client = setup::client(args, report).map_err(|error| Ended::invalid(&error.to_string()))?;
+    if let Some(doubt) = target::doubt(&args.target) {
+        report.warn(&doubt);
+    }
     let mut watching = client.watch(&args.id, &args.target).abort_on(signals.first());
     if let Some(interval) = args.interval {
         watching = watching.interval(interval);
@@ -77,18 +85,11 @@ fn start(args: &WaitArgs) -> Result<(Watching, Signals), Ended> {
     if let Some(deadline) = args.deadline {
         watching = watching.deadline(deadline);
     }
-    Ok((watching.configure(|config| config.keep_raw(args.output == OutputMode::Ndjson)), signals))
+    let watching = watching.configure(|config| config.keep_raw(args.output == OutputMode::Ndjson));
+    Ok((client, watching, signals))
 }
 
-fn client(args: &WaitArgs) -> Result<Client, ConfigError> {
-    let mut builder = Client::builder().from_env()?;
-    if let Some(url) = &args.base_url {
-        builder = builder.base_url(url);
-    }
-    builder.allow_http(args.allow_http).build()
-}
-
-fn follow(mut watching: Watching, report: &mut Report, signals: &Signals) -> Ended {
+fn follow(mut watching: Watching, report: &mut Report, signals: &Signals, origins: &Origins) -> Ended {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Ended::broken(&error),
@@ -99,7 +100,7 @@ fn follow(mut watching: Watching, report: &mut Report, signals: &Signals) -> End
     });
     // A name lookup may hang in a thread of its own; nothing waits for it.
     runtime.shutdown_background();
-    Ended::new(outcome, signals.received(), last_status.as_deref())
+    Ended::new(outcome, signals.received(), last_status.as_deref(), origins)
 }
 
 /// Reports updates until there are no more; answers with the last status seen.
@@ -178,10 +179,10 @@ mod tests {
         Update::Event { attempt: 1, id: String::new(), event }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn each_change_has_a_line_and_silence_a_heartbeat() {
+    /// Plays twenty seconds, a change, and two minutes with little news; answers with what is printed.
+    async fn printed(report: impl FnOnce(Box<dyn Write>) -> Report) -> String {
         let out = Shared::default();
-        let mut report = Report::log(Box::new(out.clone()), "my\ncvm");
+        let mut report = report(Box::new(out.clone()));
         let updates = [
             (0, Some(Update::Connecting { attempt: 1 })),
             (20, Some(state("starting"))),
@@ -194,16 +195,27 @@ mod tests {
         let mut script = Script { updates: updates.into(), sleep: None };
         let last_status = report_updates(&mut script, &mut report).await;
         assert_eq!(last_status.as_deref(), Some("starting"));
-        let printed = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-        let expected = [
-            r"    0s my\ncvm: connecting",
-            r"   20s my\ncvm: starting",
-            r"   50s my\ncvm: still starting",
-            r" 1m20s my\ncvm: still starting",
-            r" 1m30s my\ncvm: connecting (attempt 2)",
-            r" 1m59s my\ncvm: starting (attempt 2)",
-            "",
-        ];
-        assert_eq!(printed, expected.join("\n"));
+        String::from_utf8(out.0.lock().unwrap().clone()).unwrap()
+    }
+
+    const LINES: [&str; 7] = [
+        r"    0s my\ncvm: connecting",
+        r"   20s my\ncvm: starting",
+        r"   50s my\ncvm: still starting",
+        r" 1m20s my\ncvm: still starting",
+        r" 1m30s my\ncvm: connecting (attempt 2)",
+        r" 1m59s my\ncvm: starting (attempt 2)",
+        "",
+    ];
+
+    #[tokio::test(start_paused = true)]
+    async fn each_change_has_a_line_and_silence_a_heartbeat() {
+        assert_eq!(printed(|to| Report::log(to, "my\ncvm")).await, LINES.join("\n"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_workflow_step_has_the_same_lines_and_heartbeats_in_a_group() {
+        let expected = format!("::group::Waiting for my\\ncvm\n{}", LINES.join("\n"));
+        assert_eq!(printed(|to| Report::github(to, "my\ncvm")).await, expected);
     }
 }

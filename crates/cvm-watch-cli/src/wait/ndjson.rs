@@ -51,6 +51,10 @@ impl<W: Write> Ndjson<W> {
         }
     }
 
+    pub(super) fn warn(&mut self, message: &str) {
+        self.print("warning", Body { message: Some(message), ..Body::default() });
+    }
+
     /// The last line.
     pub(super) fn result(&mut self, ended: &Ended) {
         let body = match &ended.outcome {
@@ -114,6 +118,8 @@ struct Body<'a> {
     cause: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]

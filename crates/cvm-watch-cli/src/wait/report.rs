@@ -6,6 +6,7 @@ use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
 
 use super::ended::Ended;
+use super::github::Github;
 use super::live::Live;
 use super::log::Log;
 use super::ndjson::Ndjson;
@@ -23,6 +24,7 @@ enum Form {
     Live(Live),
     Log(Log<Box<dyn Write>>),
     Ndjson(Ndjson<Stdout>),
+    Github(Github<Box<dyn Write>>),
     Quiet,
 }
 
@@ -33,6 +35,7 @@ impl Report {
             OutputMode::Text if output::stderr_is_lively() && !logs => Form::Live(Live::new(id)),
             OutputMode::Text => return Self::log(Box::new(io::stderr()), id),
             OutputMode::Ndjson => Form::Ndjson(Ndjson::new(io::stdout(), id)),
+            OutputMode::Github => return Self::github(Box::new(io::stdout()), id),
             OutputMode::Quiet => Form::Quiet,
         };
         Self { id: id.to_owned(), form }
@@ -43,11 +46,17 @@ impl Report {
         Self { id: id.to_owned(), form: Form::Log(Log::new(to, id)) }
     }
 
+    /// The same as workflow commands.
+    pub(super) fn github(to: Box<dyn Write>, id: &str) -> Self {
+        Self { id: id.to_owned(), form: Form::Github(Github::new(to, id)) }
+    }
+
     /// Says whether the heartbeat may wait, since something was printed.
     pub(super) fn update(&mut self, update: &Update) -> bool {
         match &mut self.form {
             Form::Live(live) => live.update(update),
             Form::Log(log) => return log.update(update),
+            Form::Github(github) => return github.update(update),
             Form::Ndjson(ndjson) => ndjson.update(update),
             Form::Quiet => {}
         }
@@ -56,9 +65,25 @@ impl Report {
 
     /// Says that the wait goes on, where nothing else does.
     pub(super) fn heartbeat(&mut self) {
-        if let Form::Log(log) = &mut self.form {
-            log.heartbeat();
+        match &mut self.form {
+            Form::Log(log) => log.heartbeat(),
+            Form::Github(github) => github.heartbeat(),
+            Form::Live(_) | Form::Ndjson(_) | Form::Quiet => {}
         }
+    }
+
+    /// Says that something may not be as it was meant. The wait goes on.
+    pub(super) fn warn(&mut self, message: &str) {
+        match &mut self.form {
+            Form::Ndjson(ndjson) => ndjson.warn(message),
+            Form::Github(github) => github.warn(message),
+            Form::Live(_) | Form::Log(_) | Form::Quiet => self.aside("warning", message),
+        }
+    }
+
+    /// Says on standard error what was asked for beside the output.
+    pub(super) fn note(&mut self, message: &str) {
+        self.aside("note", message);
     }
 
     /// Prints how it ended.
@@ -71,16 +96,31 @@ impl Report {
                 self.people(ended);
             }
             Form::Log(_) => self.people(ended),
+            Form::Github(github) => {
+                github.end(ended);
+                if let Err(trouble) = &ended.outcome {
+                    trouble.particulars().for_each(output::to_stderr);
+                }
+            }
         }
         if let Err(trouble) = &ended.outcome {
             output::failure(&trouble.message);
         }
     }
 
+    fn aside(&self, kind: &str, message: &str) {
+        let line = format!("{kind}: {}", printable(message, 600));
+        match &self.form {
+            Form::Live(live) => live.aside(line),
+            Form::Log(_) | Form::Ndjson(_) | Form::Github(_) => output::to_stderr(line),
+            Form::Quiet => {}
+        }
+    }
+
     fn people(&self, ended: &Ended) {
         match &ended.outcome {
             Ok(state) => output::to_stdout(format!("{} {}", printable(&self.id, 200), printable(&state.status, 40))),
-            Err(trouble) => trouble.hints().for_each(output::to_stderr),
+            Err(trouble) => trouble.particulars().for_each(output::to_stderr),
         }
     }
 }

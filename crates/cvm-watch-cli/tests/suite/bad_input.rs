@@ -44,7 +44,7 @@ fn parameters_out_of_range_are_refused_before_any_request_naming_field_value_and
         (&["my-cvm", "--max-retries", "x"], "invalid value 'x' for '--max-retries <N>'"),
         (&["my-cvm", "--key", "x"], "unexpected argument '--key'"),
         (&["my-cvm", "a\x1b[2Jb\u{9b}"], r"unexpected argument 'ab\x9b' found"),
-        (&["my-cvm", "--output", "json"], "[possible values: text, ndjson, quiet]"),
+        (&["my-cvm", "--output", "json"], "[possible values: text, ndjson, github, quiet]"),
         (&[], "<ID>"),
     ] {
         let args: Vec<&str> = ["wait"].iter().chain(args).copied().collect();

@@ -102,32 +102,36 @@ fn a_dropped_event_is_reported_by_its_size() {
 #[test]
 fn a_failure_has_its_kind_message_and_status() {
     let rejected = Attempt::json(404, json!({ "error_code": "ERR-03-001", "message": "CVM not found" }));
+    let again = "raise --max-retries, or leave it out to go on until --deadline";
     for (script, flags, code, error) in [
         (
             rejected,
             "",
             5,
             json!({ "kind": "rejected", "status": 404, "error_code": "ERR-03-001",
+                    "hint": "check the id, and that the CVM belongs to the API key's workspace (--profile chooses \
+                             another); the key is from environment variable PHALA_CLOUD_API_KEY",
                     "message": "the server rejected the watch: HTTP 404 (ERR-03-001): CVM not found" }),
         ),
         (
             Attempt::json(503, json!({ "message": "busy" })),
             "--max-retries 0",
             3,
-            json!({ "kind": "max_retries_exceeded", "status": 503,
+            json!({ "kind": "max_retries_exceeded", "status": 503, "hint": again,
                     "message": "gave up after 1 attempt: HTTP 503: busy" }),
         ),
         (
             Attempt::stream().close(),
             "--max-retries 0",
             3,
-            json!({ "kind": "max_retries_exceeded", "message": "gave up after 1 attempt: the stream ended" }),
+            json!({ "kind": "max_retries_exceeded", "hint": again, "message": "gave up after 1 attempt: the stream ended" }),
         ),
         (
             Attempt::stream().state("starting").stall(),
             "--deadline 2s",
             3,
             json!({ "kind": "deadline_exceeded",
+                    "hint": "raise --deadline, or find out why the CVM stays \"starting\"",
                     "message": "the deadline of 2s passed; the last status was \"starting\"" }),
         ),
     ] {

@@ -14,7 +14,10 @@ pub(crate) const KEY: &str = "phak_3Xample/key+of-tests=";
 /// A run that takes longer hangs, and is killed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A run to come, in an environment of nothing but a key.
+/// A home directory that nobody has, so that no run reads the machine's own set-up.
+const NO_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-home");
+
+/// A run to come, in an environment of nothing but a key and a home directory that is not there.
 pub(crate) struct Program(Command);
 
 /// A run that is over.
@@ -43,6 +46,8 @@ impl Program {
     pub(crate) fn new(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cvm-watch"));
         command.args(args).env_clear().env("PHALA_CLOUD_API_KEY", KEY);
+        // Without HOME the system would be asked for the user's.
+        command.env("HOME", NO_HOME).env("PHALA_CLOUD_DIR", NO_HOME);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command)
     }
@@ -60,6 +65,12 @@ impl Program {
     pub(crate) fn without_key(mut self) -> Self {
         self.0.env_remove("PHALA_CLOUD_API_KEY");
         self
+    }
+
+    /// With this home directory, and what the `phala` command line keeps in it.
+    pub(crate) fn home(mut self, home: &str) -> Self {
+        self.0.env_remove("PHALA_CLOUD_DIR");
+        self.env("HOME", home)
     }
 
     pub(crate) fn base_url(self, url: &str) -> Self {

@@ -61,7 +61,7 @@ fn an_echo_of_the_key_is_masked_in_every_output_and_log() {
         }
     }
     for id in &ids {
-        for flags in ["", "--output ndjson"] {
+        for flags in ["--verbose", "--output ndjson", "--output github"] {
             let run = cvm_watch(&format!("wait {id} --max-retries 0 {flags}")).env("RUST_LOG", "trace");
             let finished = run.base_url(&sim.base_url()).run();
             assert!(finished.code.is_some_and(|code| code > 0), "{id}: {finished:?}");

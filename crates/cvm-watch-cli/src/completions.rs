@@ -1,0 +1,42 @@
+//! `cvm-watch completions`: a script that teaches a shell the commands and flags.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::args::Args;
+use crate::exit::Exit;
+use crate::output;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  bash:  cvm-watch completions bash > ~/.local/share/bash-completion/completions/cvm-watch
+  zsh:   cvm-watch completions zsh > \"${fpath[1]}/_cvm-watch\"
+  fish:  cvm-watch completions fish > ~/.config/fish/completions/cvm-watch.fish
+  In this shell only:
+    source <(cvm-watch completions bash)
+
+Exit codes: 0, or 1 when writing fails, 2 for bad usage.";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// Shell to print the script for
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+pub(crate) fn run(args: &CompletionsArgs) -> Exit {
+    output::document(script(args.shell).as_bytes())
+}
+
+fn script(shell: Shell) -> String {
+    // Into memory first: the generator panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "cvm-watch", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    match shell {
+        // clap_complete 4.6.11 writes the dash of the program's name in two ways, and then finds no
+        // command again.
+        Shell::Bash => script.replace("cvm__subcmd__watch", "cvm__watch"),
+        _ => script,
+    }
+}

@@ -1,0 +1,87 @@
+//! `cvm-watch man`: the manual page, made of the same texts as `--help`.
+
+use clap::builder::StyledStr;
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::args::Args;
+use crate::exit::Exit;
+use crate::output;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  cvm-watch man > ~/.local/share/man/man1/cvm-watch.1
+  cvm-watch man | man -l -
+
+Exit codes: 0, or 1 when writing fails.";
+
+pub(crate) fn run() -> Exit {
+    output::document(page().as_bytes())
+}
+
+/// One page for the program and all its commands, each with a section of its own.
+fn page() -> String {
+    let mut program = Args::command().disable_help_subcommand(true);
+    program.build();
+    let mut roff = Roff::new();
+    let (title, version) = (program.get_name().to_uppercase(), program.get_version().unwrap_or_default());
+    roff.control("TH", [title.as_str(), "1", "", &format!("{} {version}", program.get_name()), "User Commands"]);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman(format!("{} - {}", program.get_name(), about(&program)))]);
+    roff.control("SH", ["SYNOPSIS"]);
+    for mut command in program.get_subcommands().cloned() {
+        let usage = command.render_usage().to_string();
+        roff.control("br", []);
+        roff.text([bold(usage.trim_start_matches("Usage: "))]);
+    }
+    roff.control("SH", ["DESCRIPTION"]);
+    prose(&mut roff, program.get_after_help());
+    let mut page = roff.render();
+    program.get_subcommands().for_each(|command| page.push_str(&section(command)));
+    page
+}
+
+fn section(command: &Command) -> String {
+    let mut heading = Roff::new();
+    heading.control("SH", [command.get_bin_name().unwrap_or_default()]);
+    heading.text([roman(about(command))]);
+    let mut options = Vec::new();
+    // Writing to a Vec cannot fail.
+    let _ = Man::new(command.clone()).render_options_section(&mut options);
+    let options = String::from_utf8_lossy(&options).replace(".SH OPTIONS", ".SS Options");
+    let mut rest = Roff::new();
+    rest.control("SS", ["Notes"]);
+    prose(&mut rest, command.get_after_help());
+    [heading.render().as_str(), &options, &rest.render()].map(without_preamble).concat()
+}
+
+fn about(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Text in paragraphs; indented lines stay as they are.
+fn prose(roff: &mut Roff, text: Option<&StyledStr>) {
+    let text = text.map(ToString::to_string).unwrap_or_default();
+    let mut is_verbatim = false;
+    for line in text.lines() {
+        let indented = line.starts_with(' ');
+        if indented != is_verbatim {
+            roff.control(if indented { "nf" } else { "fi" }, []);
+            is_verbatim = indented;
+        }
+        if line.is_empty() {
+            roff.control("PP", []);
+        } else {
+            roff.text([roman(line)]);
+        }
+    }
+    if is_verbatim {
+        roff.control("fi", []);
+    }
+}
+
+/// What the page begins with already.
+fn without_preamble(rendered: &str) -> &str {
+    rendered.find(".S").and_then(|at| rendered.get(at..)).unwrap_or_default()
+}

@@ -1,0 +1,171 @@
+//! A wait as a step of GitHub Actions: a group of progress lines, an annotation of the result, the
+//! step's outputs and its summary.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+
+use cvm_watch_core::{Event, printable};
+use cvm_watch_hyper::Update;
+
+use super::ended::Ended;
+use super::log::Log;
+use crate::output;
+
+/// The most characters of a status in the step's outputs.
+const STATUS_WIDTH: usize = 200;
+/// The most characters of a message in the step's summary.
+const MESSAGE_WIDTH: usize = 600;
+
+/// Progress and result as workflow commands, which a runner finds at the beginning of lines.
+pub(super) struct Github<W> {
+    log: Log<W>,
+    /// The CVM as the user named it.
+    id: String,
+    group_is_open: bool,
+    last_status: Option<String>,
+}
+
+impl<W: Write> Github<W> {
+    pub(super) fn new(to: W, id: &str) -> Self {
+        Self { log: Log::new(to, id), id: id.to_owned(), group_is_open: false, last_status: None }
+    }
+
+    /// Says whether there was something to print.
+    pub(super) fn update(&mut self, update: &Update) -> bool {
+        if !self.group_is_open {
+            self.group_is_open = true;
+            self.log.line(format!("::group::{}", data(&format!("Waiting for {}", printable(&self.id, 100)))));
+        }
+        if let Update::Event { event: Event::State(state), .. } = update {
+            self.last_status = Some(state.status.clone());
+        }
+        self.log.update(update)
+    }
+
+    pub(super) fn heartbeat(&mut self) {
+        self.log.heartbeat();
+    }
+
+    pub(super) fn warn(&mut self, message: &str) {
+        self.annotate("warning", &printable(message, MESSAGE_WIDTH));
+    }
+
+    /// Prints the result, and adds it to the step's outputs and its summary.
+    pub(super) fn end(&mut self, ended: &Ended) {
+        if self.group_is_open {
+            self.log.line("::endgroup::".to_owned());
+        }
+        match &ended.outcome {
+            Ok(state) => {
+                let (id, status) = (printable(&self.id, 100), printable(&state.status, 40));
+                self.annotate("notice", &format!("{id} is {status} after {}", self.log.passed()));
+            }
+            Err(trouble) => {
+                let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                self.annotate("error", &format!("{}{hint}", printable(&trouble.message, MESSAGE_WIDTH)));
+            }
+        }
+        add("GITHUB_OUTPUT", &self.outputs(ended));
+        add("GITHUB_STEP_SUMMARY", &self.summary(ended));
+    }
+
+    fn annotate(&mut self, kind: &str, message: &str) {
+        let title = match self.id.is_empty() {
+            true => "cvm-watch".to_owned(),
+            false => format!("cvm-watch: {}", printable(&self.id, 100)),
+        };
+        self.log.line(format!("::{kind} title={}::{}", property(&title), data(message)));
+    }
+
+    /// A `name=value` line each.
+    fn outputs(&self, ended: &Ended) -> String {
+        let (outcome, status) = match &ended.outcome {
+            Ok(state) => ("resolved", Some(&state.status)),
+            Err(_) => ("failed", self.last_status.as_ref()),
+        };
+        let mut lines = format!("outcome={outcome}\n");
+        if let Some(status) = status {
+            // In one line: another one would be an output of the server's choice.
+            lines.push_str(&format!("status={}\n", printable(status, STATUS_WIDTH)));
+        }
+        if let Err(trouble) = &ended.outcome {
+            lines.push_str(&format!("error={}\n", trouble.kind));
+        }
+        lines
+    }
+
+    /// One item of a list, in Markdown.
+    fn summary(&self, ended: &Ended) -> String {
+        let name = code(&self.id);
+        match &ended.outcome {
+            Ok(state) => format!("- {name} is {} after {}\n", code(&state.status), self.log.passed()),
+            Err(trouble) => format!("- {name} failed: {}\n", code(&trouble.message)),
+        }
+    }
+}
+
+/// Adds to the file that the variable names, if it names one. The exit code tells of the CVM, so a
+/// file that cannot be written changes nothing about it.
+fn add(variable: &str, text: &str) {
+    let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) else { return };
+    if let Err(error) = append(&path, text) {
+        output::to_stderr(printable(&format!("warning: cannot write to {variable}: {error}"), MESSAGE_WIDTH));
+    }
+}
+
+fn append(path: &OsString, text: &str) -> io::Result<()> {
+    OpenOptions::new().append(true).create(true).open(path)?.write_all(text.as_bytes())
+}
+
+/// Text as the message of a workflow command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Text as a property of a workflow command.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// Text as a code span of Markdown, in which nothing is markup: neither a link nor HTML.
+fn code(text: &str) -> String {
+    let text = printable(text, MESSAGE_WIDTH);
+    if text.trim().is_empty() {
+        return "cvm-watch".to_owned();
+    }
+    // The fence is longer than any row of backticks in the text, and a space at either end, which is
+    // not shown, keeps them apart from it.
+    let longest = text.split(|char| char != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest + 1);
+    let pad = if longest == 0 { "" } else { " " };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_ends_its_line_or_property() {
+        assert_eq!(data("100%\r\n::error::x, y"), "100%25%0D%0A::error::x, y");
+        assert_eq!(data("%0A"), "%250A", "what looks escaped already is not");
+        assert_eq!(property("a: b, c%"), "a%3A b%2C c%25");
+    }
+
+    #[test]
+    fn a_code_span_holds_any_text() {
+        for (text, expected) in [
+            ("my-cvm", "`my-cvm`"),
+            ("a`b", "`` a`b ``"),
+            ("``` `", "```` ``` ` ````"),
+            ("[x](https://x) <b> @y", "`[x](https://x) <b> @y`"),
+            ("a\nb", r"`a\nb`"),
+            ("", "cvm-watch"),
+            (" ", "cvm-watch"),
+        ] {
+            assert_eq!(code(text), expected);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What to do next when a watch has failed: one line for each kind of failure.
+
+use cvm_watch_core::{CloseCause, Failure, RejectCause, RetryCause, TlsFault, printable};
+use cvm_watch_driver::{Origins, Source};
+
+/// The next step for whoever is told of the failure; `None` where there is nothing to do.
+///
+/// The failure's own words are not said again.
+pub(super) fn next_step(failure: &Failure, origins: &Origins) -> Option<String> {
+    match failure {
+        Failure::DeadlineExceeded { last_status, last_cause, .. } => {
+            Some(after_deadline(last_status.as_deref(), last_cause.as_ref(), origins))
+        }
+        Failure::MaxRetriesExceeded { last_cause, .. } => Some(after_loss(last_cause, origins)),
+        Failure::Rejected(rejection) => Some(after_rejection(&rejection.cause, rejection.status, origins)),
+        Failure::Tls(TlsFault::HostName) => {
+            Some(format!("check the host in the base URL, which is {}", base_url(origins)))
+        }
+        Failure::Tls(_) => Some("a certificate authority of your own goes into SSL_CERT_FILE, as PEM".to_owned()),
+        // Whoever aborted knows what to do.
+        _ => None,
+    }
+}
+
+fn after_rejection(cause: &RejectCause, status: u16, origins: &Origins) -> String {
+    match (cause, status) {
+        (RejectCause::Redirect { .. }, _) => {
+            format!("give the final address as --base-url; the one in use is {}", base_url(origins))
+        }
+        (RejectCause::ContentType { .. }, _) => {
+            format!("what answers is not Phala Cloud's API: check the base URL, which is {}", base_url(origins))
+        }
+        (RejectCause::ContentEncoding { .. }, _) => {
+            "a proxy on the way changes the answers; go around it with NO_PROXY".to_owned()
+        }
+        (_, 401) => format!("check the API key, which is {}", key(origins)),
+        (_, 403) => format!("check the id, and that the API key may see this CVM; the key is {}", key(origins)),
+        (_, 404) => format!(
+            "check the id, and that the CVM belongs to the API key's workspace (--profile chooses another); the key is {}",
+            key(origins)
+        ),
+        (_, 400 | 422) => "check the id and the flags against what the server says".to_owned(),
+        (_, 200..=299) => format!("check the base URL, which is {}", base_url(origins)),
+        _ => "trying again does not change this answer; do what the server says, or ask Phala's support".to_owned(),
+    }
+}
+
+fn after_deadline(last_status: Option<&str>, last_cause: Option<&RetryCause>, origins: &Origins) -> String {
+    match (last_status, last_cause) {
+        (Some(status), _) => {
+            let status = printable(status, 40);
+            format!("raise --deadline, or find out why the CVM stays \"{status}\"")
+        }
+        (None, Some(cause)) => after_loss(cause, origins),
+        (None, None) => "raise --deadline; the server has not said anything yet".to_owned(),
+    }
+}
+
+/// What helps against the loss of every attempt.
+fn after_loss(cause: &RetryCause, origins: &Origins) -> String {
+    match cause {
+        RetryCause::Closed(CloseCause::Dns | CloseCause::Refused | CloseCause::Unreachable) => {
+            format!("check the network and the base URL, which is {}", base_url(origins))
+        }
+        RetryCause::Closed(CloseCause::Proxy) => {
+            "check the proxy that HTTPS_PROXY names, or go around it with NO_PROXY".to_owned()
+        }
+        RetryCause::Closed(CloseCause::NotHttp | CloseCause::HeadTooLarge | CloseCause::Tls(_)) => {
+            format!("check what listens at the base URL, which is {}", base_url(origins))
+        }
+        RetryCause::ConnectTimeout => {
+            format!("raise --connect-timeout, or check the base URL, which is {}", base_url(origins))
+        }
+        RetryCause::IdleTimeout => "raise --idle-timeout, or leave it out for no limit".to_owned(),
+        RetryCause::CompletedElsewhere { .. } => {
+            "check --target: the CVM has come to rest in another status".to_owned()
+        }
+        RetryCause::Status { status: 429, .. } => {
+            "end other waits of the same user, of which five may run at a time, or space them out".to_owned()
+        }
+        _ => "raise --max-retries, or leave it out to go on until --deadline".to_owned(),
+    }
+}
+
+fn key(origins: &Origins) -> String {
+    match origins.api_key() {
+        None => "not set: PHALA_CLOUD_API_KEY".to_owned(),
+        Some(source) => format!("from {source}"),
+    }
+}
+
+fn base_url(origins: &Origins) -> String {
+    match origins.base_url() {
+        Source::Default => "the default".to_owned(),
+        Source::Given => "from --base-url".to_owned(),
+        source => format!("from {source}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cvm_watch_driver::Settings;
+    use std::time::Duration;
+
+    fn origins(base_url: Option<&str>) -> Origins {
+        let settings = Settings::builder().api_key("phak_example");
+        let settings = match base_url {
+            Some(url) => settings.base_url(url),
+            None => settings,
+        };
+        settings.build().unwrap().origins().clone()
+    }
+
+    #[test]
+    fn each_answer_that_no_retry_changes_has_a_next_step() {
+        let found = || "text/html".to_owned();
+        for (cause, status, expected) in [
+            (RejectCause::Status, 401, "check the API key, which is from the caller"),
+            (
+                RejectCause::Status,
+                403,
+                "check the id, and that the API key may see this CVM; the key is from the caller",
+            ),
+            (RejectCause::Status, 404, "check the id, and that the CVM belongs to the API key's workspace"),
+            (RejectCause::Status, 422, "check the id and the flags"),
+            (RejectCause::Status, 204, "check the base URL, which is the default"),
+            (RejectCause::Status, 410, "trying again does not change this answer"),
+            (RejectCause::Redirect { location: None }, 302, "give the final address as --base-url"),
+            (RejectCause::ContentType { found: found() }, 200, "what answers is not Phala Cloud's API"),
+            (RejectCause::ContentEncoding { found: found() }, 200, "a proxy on the way changes the answers"),
+        ] {
+            let hint = after_rejection(&cause, status, &origins(None));
+            assert!(hint.starts_with(expected), "{cause:?} {status}: {hint}");
+        }
+        assert!(
+            after_rejection(&RejectCause::Status, 204, &origins(Some("https://x.example"))).ends_with("--base-url")
+        );
+        let keyless = Settings::builder().base_url("http://localhost").build().unwrap();
+        let hint = after_rejection(&RejectCause::Status, 401, keyless.origins());
+        assert_eq!(hint, "check the API key, which is not set: PHALA_CLOUD_API_KEY");
+    }
+
+    #[test]
+    fn what_used_up_the_retries_or_the_deadline_decides_the_next_step() {
+        let closed = RetryCause::Closed;
+        let gave_up = |last_cause| Failure::MaxRetriesExceeded { attempts: 1, last_cause, last_error: None };
+        let late = |last_status: Option<&str>, last_cause| Failure::DeadlineExceeded {
+            deadline: Duration::from_secs(1),
+            attempts: 1,
+            last_status: last_status.map(str::to_owned),
+            last_cause,
+            last_error: None,
+        };
+        for (failure, expected) in [
+            (gave_up(closed(CloseCause::Dns)), "check the network and the base URL"),
+            (gave_up(closed(CloseCause::Refused)), "check the network and the base URL"),
+            (gave_up(closed(CloseCause::Proxy)), "check the proxy"),
+            (gave_up(closed(CloseCause::NotHttp)), "check what listens at the base URL"),
+            (gave_up(closed(CloseCause::Ended)), "raise --max-retries"),
+            (gave_up(RetryCause::ConnectTimeout), "raise --connect-timeout"),
+            (gave_up(RetryCause::IdleTimeout), "raise --idle-timeout"),
+            (gave_up(RetryCause::CompletedElsewhere { status: "exited".to_owned() }), "check --target"),
+            (gave_up(RetryCause::Status { status: 429, message: None }), "end other waits"),
+            (gave_up(RetryCause::Status { status: 503, message: None }), "raise --max-retries"),
+            (
+                late(Some("start\ning"), Some(RetryCause::IdleTimeout)),
+                r#"raise --deadline, or find out why the CVM stays "start\ning""#,
+            ),
+            (late(None, Some(closed(CloseCause::Dns))), "check the network"),
+            (late(None, None), "raise --deadline"),
+            (Failure::Tls(TlsFault::HostName), "check the host in the base URL, which is the default"),
+            (Failure::Tls(TlsFault::Certificate), "a certificate authority of your own goes into SSL_CERT_FILE"),
+        ] {
+            let hint = next_step(&failure, &origins(None)).unwrap();
+            assert!(hint.starts_with(expected) && !hint.contains('\n'), "{failure:?}: {hint}");
+        }
+        assert_eq!(next_step(&Failure::Aborted, &origins(None)), None);
+    }
+}

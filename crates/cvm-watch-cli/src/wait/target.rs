@@ -1,0 +1,91 @@
+//! Whether a target looks like a slip of the pen. It may be a status that is new, so this is a doubt
+//! and no refusal.
+
+/// The statuses that the platform's public material names. There may be others.
+const KNOWN: [&str; 12] = [
+    "running",
+    "starting",
+    "restarting",
+    "stopping",
+    "stopped",
+    "shutting_down",
+    "exited",
+    "removing",
+    "provisioning",
+    "updating",
+    "in_progress",
+    "error",
+];
+
+/// From this similarity on, one word is taken to mean another; 1 is the same word.
+const SIMILAR: f64 = 0.75;
+
+/// What to tell of a target that is no known status.
+pub(super) fn doubt(target: &str) -> Option<String> {
+    let lower = target.to_ascii_lowercase();
+    // A blank one is refused elsewhere.
+    if lower.trim().is_empty() || KNOWN.contains(&lower.as_str()) {
+        return None;
+    }
+    let likely = match nearest(&lower) {
+        Some(known) => format!("did you mean \"{known}\"?"),
+        None => format!("known are {}", KNOWN.join(", ")),
+    };
+    let target = cvm_watch_core::printable(target, 60);
+    Some(format!("target \"{target}\" is not a known status; {likely} Waiting for it all the same"))
+}
+
+fn nearest(target: &str) -> Option<&'static str> {
+    let similarity = |known: &'static str| (known, strsim::jaro_winkler(target, known));
+    let (known, similarity) = KNOWN.map(similarity).into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    (similarity >= SIMILAR).then_some(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_status_in_any_case_and_a_blank_one_leave_no_doubt() {
+        for target in KNOWN.into_iter().chain(["RUNNING", "Shutting_Down", "", " \t"]) {
+            assert_eq!(doubt(target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_with_the_nearest_status() {
+        for (target, expected) in [
+            ("runing", "running"),
+            ("RUNNIG", "running"),
+            ("runnign", "running"),
+            ("run", "running"),
+            ("unning", "running"),
+            ("stoped", "stopped"),
+            ("stop", "stopped"),
+            ("start", "starting"),
+            ("restart", "restarting"),
+            ("exit", "exited"),
+            ("shutdown", "shutting_down"),
+            ("in-progress", "in_progress"),
+            ("shutting down", "shutting_down"),
+            ("removed", "removing"),
+            ("running ", "running"),
+            ("err", "error"),
+        ] {
+            assert_eq!(nearest(&target.to_ascii_lowercase()), Some(expected), "{target}");
+        }
+        assert_eq!(
+            doubt("Runing").unwrap(),
+            "target \"Runing\" is not a known status; did you mean \"running\"? Waiting for it all the same"
+        );
+    }
+
+    #[test]
+    fn what_is_like_none_is_told_with_all_of_them() {
+        for target in ["frobnicate", "hibernated", "五", "x", "\n"] {
+            assert_eq!(nearest(target), None, "{target}");
+        }
+        let doubt = doubt("x\ny").unwrap();
+        assert!(doubt.starts_with(r#"target "x\ny" is not a known status; known are running, starting, "#), "{doubt}");
+    }
+}

@@ -1,0 +1,158 @@
+//! `--output github`: workflow commands, the step's outputs and its summary.
+
+use cvm_watch_sim::{Attempt, Script, Sim};
+use rustix::process::Signal;
+
+use crate::program::{Program, cvm_watch};
+use crate::scratch::Scratch;
+
+fn wait(sim: &Sim, id: &str, flags: &str) -> Program {
+    cvm_watch(&format!("wait {id} --output github --max-retries 1 --retry-delay 0 {flags}")).base_url(&sim.base_url())
+}
+
+fn played(script: impl Into<Script>) -> Sim {
+    let sim = Sim::start().unwrap();
+    sim.script("my-cvm", script);
+    sim
+}
+
+/// The two files, and a run that is told of them.
+fn with_files(name: &str, run: Program) -> (Scratch, Scratch, Program) {
+    let outputs = Scratch::new(&format!("{name}-output"), b"before=1\n");
+    let summary = Scratch::new(&format!("{name}-summary"), b"# Before\n");
+    let run = run.env("GITHUB_OUTPUT", outputs.path()).env("GITHUB_STEP_SUMMARY", summary.path());
+    (outputs, summary, run)
+}
+
+/// The times differ from run to run.
+fn timeless(text: &str) -> String {
+    let is_time = |word: &str| word.strip_suffix('s').is_some_and(|number| number.parse::<u32>().is_ok());
+    let lines = text.lines().map(|line| {
+        line.split_whitespace().map(|word| if is_time(word) { "T" } else { word }).collect::<Vec<_>>().join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_reached_target_is_a_group_and_a_notice() {
+    let script = Script::new()
+        .then(Attempt::stream().progress("starting", "booting").truncate())
+        .then(Attempt::stream().state("running").complete("running"));
+    let sim = played(script);
+    let (outputs, summary, run) = with_files("reached", wait(&sim, "my-cvm", ""));
+    let finished = run.run();
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    let expected = [
+        "::group::Waiting for my-cvm",
+        "T my-cvm: connecting",
+        "T my-cvm: starting, booting",
+        "T my-cvm: retrying in 0s: the response was cut off",
+        "T my-cvm: connecting (attempt 2)",
+        "T my-cvm: running (attempt 2)",
+        "::endgroup::",
+        "::notice title=cvm-watch%3A my-cvm::my-cvm is running after T",
+    ];
+    assert_eq!(timeless(&finished.stdout), expected.join("\n"));
+    assert_eq!(outputs.text(), "before=1\noutcome=resolved\nstatus=running\n");
+    assert_eq!(timeless(&summary.text()), "# Before\n- `my-cvm` is `running` after T");
+    assert!(summary.text().ends_with('\n'));
+}
+
+#[test]
+fn a_failure_is_an_error_with_what_to_do_next() {
+    let sim = played(Attempt::stream().state("starting").stall());
+    let (outputs, summary, run) = with_files("failed", wait(&sim, "my-cvm", "--deadline 2s"));
+    let finished = run.run();
+    assert_eq!(finished.code, Some(3));
+    let message = "the deadline of 2s passed; the last status was \"starting\"";
+    let hint = "hint: raise --deadline, or find out why the CVM stays \"starting\"";
+    let lines: Vec<_> = finished.stdout.lines().rev().take(2).collect();
+    assert_eq!(lines, [&format!("::error title=cvm-watch%3A my-cvm::{message}%0A{hint}"), "::endgroup::"]);
+    assert_eq!(finished.stderr, format!("{hint}\nerror: {message}\n"));
+    assert_eq!(outputs.text(), "before=1\noutcome=failed\nstatus=starting\nerror=deadline_exceeded\n");
+    assert_eq!(summary.text(), format!("# Before\n- `my-cvm` failed: `{message}`\n"));
+}
+
+#[test]
+fn a_signal_closes_the_group_and_leaves_the_last_status() {
+    let sim = played(Attempt::stream().state("starting").stall());
+    let (outputs, _summary, run) = with_files("signal", wait(&sim, "my-cvm", ""));
+    let mut running = run.start();
+    while !running.line().contains("starting") {}
+    running.signal(Signal::TERM);
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(143));
+    let expected =
+        "::endgroup::\n::error title=cvm-watch%3A my-cvm::ended by SIGTERM; the last status was \"starting\"\n";
+    assert_eq!(finished.stdout, expected);
+    assert_eq!(outputs.text(), "before=1\noutcome=failed\nstatus=starting\nerror=aborted\n");
+}
+
+/// Contract row 26.
+#[test]
+fn nothing_that_the_server_says_starts_a_command_or_sets_an_output() {
+    let nasty = "x\r\n::error::x\nstatus=forged\n##[error]y%0A::warning::z\u{9b}31m\u{202e}\u{2028}`</code> [a](b) <b>";
+    let event = serde_json::json!({ "status": nasty, "boot_progress": nasty, "boot_error": nasty });
+    let reached = serde_json::json!({ "status": "::error::RUNNING\n::stop-commands::x" });
+    let answer = serde_json::json!({
+        "message": nasty, "error_code": nasty, "request_id": nasty, "suggestions": [nasty], "details": [nasty],
+    });
+    let sim = Sim::start().unwrap();
+    sim.script("state", Attempt::stream().event("state", &event).event("error", nasty).close());
+    sim.script("reached", Attempt::stream().event("state", &reached).event("complete", &reached));
+    sim.script("answer", Attempt::json(403, &answer));
+    sim.script("busy", Attempt::json(503, &answer));
+    for (id, kind) in [("state", "error"), ("reached", "notice"), ("answer", "error"), ("busy", "error")] {
+        let run = wait(&sim, id, "--target").arg("::error::RUNNING\n::stop-commands::x").env("RUST_LOG", "trace");
+        let (outputs, summary, run) = with_files(&format!("nasty-{id}"), run);
+        let finished = run.run();
+        assert_eq!(finished.code == Some(0), kind == "notice", "{finished:?}");
+        let is_command = |line: &&str| line.trim_start().starts_with("::");
+        let name = |line: &str| line.trim_start_matches(':').split([' ', ':']).next().unwrap().to_owned();
+        let commands: Vec<_> = finished.stdout.lines().filter(is_command).map(name).collect();
+        assert_eq!(commands, ["warning", "group", "endgroup", kind], "{finished:?}");
+        assert_eq!(finished.stderr.lines().filter(is_command).count(), 0, "{finished:?}");
+        for text in [&finished.stdout, &finished.stderr, &outputs.text(), &summary.text()] {
+            for line in text.lines().filter(|line| *line != "# Before") {
+                let acts = |char: char| char.is_control() || matches!(char, '\u{202e}' | '\u{2028}');
+                assert!(!line.chars().any(acts) && !line.contains("##["), "{id}: {line:?}");
+            }
+        }
+        let names: Vec<_> = outputs.text().lines().map(|line| line.split('=').next().unwrap().to_owned()).collect();
+        let expected: &[&str] = match id {
+            "state" => &["before", "outcome", "status", "error"],
+            "reached" => &["before", "outcome", "status"],
+            _ => &["before", "outcome", "error"],
+        };
+        assert_eq!(names, expected, "{id}");
+        assert_eq!(summary.text().lines().count(), 2, "{id}");
+    }
+}
+
+#[test]
+fn files_that_are_not_named_or_cannot_be_written_change_nothing() {
+    let sim = played(Attempt::stream().state("running").complete("running"));
+    let finished = wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", "").run();
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    let finished = wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", "/no/such/directory/file").run();
+    assert_eq!(finished.code, Some(0));
+    assert!(finished.stderr.starts_with("warning: cannot write to GITHUB_OUTPUT: No such file"), "{finished:?}");
+    // Another output leaves them alone.
+    let (outputs, summary, run) = with_files("text", cvm_watch("wait my-cvm").base_url(&sim.base_url()));
+    assert_eq!(run.run().code, Some(0));
+    assert_eq!((outputs.text().as_str(), summary.text().as_str()), ("before=1\n", "# Before\n"));
+}
+
+#[test]
+fn bad_input_is_an_error_too() {
+    for (args, title, message) in [
+        ("wait my-cvm --interval 4 --output github", "cvm-watch%3A my-cvm", "interval \"4s\" must be"),
+        ("wait --nope --output=github", "cvm-watch", "unexpected argument '--nope' found"),
+    ] {
+        let finished = cvm_watch(args).run();
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        let line = finished.stdout.lines().last().unwrap();
+        assert!(line.starts_with(&format!("::error title={title}::{message}")), "{line}");
+        assert!(finished.last_words().starts_with(&format!("error: {message}")), "{finished:?}");
+    }
+}
