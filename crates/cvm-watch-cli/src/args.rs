@@ -31,6 +31,12 @@ Examples:
     cvm-watch wait my-cvm --max-retries 0
   Retry after 1s, 2s, 4s, ... up to 1m, by and large:
     cvm-watch wait my-cvm --retry-delay 1s --backoff-max 1m
+  Wait for the containers too, which running does not promise:
+    cvm-watch wait my-cvm --ready --deadline 10m
+  Restart it, and wait until it is back:
+    phala cvms restart my-cvm && cvm-watch wait my-cvm --after-change
+  Give up when it is stopped, and wait on whatever else it says:
+    cvm-watch wait my-cvm --fail-on stopped
   With the key and the base URL of one profile of the phala command line:
     cvm-watch wait my-cvm --profile staging
   In a workflow of GitHub Actions:
@@ -43,6 +49,7 @@ Exit codes:
     1  another failure, such as a certificate that is not trusted
     2  bad usage or input; no request was made
     3  the retries or the deadline are used up
+    4  the CVM says that it will not get there: a failed boot, or a status of --fail-on
     5  the server rejected the watch
   130  SIGINT (Ctrl-C)
   143  SIGTERM
@@ -113,7 +120,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Wait until a CVM has reached a status
     #[command(after_help = WAIT_EXAMPLES)]
-    Wait(WaitArgs),
+    Wait(Box<WaitArgs>),
     /// Watch a simulated CVM boot: no account, no network
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
@@ -172,6 +179,25 @@ pub(crate) struct WaitArgs {
     /// Longest time for everything, retries included [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) deadline: Option<Duration>,
+
+    /// Statuses that end the wait, instead of error, exited and removing, which do for target
+    /// running; seen twice in a row
+    #[arg(long, value_name = "STATUS,...", value_delimiter = ',', conflicts_with = "no_fail_early")]
+    pub(crate) fail_on: Vec<String>,
+
+    /// Wait on whatever the CVM says, boot errors included
+    #[arg(long)]
+    pub(crate) no_fail_early: bool,
+
+    /// With target running: the boot must be done too, and without an error
+    #[arg(long)]
+    pub(crate) ready: bool,
+
+    /// The target counts only after another status, as after a restart that was just asked for; or
+    /// when it was steady for so long [default with the bare flag: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, num_args = 0..=1, require_equals = true,
+          default_missing_value = "60s")]
+    pub(crate) after_change: Option<Duration>,
 
     #[arg(long, value_name = "URL", help = BASE_URL_HELP)]
     pub(crate) base_url: Option<String>,

@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Usage,
     /// The retries or the deadline are used up.
     GaveUp,
+    /// The CVM says that it will not get to the target.
+    Unreachable,
     /// The server gave an answer that no retry changes.
     Rejected,
     /// Ended by SIGINT.
@@ -26,6 +28,7 @@ impl From<Exit> for i32 {
             Exit::Failure => 1,
             Exit::Usage => 2,
             Exit::GaveUp => 3,
+            Exit::Unreachable => 4,
             Exit::Rejected => 5,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,

@@ -27,8 +27,14 @@ pub(super) struct Ended {
 pub(super) struct Trouble {
     pub(super) kind: &'static str,
     pub(super) message: String,
+    /// The status of HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<u16>,
+    /// The last status of the CVM that was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) boot_error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error_code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,11 +70,12 @@ impl Ended {
             };
         };
         let hint = hint::next_step(failure, origins);
-        let mut trouble = Trouble { kind: failure.kind(), message: failure.to_string(), hint, ..Trouble::default() };
+        let (kind, message, last_status) = (failure.kind(), failure.to_string(), last_status.map(str::to_owned));
+        let mut trouble = Trouble { kind, message, last_status, hint, ..Trouble::default() };
         let exit = match failure {
             Failure::Aborted => match signal {
                 Some(signal) => {
-                    trouble.message = aborted(signal, last_status);
+                    trouble.message = aborted(signal, trouble.last_status.as_deref());
                     signal.into()
                 }
                 None => Exit::Failure,
@@ -82,6 +89,10 @@ impl Ended {
                 trouble.status = status(last_cause);
                 add_source(&mut trouble.message, error.source());
                 Exit::GaveUp
+            }
+            Failure::Unreachable { boot_error, .. } => {
+                trouble.boot_error.clone_from(boot_error);
+                Exit::Unreachable
             }
             Failure::Rejected(rejection) => {
                 trouble.add(rejection);
@@ -194,7 +205,14 @@ mod tests {
             last_cause,
             last_error: None,
         };
+        let unreachable = Failure::Unreachable {
+            target: "running".to_owned(),
+            status: "exited".to_owned(),
+            boot_error: Some("no\nkeys".to_owned()),
+            attempts: 1,
+        };
         for (failure, signal, exit, kind, http) in [
+            (unreachable.clone(), None, Exit::Unreachable, "unreachable", None),
             (Failure::Aborted, Some(Signal::Interrupt), Exit::Interrupted, "aborted", None),
             (Failure::Aborted, Some(Signal::Terminate), Exit::Terminated, "aborted", None),
             (gave_up(closed), None, Exit::GaveUp, "max_retries_exceeded", None),
@@ -206,6 +224,11 @@ mod tests {
             let (was, trouble) = ended(failure.clone(), signal);
             assert_eq!((was, trouble.kind, trouble.status), (exit, kind, http), "{failure:?}");
         }
+        let trouble = ended(unreachable, None).1;
+        assert_eq!(
+            (trouble.last_status.as_deref(), trouble.boot_error.as_deref()),
+            (Some("start\ning"), Some("no\nkeys"))
+        );
         let invalid = WatchError::Config(ConfigError::new("target", "", "must not be blank"));
         let ended = Ended::new(Err(invalid), None, None, &origins());
         assert_eq!((ended.exit, ended.outcome.unwrap_err().kind), (Exit::Usage, "invalid_input"));

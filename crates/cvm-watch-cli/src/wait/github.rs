@@ -6,11 +6,12 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 
-use cvm_watch_core::{Event, printable};
+use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
 
 use super::ended::Ended;
 use super::log::Log;
+use super::progress;
 use crate::output;
 
 /// The most characters of a status in the step's outputs.
@@ -24,12 +25,11 @@ pub(super) struct Github<W> {
     /// The CVM as the user named it.
     id: String,
     group_is_open: bool,
-    last_status: Option<String>,
 }
 
 impl<W: Write> Github<W> {
     pub(super) fn new(to: W, id: &str) -> Self {
-        Self { log: Log::new(to, id), id: id.to_owned(), group_is_open: false, last_status: None }
+        Self { log: Log::new(to, id), id: id.to_owned(), group_is_open: false }
     }
 
     /// Says whether there was something to print.
@@ -37,9 +37,6 @@ impl<W: Write> Github<W> {
         if !self.group_is_open {
             self.group_is_open = true;
             self.log.line(format!("::group::{}", data(&format!("Waiting for {}", printable(&self.id, 100)))));
-        }
-        if let Update::Event { event: Event::State(state), .. } = update {
-            self.last_status = Some(state.status.clone());
         }
         self.log.update(update)
     }
@@ -60,14 +57,16 @@ impl<W: Write> Github<W> {
         match &ended.outcome {
             Ok(state) => {
                 let (id, status) = (printable(&self.id, 100), printable(&state.status, 40));
-                self.annotate("notice", &format!("{id} is {status} after {}", self.log.passed()));
+                let steady = self.log.steady().map(|after| format!(", {}", progress::steady(after)));
+                let steady = steady.unwrap_or_default();
+                self.annotate("notice", &format!("{id} is {status} after {}{steady}", self.log.passed()));
             }
             Err(trouble) => {
                 let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
                 self.annotate("error", &format!("{}{hint}", printable(&trouble.message, MESSAGE_WIDTH)));
             }
         }
-        add("GITHUB_OUTPUT", &self.outputs(ended));
+        add("GITHUB_OUTPUT", &Self::outputs(ended));
         add("GITHUB_STEP_SUMMARY", &self.summary(ended));
     }
 
@@ -80,10 +79,10 @@ impl<W: Write> Github<W> {
     }
 
     /// A `name=value` line each.
-    fn outputs(&self, ended: &Ended) -> String {
+    fn outputs(ended: &Ended) -> String {
         let (outcome, status) = match &ended.outcome {
             Ok(state) => ("resolved", Some(&state.status)),
-            Err(_) => ("failed", self.last_status.as_ref()),
+            Err(trouble) => ("failed", trouble.last_status.as_ref()),
         };
         let mut lines = format!("outcome={outcome}\n");
         if let Some(status) = status {

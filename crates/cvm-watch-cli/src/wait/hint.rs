@@ -11,6 +11,7 @@ pub(super) fn next_step(failure: &Failure, origins: &Origins) -> Option<String> 
         Failure::DeadlineExceeded { last_status, last_cause, .. } => {
             Some(after_deadline(last_status.as_deref(), last_cause.as_ref(), origins))
         }
+        Failure::Unreachable { boot_error, .. } => Some(after_failed_boot(boot_error.is_some())),
         Failure::MaxRetriesExceeded { last_cause, .. } => Some(after_loss(last_cause, origins)),
         Failure::Rejected(rejection) => Some(after_rejection(&rejection.cause, rejection.status, origins)),
         Failure::Tls(TlsFault::HostName) => {
@@ -47,6 +48,10 @@ fn after_rejection(cause: &RejectCause, status: u16, origins: &Origins) -> Strin
 
 fn after_deadline(last_status: Option<&str>, last_cause: Option<&RetryCause>, origins: &Origins) -> String {
     match (last_status, last_cause) {
+        (_, Some(RetryCause::NotReady)) => "raise --deadline, or leave out --ready if the status is enough".to_owned(),
+        (_, Some(RetryCause::NotChanged)) => {
+            "check that the change was asked for, or give --after-change a shorter time than --deadline".to_owned()
+        }
         (Some(status), _) => {
             let status = printable(status, 40);
             format!("raise --deadline, or find out why the CVM stays \"{status}\"")
@@ -54,6 +59,11 @@ fn after_deadline(last_status: Option<&str>, last_cause: Option<&RetryCause>, or
         (None, Some(cause)) => after_loss(cause, origins),
         (None, None) => "raise --deadline; the server has not said anything yet".to_owned(),
     }
+}
+
+fn after_failed_boot(has_error: bool) -> String {
+    let look = if has_error { "mend what the boot error names" } else { "look for the reason in the CVM's logs" };
+    format!("{look}; if it recovers by itself, --no-fail-early waits for that")
 }
 
 /// What helps against the loss of every attempt.
@@ -152,6 +162,12 @@ mod tests {
             last_cause,
             last_error: None,
         };
+        let hopeless = |boot_error: Option<&str>| Failure::Unreachable {
+            target: "running".to_owned(),
+            status: "error".to_owned(),
+            boot_error: boot_error.map(str::to_owned),
+            attempts: 1,
+        };
         for (failure, expected) in [
             (gave_up(closed(CloseCause::Dns)), "check the network and the base URL"),
             (gave_up(closed(CloseCause::Refused)), "check the network and the base URL"),
@@ -169,6 +185,10 @@ mod tests {
             ),
             (late(None, Some(closed(CloseCause::Dns))), "check the network"),
             (late(None, None), "raise --deadline"),
+            (late(Some("running"), Some(RetryCause::NotReady)), "raise --deadline, or leave out --ready"),
+            (late(Some("running"), Some(RetryCause::NotChanged)), "check that the change was asked for"),
+            (hopeless(None), "look for the reason in the CVM's logs; if it recovers"),
+            (hopeless(Some("no keys")), "mend what the boot error names; if it recovers"),
             (Failure::Tls(TlsFault::HostName), "check the host in the base URL, which is the default"),
             (Failure::Tls(TlsFault::Certificate), "a certificate authority of your own goes into SSL_CERT_FILE"),
         ] {

@@ -1,6 +1,7 @@
 //! Progress without a terminal: a line for each change, and a heartbeat when nothing changes.
 
 use std::io::Write;
+use std::time::Duration;
 
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
@@ -46,6 +47,11 @@ impl<W: Write> Log<W> {
     /// How long the wait has been going on.
     pub(super) fn passed(&self) -> String {
         duration::passed(self.started.elapsed())
+    }
+
+    /// For how long the target was steady, if it counts for that.
+    pub(super) fn steady(&self) -> Option<Duration> {
+        self.progress.steady
     }
 
     fn print(&mut self, still: &str, text: &str) {

@@ -6,6 +6,7 @@ mod hint;
 mod live;
 mod log;
 mod ndjson;
+mod policy;
 mod progress;
 mod report;
 mod setup;
@@ -15,7 +16,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 
-use cvm_watch_core::{Backoff, Event};
+use cvm_watch_core::Event;
 use cvm_watch_driver::Origins;
 use cvm_watch_hyper::{Client, Update, Watching};
 use futures_core::Stream;
@@ -60,32 +61,8 @@ fn start(args: &WaitArgs, report: &mut Report) -> Result<(Client, Watching, Sign
     if let Some(doubt) = target::doubt(&args.target) {
         report.warn(&doubt);
     }
-    let mut watching = client.watch(&args.id, &args.target).abort_on(signals.first());
-    if let Some(interval) = args.interval {
-        watching = watching.interval(interval);
-    }
-    if let Some(timeout) = args.timeout {
-        watching = watching.timeout(timeout);
-    }
-    if let Some(retries) = args.max_retries {
-        watching = watching.max_retries(retries);
-    }
-    if let Some(delay) = args.retry_delay {
-        watching = watching.retry_delay(delay);
-    }
-    if let Some(max) = args.backoff_max {
-        watching = watching.backoff(Backoff::up_to(max));
-    }
-    if let Some(timeout) = args.connect_timeout {
-        watching = watching.connect_timeout(timeout);
-    }
-    if let Some(timeout) = args.idle_timeout {
-        watching = watching.idle_timeout(timeout);
-    }
-    if let Some(deadline) = args.deadline {
-        watching = watching.deadline(deadline);
-    }
-    let watching = watching.configure(|config| config.keep_raw(args.output == OutputMode::Ndjson));
+    let watching = client.watch(&args.id, &args.target).abort_on(signals.first());
+    let watching = watching.configure(|config| policy::configure(args, config));
     Ok((client, watching, signals))
 }
 
@@ -136,7 +113,7 @@ async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cvm_watch_core::CvmState;
+    use cvm_watch_core::{CloseCause, CvmState, RetryCause};
     use std::collections::VecDeque;
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
@@ -179,6 +156,11 @@ mod tests {
         Update::Event { attempt: 1, id: String::new(), event }
     }
 
+    fn lost() -> Update {
+        let cause = RetryCause::Closed(CloseCause::Reset);
+        Update::Retrying { attempt: 1, delay: Duration::from_secs(1), cause }
+    }
+
     /// Plays twenty seconds, a change, and two minutes with little news; answers with what is printed.
     async fn printed(report: impl FnOnce(Box<dyn Write>) -> Report) -> String {
         let out = Shared::default();
@@ -188,7 +170,8 @@ mod tests {
             (20, Some(state("starting"))),
             // The same again is no news, and does not put off the heartbeat.
             (20, Some(state("starting"))),
-            (50, Some(Update::Connecting { attempt: 2 })),
+            (49, Some(lost())),
+            (1, Some(Update::Connecting { attempt: 2 })),
             (29, Some(state("starting"))),
             (1, None),
         ];
@@ -198,11 +181,12 @@ mod tests {
         String::from_utf8(out.0.lock().unwrap().clone()).unwrap()
     }
 
-    const LINES: [&str; 7] = [
+    const LINES: [&str; 8] = [
         r"    0s my\ncvm: connecting",
         r"   20s my\ncvm: starting",
         r"   50s my\ncvm: still starting",
         r" 1m20s my\ncvm: still starting",
+        r" 1m29s my\ncvm: retrying in 1s: the connection was reset",
         r" 1m30s my\ncvm: connecting (attempt 2)",
         r" 1m59s my\ncvm: starting (attempt 2)",
         "",

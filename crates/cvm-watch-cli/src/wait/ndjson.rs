@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::ended::{Ended, Trouble};
+use super::progress::is_look;
 use crate::json;
 use crate::output::Lines;
 
@@ -38,14 +39,18 @@ impl<W: Write> Ndjson<W> {
                 self.attempt = *attempt;
                 self.event(id, event);
             }
+            Update::SteadyTarget { after } => {
+                self.print("steady", Body { after_ms: Some(milliseconds(*after)), ..Body::default() });
+            }
             Update::Retrying { attempt, delay, cause } => {
                 self.attempt = *attempt;
+                let kind = if is_look(cause) { "looking_again" } else { "retrying" };
                 let status = match cause {
                     RetryCause::Status { status, .. } => Some(*status),
                     _ => None,
                 };
                 let (delay_ms, cause) = (Some(milliseconds(*delay)), Some(cause.to_string()));
-                self.print("retrying", Body { delay_ms, cause, status, ..Body::default() });
+                self.print(kind, Body { delay_ms, cause, status, ..Body::default() });
             }
             _ => {}
         }
@@ -112,6 +117,8 @@ struct Body<'a> {
     data: Option<Data<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

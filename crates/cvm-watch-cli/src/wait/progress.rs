@@ -1,6 +1,8 @@
 //! What people are told of a watch while it runs.
 
-use cvm_watch_core::{CvmState, Event, printable};
+use std::time::Duration;
+
+use cvm_watch_core::{CvmState, Event, RetryCause, printable};
 use cvm_watch_hyper::Update;
 
 use crate::duration;
@@ -12,7 +14,7 @@ const TEXT_WIDTH: usize = 160;
 /// Where a watch stands, in two short texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
-    /// The attempt, from 1; 0 before the first.
+    /// The attempt, from 1; 0 before the first. Only a retry begins another one here.
     pub(super) attempt: u64,
     /// The status, or what the watch does while it has none.
     pub(super) headline: String,
@@ -20,29 +22,49 @@ pub(super) struct Progress {
     pub(super) detail: String,
     /// Whether the headline is a status of the CVM.
     pub(super) is_status: bool,
+    /// For how long the target was steady, if it counts for that.
+    pub(super) steady: Option<Duration>,
+    /// What the last state said, in the words of headline and detail.
+    last_state: Option<(String, String)>,
+    pause: Pause,
+}
+
+/// What the watch waits for between two attempts, as far as people are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pause {
+    None,
+    Retry,
+    Look(RetryCause),
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { attempt: 0, headline: "connecting".to_owned(), detail: String::new(), is_status: false }
+        Self {
+            attempt: 0,
+            headline: "connecting".to_owned(),
+            detail: String::new(),
+            is_status: false,
+            steady: None,
+            last_state: None,
+            pause: Pause::None,
+        }
     }
 
     /// Takes in an update; says whether anything changed that people are told of.
     pub(super) fn update(&mut self, update: &Update) -> bool {
         let before = self.clone();
         match update {
-            Update::Connecting { attempt } => {
-                self.attempt = *attempt;
-                self.tell("connecting".to_owned(), String::new(), false);
-            }
+            Update::Connecting { .. } => self.connecting(),
             Update::Event { event, .. } => self.event(event),
-            Update::Retrying { delay, cause, .. } => {
-                let cause = printable(&cause.to_string(), TEXT_WIDTH);
-                self.tell("retrying".to_owned(), format!("in {}: {cause}", duration::ahead(*delay)), false);
+            Update::SteadyTarget { after } => {
+                let status = self.last_state.as_ref().map_or("the target", |(status, _)| status).to_owned();
+                self.steady = Some(*after);
+                self.tell(status, steady(*after), true);
             }
+            Update::Retrying { delay, cause, .. } => self.retrying(*delay, cause),
             _ => {}
         }
-        *self != before
+        (self.attempt, self.text()) != (before.attempt, before.text())
     }
 
     /// The headline with its detail.
@@ -54,9 +76,46 @@ impl Progress {
         }
     }
 
+    fn connecting(&mut self) {
+        // An attempt that follows no retry, as when the watch looks again or has its turn among
+        // others, is no news.
+        if self.attempt == 0 || self.pause == Pause::Retry {
+            self.attempt += 1;
+            self.pause = Pause::None;
+            self.tell("connecting".to_owned(), String::new(), false);
+        }
+    }
+
+    fn retrying(&mut self, delay: Duration, cause: &RetryCause) {
+        let again = Pause::Look(cause.clone());
+        if self.pause == again {
+            return;
+        }
+        let ahead = if delay.is_zero() { "at once".to_owned() } else { format!("in {}", duration::ahead(delay)) };
+        let words = printable(&cause.to_string(), TEXT_WIDTH);
+        if is_look(cause) {
+            self.pause = again;
+            self.tell("looking again".to_owned(), format!("{ahead}: {words}"), false);
+        } else {
+            self.pause = Pause::Retry;
+            self.tell("retrying".to_owned(), format!("in {}: {words}", duration::ahead(delay)), false);
+        }
+    }
+
+    fn state(&mut self, state: &CvmState) {
+        let said = (printable(&state.status, STATUS_WIDTH), detail(state));
+        // Looking again and again at the same would tell the same two things in turns.
+        let is_looked_at = matches!(self.pause, Pause::Look(RetryCause::NotReady | RetryCause::NotChanged));
+        if !is_looked_at || self.last_state.as_ref() != Some(&said) {
+            self.pause = Pause::None;
+            self.tell(said.0.clone(), said.1.clone(), true);
+            self.last_state = Some(said);
+        }
+    }
+
     fn event(&mut self, event: &Event) {
         match event {
-            Event::State(state) => self.tell(printable(&state.status, STATUS_WIDTH), detail(state), true),
+            Event::State(state) => self.state(state),
             Event::Error(error) => {
                 let text = error.message.as_deref().or(error.error.as_deref()).unwrap_or("without a text");
                 self.detail = format!("server error: {}", printable(text, TEXT_WIDTH));
@@ -72,6 +131,16 @@ impl Progress {
     }
 }
 
+/// Whether another attempt follows though nothing was lost: it counts as no retry.
+pub(super) fn is_look(cause: &RetryCause) -> bool {
+    matches!(cause, RetryCause::NotReady | RetryCause::NotChanged | RetryCause::Suspended | RetryCause::Yielded)
+}
+
+/// What is said of a target that counts since it was steady.
+pub(super) fn steady(after: Duration) -> String {
+    format!("steady for {}, which counts without a change", duration::ahead(after))
+}
+
 fn detail(state: &CvmState) -> String {
     let step = state.shutdown_progress.as_deref().or(state.boot_progress.as_deref());
     let step = step.map(|step| printable(step, TEXT_WIDTH));
@@ -82,9 +151,8 @@ fn detail(state: &CvmState) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cvm_watch_core::{CloseCause, Event, RetryCause, ServerError};
+    use cvm_watch_core::{CloseCause, ServerError};
     use std::sync::Arc;
-    use std::time::Duration;
 
     fn state(change: impl FnOnce(&mut CvmState)) -> Update {
         let mut state = CvmState::with_status("starting");
@@ -129,13 +197,77 @@ mod tests {
                 },
                 "retrying in 5.4s: the connection was reset",
             ),
+            (Update::Connecting { attempt: 2 }, "connecting"),
         ] {
             assert!(progress.update(&update), "{update:?}");
             assert_eq!(progress.text(), expected);
             assert!(!progress.update(&update), "the same again is no news: {update:?}");
         }
-        assert!(progress.update(&Update::Connecting { attempt: 2 }));
         assert_eq!(progress.attempt, 2);
+    }
+
+    /// What is told of these updates, a line each.
+    fn told(progress: &mut Progress, updates: impl IntoIterator<Item = Update>) -> Vec<String> {
+        let line = |update| progress.update(&update).then(|| format!("{} #{}", progress.text(), progress.attempt));
+        updates.into_iter().filter_map(line).collect()
+    }
+
+    fn lost(attempt: u64, cause: RetryCause) -> Update {
+        let delay = if cause == RetryCause::Suspended { Duration::ZERO } else { Duration::from_secs(5) };
+        Update::Retrying { attempt, delay, cause }
+    }
+
+    fn booting(step: &str) -> Update {
+        state(|state| {
+            state.status = "running".to_owned();
+            state.boot_progress = Some(step.to_owned());
+        })
+    }
+
+    #[test]
+    fn looking_again_is_no_retry_and_is_told_once_for_each_thing_seen() {
+        let look = |attempt| [Update::Connecting { attempt }, booting("a"), lost(attempt, RetryCause::NotReady)];
+        let mut progress = Progress::new();
+        let told = told(
+            &mut progress,
+            (1..=3).flat_map(look).chain([
+                Update::Connecting { attempt: 4 },
+                booting("b"),
+                lost(4, RetryCause::NotReady),
+                Update::Connecting { attempt: 5 },
+                lost(5, RetryCause::IdleTimeout),
+                Update::Connecting { attempt: 6 },
+                booting("b"),
+                lost(6, RetryCause::Suspended),
+                Update::Connecting { attempt: 7 },
+                booting("b"),
+            ]),
+        );
+        let again = "looking again in 5s: the server completed before the CVM was ready #1";
+        assert_eq!(
+            told,
+            [
+                "connecting #1",
+                "running, a #1",
+                again,
+                "running, b #1",
+                again,
+                "retrying in 5s: nothing was received within the idle timeout #1",
+                "connecting #2",
+                "running, b #2",
+                "looking again at once: the machine was suspended #2",
+                "running, b #2",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_steady_target_is_told_with_its_status() {
+        let mut progress = Progress::new();
+        progress.update(&booting("done"));
+        progress.update(&lost(1, RetryCause::NotChanged));
+        assert!(progress.update(&Update::SteadyTarget { after: Duration::from_secs(60) }));
+        assert_eq!(progress.text(), "running, steady for 1m00s, which counts without a change");
     }
 
     #[test]

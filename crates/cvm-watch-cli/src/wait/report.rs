@@ -10,6 +10,7 @@ use super::github::Github;
 use super::live::Live;
 use super::log::Log;
 use super::ndjson::Ndjson;
+use super::progress;
 use crate::args::OutputMode;
 use crate::output;
 
@@ -53,6 +54,10 @@ impl Report {
 
     /// Says whether the heartbeat may wait, since something was printed.
     pub(super) fn update(&mut self, update: &Update) -> bool {
+        if let (Form::Live(_), Update::SteadyTarget { after }) = (&self.form, update) {
+            // The live line is gone at the end; this stays.
+            self.note(&format!("{} was {}", self.id, progress::steady(*after)));
+        }
         match &mut self.form {
             Form::Live(live) => live.update(update),
             Form::Log(log) => return log.update(update),

@@ -11,6 +11,7 @@ mod endings;
 mod github;
 mod help;
 mod ndjson;
+mod policy;
 mod program;
 mod scratch;
 mod secrets;

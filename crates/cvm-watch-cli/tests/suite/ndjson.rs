@@ -130,7 +130,7 @@ fn a_failure_has_its_kind_message_and_status() {
             Attempt::stream().state("starting").stall(),
             "--deadline 2s",
             3,
-            json!({ "kind": "deadline_exceeded",
+            json!({ "kind": "deadline_exceeded", "last_status": "starting",
                     "hint": "raise --deadline, or find out why the CVM stays \"starting\"",
                     "message": "the deadline of 2s passed; the last status was \"starting\"" }),
         ),

@@ -1,0 +1,83 @@
+//! What the flags ask of each watch: its parameters, and when it gives up or counts as done.
+
+use cvm_watch_core::{Backoff, ConfigBuilder, FailEarly};
+
+use crate::args::{OutputMode, WaitArgs};
+
+/// Sets what the flags say; what they leave out stays as it is.
+pub(super) fn configure(args: &WaitArgs, mut config: ConfigBuilder) -> ConfigBuilder {
+    if let Some(interval) = args.interval {
+        config = config.interval(interval);
+    }
+    if let Some(timeout) = args.timeout {
+        config = config.timeout(timeout);
+    }
+    if let Some(retries) = args.max_retries {
+        config = config.max_retries(retries);
+    }
+    if let Some(delay) = args.retry_delay {
+        config = config.retry_delay(delay);
+    }
+    if let Some(max) = args.backoff_max {
+        config = config.backoff(Backoff::up_to(max));
+    }
+    if let Some(timeout) = args.connect_timeout {
+        config = config.connect_timeout(timeout);
+    }
+    if let Some(timeout) = args.idle_timeout {
+        config = config.idle_timeout(timeout);
+    }
+    if let Some(deadline) = args.deadline {
+        config = config.deadline(deadline);
+    }
+    if let Some(early) = fail_early(args) {
+        config = config.fail_early(early);
+    }
+    if let Some(steady) = args.after_change {
+        config = config.after_change(steady);
+    }
+    config.ready(args.ready).keep_raw(args.output == OutputMode::Ndjson)
+}
+
+/// What ends a watch before its deadline. A boot that has failed will not get to `running`; of other
+/// targets only the user knows what keeps a CVM from them.
+fn fail_early(args: &WaitArgs) -> Option<FailEarly> {
+    let is_boot = args.target.eq_ignore_ascii_case("running");
+    match (args.no_fail_early, args.fail_on.as_slice()) {
+        (true, _) => None,
+        (false, []) => is_boot.then(FailEarly::of_a_boot),
+        (false, statuses) => Some(FailEarly::on(statuses).boot_errors(is_boot)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Args, Command};
+    use clap::Parser;
+
+    /// The statuses that fail early, and whether boot errors do.
+    fn early(flags: &str) -> Option<(Vec<String>, bool)> {
+        let words = ["cvm-watch", "wait", "my-cvm"].into_iter().chain(flags.split_whitespace());
+        let Command::Wait(args) = Args::try_parse_from(words).unwrap().command else { panic!("{flags}") };
+        fail_early(&args).map(|early| (early.statuses().map(str::to_owned).collect(), early.counts_boot_errors()))
+    }
+
+    #[test]
+    fn a_failed_boot_ends_the_wait_for_running_and_other_targets_only_what_was_named() {
+        let on =
+            |statuses: &[&str], boot_errors| Some((statuses.iter().map(ToString::to_string).collect(), boot_errors));
+        for (flags, expected) in [
+            ("", on(&["error", "exited", "removing"], true)),
+            ("--target Running", on(&["error", "exited", "removing"], true)),
+            ("--fail-on stopped,ERROR", on(&["stopped", "ERROR"], true)),
+            ("--fail-on stopped --fail-on error", on(&["stopped", "error"], true)),
+            ("--no-fail-early", None),
+            ("--target stopped", None),
+            ("--target stopped --fail-on error", on(&["error"], false)),
+            ("--target stopped --no-fail-early", None),
+        ] {
+            assert_eq!(early(flags), expected, "{flags}");
+        }
+    }
+}
