@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use cvm_watch_core::Fleet;
 
 use crate::completions::{self, CompletionsArgs};
 use crate::{duration, man};
@@ -33,6 +35,10 @@ Examples:
     cvm-watch wait my-cvm --retry-delay 1s --backoff-max 1m
   Wait for the containers too, which running does not promise:
     cvm-watch wait my-cvm --ready --deadline 10m
+  Wait for several, of which any will do; or for a list of them:
+    cvm-watch wait blue green --any
+    cvm-watch wait --ids-from cvms.txt --deadline 15m
+    sort new.txt old.txt | cvm-watch wait -
   Restart it, and wait until it is back:
     phala cvms restart my-cvm && cvm-watch wait my-cvm --after-change
   Give up when it is stopped, and wait on whatever else it says:
@@ -53,6 +59,9 @@ Exit codes:
     5  the server rejected the watch
   130  SIGINT (Ctrl-C)
   143  SIGTERM
+
+Of several CVMs it is 0 when all got there, with --any when one did, and else the worst: 130 and 143,
+2, 5, 4, 3, 1.
 
 Key and base URL: a flag first, then the environment, then the current profile of the phala command
 line, then the default. --profile is a flag: that profile comes before the environment.
@@ -118,7 +127,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Wait until a CVM has reached a status
+    /// Wait until a CVM has reached a status, or several have
     #[command(after_help = WAIT_EXAMPLES)]
     Wait(Box<WaitArgs>),
     /// Watch a simulated CVM boot: no account, no network
@@ -140,8 +149,21 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WaitArgs {
-    /// CVM id, UUID, app id, instance id or name
-    pub(crate) id: String,
+    /// CVM ids, UUIDs, app ids, instance ids or names; - reads a list of them from stdin
+    #[arg(value_name = "ID", required_unless_present = "ids_from")]
+    pub(crate) ids: Vec<String>,
+
+    /// File with more ids, one a line, and # comments; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids_from: Vec<String>,
+
+    /// Be done when one of several CVMs got there, rather than all
+    #[arg(long)]
+    pub(crate) any: bool,
+
+    /// Event streams open at a time, at least 1; the endpoint allows a user 5
+    #[arg(long, value_name = "N", default_value_t = Fleet::DEFAULT_MAX_STREAMS, value_parser = at_least_one())]
+    pub(crate) max_streams: usize,
 
     /// Status to wait for, in any case: running, stopped, exited, …
     #[arg(long, value_name = "STATUS", default_value = "running")]
@@ -219,6 +241,10 @@ pub(crate) struct WaitArgs {
     pub(crate) verbose: bool,
 }
 
+fn at_least_one() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::from(1..)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputMode {
     /// Progress on stderr, the result on stdout
@@ -275,7 +301,10 @@ mod tests {
     fn an_absent_flag_is_not_given() {
         let args = Args::try_parse_from(["cvm-watch", "wait", "my-cvm"]).unwrap();
         let Command::Wait(args) = args.command else { panic!("{args:?}") };
-        assert_eq!((args.id.as_str(), args.target.as_str(), args.output), ("my-cvm", "running", OutputMode::Text));
+        assert_eq!(
+            (args.ids.as_slice(), args.target.as_str(), args.output),
+            (&["my-cvm".to_owned()][..], "running", OutputMode::Text)
+        );
         let durations =
             [args.interval, args.timeout, args.retry_delay, args.backoff_max, args.connect_timeout, args.deadline];
         assert_eq!(durations, [None; 6]);
@@ -286,7 +315,7 @@ mod tests {
     fn two_dashes_end_the_flags() {
         let args = Args::try_parse_from(["cvm-watch", "wait", "--target", "stopped", "--", "--target"]).unwrap();
         let Command::Wait(args) = args.command else { panic!("{args:?}") };
-        assert_eq!((args.id.as_str(), args.target.as_str()), ("--target", "stopped"));
+        assert_eq!((args.ids.as_slice(), args.target.as_str()), (&["--target".to_owned()][..], "stopped"));
     }
 
     #[test]

@@ -21,6 +21,30 @@ pub(crate) enum Exit {
     Terminated,
 }
 
+impl Exit {
+    /// The one that tells most of many: a signal first, then what the user can mend soonest.
+    pub(crate) fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
+        exits.into_iter().max_by_key(|exit| exit.weight()).unwrap_or(Self::Success)
+    }
+
+    /// The word for it in outputs for programs.
+    pub(crate) fn outcome(self) -> &'static str {
+        if self == Self::Success { "resolved" } else { "failed" }
+    }
+
+    fn weight(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failure => 1,
+            Self::GaveUp => 2,
+            Self::Unreachable => 3,
+            Self::Rejected => 4,
+            Self::Usage => 5,
+            Self::Interrupted | Self::Terminated => 6,
+        }
+    }
+}
+
 impl From<Exit> for i32 {
     fn from(exit: Exit) -> Self {
         match exit {
@@ -33,5 +57,29 @@ impl From<Exit> for i32 {
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_many_follows_the_documented_order() {
+        let order = [
+            Exit::Interrupted,
+            Exit::Usage,
+            Exit::Rejected,
+            Exit::Unreachable,
+            Exit::GaveUp,
+            Exit::Failure,
+            Exit::Success,
+        ];
+        for at in 0..order.len() {
+            assert_eq!(Exit::worst(order[at..].iter().copied().rev()), order[at]);
+        }
+        assert_eq!(order.map(i32::from), [130, 2, 5, 4, 3, 1, 0]);
+        assert_eq!(Exit::worst([Exit::Usage, Exit::Terminated]), Exit::Terminated);
+        assert_eq!(Exit::worst([]), Exit::Success);
     }
 }

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_mistake_is_told_in_one_line_that_names_it() {
         for (args, expected) in [
-            ("cvm-watch wait", "the following required arguments were not provided: <ID>; try --help"),
+            ("cvm-watch wait", "the following required arguments were not provided: <ID>...; try --help"),
             (
                 "cvm-watch wait a --interval 4x",
                 "invalid value '4x' for '--interval <DURATION>': must be a duration such as 500ms, 5s, 1.5m or 1h; \
@@ -91,7 +91,7 @@ mod tests {
                 "cvm-watch wait a --output xml",
                 "invalid value 'xml' for '--output <FORMAT>' [possible values: text, ndjson, github, quiet]; try --help",
             ),
-            ("cvm-watch wait a b", "unexpected argument 'b' found; try --help"),
+            ("cvm-watch decode a b", "unexpected argument 'b' found; try --help"),
             (
                 "cvm-watch decode --max-event-bytes 0",
                 "invalid value '0' for '--max-event-bytes <N>': 0 is not in 1..=1073741824; try --help",

@@ -54,13 +54,13 @@ impl Ended {
     /// A watch that ran. `signal` is what aborted it, if anything did; `origins` are those of the
     /// settings that it ran with.
     pub(super) fn new(
-        outcome: Result<CvmState, WatchError>,
+        outcome: Result<&CvmState, &WatchError>,
         signal: Option<Signal>,
         last_status: Option<&str>,
         origins: &Origins,
     ) -> Self {
         let error = match outcome {
-            Ok(state) => return Self { exit: Exit::Success, outcome: Ok(Box::new(state)) },
+            Ok(state) => return Self { exit: Exit::Success, outcome: Ok(Box::new(state.clone())) },
             Err(error) => error,
         };
         let Some(failure) = error.failure() else {
@@ -106,6 +106,14 @@ impl Ended {
         Self { exit, outcome: Err(Box::new(trouble)) }
     }
 
+    /// Another one of several got there, and any was enough.
+    pub(super) fn left_out(last_status: Option<&str>) -> Self {
+        let message = format!("another CVM got there first; {}", status_seen(last_status));
+        let last_status = last_status.map(str::to_owned);
+        let trouble = Trouble { kind: Failure::Aborted.kind(), message, last_status, ..Trouble::default() };
+        Self { exit: Exit::Failure, outcome: Err(Box::new(trouble)) }
+    }
+
     /// Nothing was requested, since the input is no good.
     pub(super) fn invalid(message: &str) -> Self {
         Self::failed(Exit::Usage, "invalid_input", message.to_owned())
@@ -114,6 +122,11 @@ impl Ended {
     /// The system refused what every run needs.
     pub(super) fn broken(error: &io::Error) -> Self {
         Self::failed(Exit::Failure, "setup", format!("cannot start: {error}"))
+    }
+
+    /// How it ended, in one word for programs: `resolved`, or the kind of the trouble.
+    pub(super) fn kind(&self) -> &'static str {
+        self.outcome.as_ref().map_or_else(|trouble| trouble.kind, |_| "resolved")
     }
 
     fn failed(exit: Exit, kind: &'static str, message: String) -> Self {
@@ -153,10 +166,13 @@ fn status(cause: &RetryCause) -> Option<u16> {
 }
 
 fn aborted(signal: Signal, last_status: Option<&str>) -> String {
-    let name = signal.name();
+    format!("ended by {}; {}", signal.name(), status_seen(last_status))
+}
+
+fn status_seen(last_status: Option<&str>) -> String {
     match last_status {
-        Some(status) => format!("ended by {name}; the last status was \"{}\"", printable(status, 40)),
-        None => format!("ended by {name}; no status was seen"),
+        Some(status) => format!("the last status was \"{}\"", printable(status, 40)),
+        None => "no status was seen".to_owned(),
     }
 }
 
@@ -189,7 +205,7 @@ mod tests {
     }
 
     fn ended(failure: Failure, signal: Option<Signal>) -> (Exit, Trouble) {
-        let ended = Ended::new(Err(failed(failure)), signal, Some("start\ning"), &origins());
+        let ended = Ended::new(Err(&failed(failure)), signal, Some("start\ning"), &origins());
         (ended.exit, *ended.outcome.unwrap_err())
     }
 
@@ -230,7 +246,7 @@ mod tests {
             (Some("start\ning"), Some("no\nkeys"))
         );
         let invalid = WatchError::Config(ConfigError::new("target", "", "must not be blank"));
-        let ended = Ended::new(Err(invalid), None, None, &origins());
+        let ended = Ended::new(Err(&invalid), None, None, &origins());
         assert_eq!((ended.exit, ended.outcome.unwrap_err().kind), (Exit::Usage, "invalid_input"));
     }
 

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
 
-use super::ended::Ended;
+use super::ended::{Ended, Trouble};
 use super::log::Log;
 use super::progress;
 use crate::output;
@@ -36,7 +36,7 @@ impl<W: Write> Github<W> {
     pub(super) fn update(&mut self, update: &Update) -> bool {
         if !self.group_is_open {
             self.group_is_open = true;
-            self.log.line(format!("::group::{}", data(&format!("Waiting for {}", printable(&self.id, 100)))));
+            self.log.line(begin(&printable(&self.id, 100)));
         }
         self.log.update(update)
     }
@@ -46,36 +46,26 @@ impl<W: Write> Github<W> {
     }
 
     pub(super) fn warn(&mut self, message: &str) {
-        self.annotate("warning", &printable(message, MESSAGE_WIDTH));
+        self.log.line(warning(&self.id, message));
     }
 
     /// Prints the result, and adds it to the step's outputs and its summary.
     pub(super) fn end(&mut self, ended: &Ended) {
         if self.group_is_open {
-            self.log.line("::endgroup::".to_owned());
+            self.log.line(END.to_owned());
         }
+        let passed = self.log.passed();
         match &ended.outcome {
             Ok(state) => {
                 let (id, status) = (printable(&self.id, 100), printable(&state.status, 40));
                 let steady = self.log.steady().map(|after| format!(", {}", progress::steady(after)));
                 let steady = steady.unwrap_or_default();
-                self.annotate("notice", &format!("{id} is {status} after {}{steady}", self.log.passed()));
+                self.log.line(notice(&self.id, &format!("{id} is {status} after {passed}{steady}")));
             }
-            Err(trouble) => {
-                let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-                self.annotate("error", &format!("{}{hint}", printable(&trouble.message, MESSAGE_WIDTH)));
-            }
+            Err(trouble) => self.log.line(error(&self.id, trouble)),
         }
         add("GITHUB_OUTPUT", &Self::outputs(ended));
-        add("GITHUB_STEP_SUMMARY", &self.summary(ended));
-    }
-
-    fn annotate(&mut self, kind: &str, message: &str) {
-        let title = match self.id.is_empty() {
-            true => "cvm-watch".to_owned(),
-            false => format!("cvm-watch: {}", printable(&self.id, 100)),
-        };
-        self.log.line(format!("::{kind} title={}::{}", property(&title), data(message)));
+        add("GITHUB_STEP_SUMMARY", &item(&self.id, ended, &passed));
     }
 
     /// A `name=value` line each.
@@ -94,20 +84,51 @@ impl<W: Write> Github<W> {
         }
         lines
     }
+}
 
-    /// One item of a list, in Markdown.
-    fn summary(&self, ended: &Ended) -> String {
-        let name = code(&self.id);
-        match &ended.outcome {
-            Ok(state) => format!("- {name} is {} after {}\n", code(&state.status), self.log.passed()),
-            Err(trouble) => format!("- {name} failed: {}\n", code(&trouble.message)),
-        }
+/// Begins a group of lines about these CVMs.
+pub(super) fn begin(whom: &str) -> String {
+    format!("::group::{}", data(&format!("Waiting for {whom}")))
+}
+
+/// Ends the group.
+pub(super) const END: &str = "::endgroup::";
+
+pub(super) fn warning(id: &str, message: &str) -> String {
+    annotation("warning", id, &printable(message, MESSAGE_WIDTH))
+}
+
+pub(super) fn notice(id: &str, message: &str) -> String {
+    annotation("notice", id, message)
+}
+
+/// A failure, with what to do next.
+pub(super) fn error(id: &str, trouble: &Trouble) -> String {
+    let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    annotation("error", id, &format!("{}{hint}", printable(&trouble.message, MESSAGE_WIDTH)))
+}
+
+/// One item of a list, in Markdown.
+pub(super) fn item(id: &str, ended: &Ended, passed: &str) -> String {
+    let name = code(id);
+    match &ended.outcome {
+        Ok(state) => format!("- {name} is {} after {passed}\n", code(&state.status)),
+        Err(trouble) => format!("- {name} failed: {}\n", code(&trouble.message)),
     }
+}
+
+/// An empty id is none.
+fn annotation(kind: &str, id: &str, message: &str) -> String {
+    let title = match id {
+        "" => "cvm-watch".to_owned(),
+        id => format!("cvm-watch: {}", printable(id, 100)),
+    };
+    format!("::{kind} title={}::{}", property(&title), data(message))
 }
 
 /// Adds to the file that the variable names, if it names one. The exit code tells of the CVM, so a
 /// file that cannot be written changes nothing about it.
-fn add(variable: &str, text: &str) {
+pub(super) fn add(variable: &str, text: &str) {
     let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) else { return };
     if let Err(error) = append(&path, text) {
         output::to_stderr(printable(&format!("warning: cannot write to {variable}: {error}"), MESSAGE_WIDTH));

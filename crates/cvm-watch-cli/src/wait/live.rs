@@ -55,18 +55,17 @@ impl Live {
 
     fn draw(&self) {
         let (_, columns) = Term::stderr().size();
-        let parts = Parts::fit(&self.id, &self.progress, columns.into());
-        let headline = style(parts.headline);
-        let headline = if self.progress.is_status { headline.cyan() } else { headline.yellow() };
-        let detail = style(parts.detail).dim();
-        self.bar.set_message(format!(
-            "{} {}{}{}",
-            parts.name,
-            headline.for_stderr(),
-            detail.for_stderr(),
-            parts.attempt
-        ));
+        self.bar.set_message(line(&self.id, &self.progress, columns.into()));
     }
+}
+
+/// What stands behind mark and time, in colours, where the terminal has so many columns.
+pub(super) fn line(id: &str, progress: &Progress, columns: usize) -> String {
+    let parts = Parts::fit(id, progress, columns);
+    let headline = style(parts.headline);
+    let headline = if progress.is_status { headline.cyan() } else { headline.yellow() };
+    let detail = style(parts.detail).dim();
+    format!("{} {}{}{}", parts.name, headline.for_stderr(), detail.for_stderr(), parts.attempt)
 }
 
 /// The line's parts, cut so that together they fit the terminal.

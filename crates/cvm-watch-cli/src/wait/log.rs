@@ -55,11 +55,15 @@ impl<W: Write> Log<W> {
     }
 
     fn print(&mut self, still: &str, text: &str) {
-        let passed = self.passed();
-        let attempt = match self.progress.attempt {
-            0 | 1 => String::new(),
-            attempt => format!(" (attempt {attempt})"),
-        };
-        self.line(format!("{passed:>6} {}: {still}{text}{attempt}", self.name));
+        self.line(line(&self.passed(), &self.name, &format!("{still}{text}"), self.progress.attempt));
     }
+}
+
+/// What is told of a CVM after so long, on an attempt that is worth telling from the second on.
+pub(super) fn line(passed: &str, name: &str, text: &str, attempt: u64) -> String {
+    let attempt = match attempt {
+        0 | 1 => String::new(),
+        attempt => format!(" (attempt {attempt})"),
+    };
+    format!("{passed:>6} {name}: {text}{attempt}")
 }

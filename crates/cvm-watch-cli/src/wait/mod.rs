@@ -1,10 +1,13 @@
-//! `cvm-watch wait`: one watch, reported as it goes, and an exit code that tells how it ended.
+//! `cvm-watch wait`: one watch or many, reported as they go, and an exit code that tells how it ended.
 
 mod ended;
 mod github;
+mod heartbeat;
 mod hint;
+mod ids;
 mod live;
 mod log;
+mod many;
 mod ndjson;
 mod policy;
 mod progress;
@@ -12,102 +15,109 @@ mod report;
 mod setup;
 mod target;
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::time::Duration;
-
 use cvm_watch_core::Event;
 use cvm_watch_driver::Origins;
 use cvm_watch_hyper::{Client, Update, Watching};
 use futures_core::Stream;
-use tokio::time::{Instant, sleep_until};
 
 use crate::args::{OutputMode, WaitArgs};
 use crate::exit::Exit;
 use crate::logging;
 use crate::signals::Signals;
 use ended::Ended;
+use heartbeat::{Heard, Heartbeat};
+use ids::Ids;
 pub(crate) use report::Report;
-
-/// Without a terminal something is printed at least this often.
-const HEARTBEAT: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(args: &WaitArgs) -> Exit {
     let logs = args.output != OutputMode::Quiet && logging::start();
-    let mut report = Report::new(args.output, &args.id, logs);
-    let ended = match start(args, &mut report) {
-        Ok((client, watching, signals)) => follow(watching, &mut report, &signals, client.settings().origins()),
-        Err(ended) => ended,
+    // Before signals are listened to: reading stdin is ended by a signal as in any program.
+    let ids = match Ids::collect(args) {
+        Ok(ids) => ids,
+        Err(refused) => return end(Report::new(args.output, &refused.id, false), &Ended::invalid(&refused.message)),
     };
-    report.end(&ended);
-    ended.exit
+    match ids.ids.as_slice() {
+        [id] => {
+            let mut report = Report::new(args.output, id, logs);
+            let ended = one(args, &ids, id, &mut report).unwrap_or_else(|ended| ended);
+            end(report, &ended)
+        }
+        _ => many::run(args, &ids, logs),
+    }
 }
 
 /// Carries out a watch of this client; for commands other than `wait`.
 pub(crate) fn watch(client: &Client, watching: Watching, mut report: Report, signals: &Signals) -> Exit {
     let ended = follow(watching.abort_on(signals.first()), &mut report, signals, client.settings().origins());
-    report.end(&ended);
-    ended.exit
+    end(report, &ended)
 }
 
 /// The end of a `wait` whose arguments could not be read, in an output for programs.
 pub(crate) fn report_unusable_arguments(mode: OutputMode, message: &str) {
-    Report::new(mode, "", false).end(&Ended::invalid(message));
+    end(Report::new(mode, "", false), &Ended::invalid(message));
 }
 
-fn start(args: &WaitArgs, report: &mut Report) -> Result<(Client, Watching, Signals), Ended> {
-    let signals = Signals::listen().map_err(|error| Ended::broken(&error))?;
-    let client = setup::client(args, report).map_err(|error| Ended::invalid(&error.to_string()))?;
-    if let Some(doubt) = target::doubt(&args.target) {
-        report.warn(&doubt);
-    }
-    let watching = client.watch(&args.id, &args.target).abort_on(signals.first());
+fn end(mut report: Report, ended: &Ended) -> Exit {
+    report.end(ended);
+    ended.exit
+}
+
+fn one(args: &WaitArgs, ids: &Ids, id: &str, report: &mut Report) -> Result<Ended, Ended> {
+    let (client, signals) = start(args)?;
+    setup::remarks(args, ids, &client).iter().for_each(|remark| report.remark(remark));
+    let watching = client.watch(id, &args.target).abort_on(signals.first());
     let watching = watching.configure(|config| policy::configure(args, config));
-    Ok((client, watching, signals))
+    Ok(follow(watching, report, &signals, client.settings().origins()))
+}
+
+fn start(args: &WaitArgs) -> Result<(Client, Signals), Ended> {
+    let signals = Signals::listen().map_err(|error| Ended::broken(&error))?;
+    let client = setup::client(args).map_err(|error| Ended::invalid(&error.to_string()))?;
+    Ok((client, signals))
 }
 
 fn follow(mut watching: Watching, report: &mut Report, signals: &Signals, origins: &Origins) -> Ended {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return Ended::broken(&error),
-    };
-    let (outcome, last_status) = runtime.block_on(async {
+    let run = async {
         let last_status = report_updates(&mut watching, report).await;
         (watching.await, last_status)
-    });
+    };
+    match on_runtime(run) {
+        Ok((outcome, last_status)) => Ended::new(outcome.as_ref(), signals.received(), last_status.as_deref(), origins),
+        Err(ended) => ended,
+    }
+}
+
+fn on_runtime<T>(run: impl Future<Output = T>) -> Result<T, Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Ended::broken(&error))?;
+    let outcome = runtime.block_on(run);
     // A name lookup may hang in a thread of its own; nothing waits for it.
     runtime.shutdown_background();
-    Ended::new(outcome, signals.received(), last_status.as_deref(), origins)
+    Ok(outcome)
 }
 
 /// Reports updates until there are no more; answers with the last status seen.
 async fn report_updates(updates: &mut (impl Stream<Item = Update> + Unpin), report: &mut Report) -> Option<String> {
     let mut last_status = None;
-    let mut heartbeat = Instant::now() + HEARTBEAT;
-    loop {
-        let printed = tokio::select! {
-            update = next(updates) => match update {
-                None => return last_status,
-                Some(update) => {
-                    if let Update::Event { event: Event::State(state), .. } = &update {
-                        last_status = Some(state.status.clone());
-                    }
-                    report.update(&update)
+    let mut heartbeat = Heartbeat::new();
+    while let Some(heard) = heartbeat.next(updates).await {
+        let printed = match heard {
+            Heard::News(update) => {
+                if let Update::Event { event: Event::State(state), .. } = &update {
+                    last_status = Some(state.status.clone());
                 }
-            },
-            () = sleep_until(heartbeat) => {
+                report.update(&update)
+            }
+            Heard::Silence => {
                 report.heartbeat();
                 true
             }
         };
         if printed {
-            heartbeat = Instant::now() + HEARTBEAT;
+            heartbeat.put_off();
         }
     }
-}
-
-async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
-    poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await
+    last_status
 }
 
 #[cfg(test)]
@@ -116,8 +126,10 @@ mod tests {
     use cvm_watch_core::{CloseCause, CvmState, RetryCause};
     use std::collections::VecDeque;
     use std::io::{self, Write};
+    use std::pin::Pin;
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll};
+    use std::time::Duration;
     use tokio::time::Sleep;
 
     #[derive(Clone, Default)]

@@ -2,6 +2,7 @@
 //! `docs/command-line.md`, and stable.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
@@ -13,63 +14,92 @@ use tokio::time::Instant;
 
 use super::ended::{Ended, Trouble};
 use super::progress::is_look;
+use crate::exit::Exit;
 use crate::json;
 use crate::output::Lines;
 
 /// Updates as lines of JSON.
 pub(super) struct Ndjson<W> {
     to: Lines<W>,
-    cvm: String,
     started: Instant,
+    cvms: Vec<Cvm>,
+}
+
+/// Whom lines are about.
+struct Cvm {
+    id: String,
     attempt: u64,
 }
 
 impl<W: Write> Ndjson<W> {
-    pub(super) fn new(to: W, id: &str) -> Self {
-        Self { to: Lines::new(to), cvm: id.to_owned(), started: Instant::now(), attempt: 0 }
+    pub(super) fn new<'a>(to: W, ids: impl IntoIterator<Item = &'a str>) -> Self {
+        let cvms = ids.into_iter().map(|id| Cvm { id: id.to_owned(), attempt: 0 }).collect();
+        Self { to: Lines::new(to), started: Instant::now(), cvms }
     }
 
-    pub(super) fn update(&mut self, update: &Update) {
+    /// An update of one of the CVMs, counted from 0.
+    pub(super) fn update(&mut self, index: usize, update: &Update) {
+        let begun = match update {
+            Update::Connecting { attempt } | Update::Event { attempt, .. } | Update::Retrying { attempt, .. } => {
+                Some(*attempt)
+            }
+            _ => None,
+        };
+        let is_shared = self.cvms.len() > 1;
+        if let (Some(cvm), Some(attempt)) = (self.cvms.get_mut(index), begun) {
+            cvm.attempt = attempt;
+        }
         match update {
-            Update::Connecting { attempt } => {
-                self.attempt = *attempt;
-                self.print("connecting", Body::default());
-            }
-            Update::Event { attempt, id, event } => {
-                self.attempt = *attempt;
-                self.event(id, event);
-            }
+            Update::Connecting { .. } => self.print(Some(index), "connecting", Body::default()),
+            Update::Event { id, event, .. } => self.event(index, id, event),
             Update::SteadyTarget { after } => {
-                self.print("steady", Body { after_ms: Some(milliseconds(*after)), ..Body::default() });
+                let body = Body { after_ms: Some(milliseconds(*after)), ..Body::default() };
+                self.print(Some(index), "steady", body);
             }
-            Update::Retrying { attempt, delay, cause } => {
-                self.attempt = *attempt;
-                let kind = if is_look(cause) { "looking_again" } else { "retrying" };
+            Update::Retrying { delay, cause, .. } => {
+                let kind = if is_look(cause, is_shared) { "looking_again" } else { "retrying" };
                 let status = match cause {
                     RetryCause::Status { status, .. } => Some(*status),
                     _ => None,
                 };
                 let (delay_ms, cause) = (Some(milliseconds(*delay)), Some(cause.to_string()));
-                self.print(kind, Body { delay_ms, cause, status, ..Body::default() });
+                self.print(Some(index), kind, Body { delay_ms, cause, status, ..Body::default() });
             }
             _ => {}
         }
     }
 
+    /// A warning about the CVM, or about all of them if there are more.
     pub(super) fn warn(&mut self, message: &str) {
-        self.print("warning", Body { message: Some(message), ..Body::default() });
+        let whom = Some(0).filter(|_| self.cvms.len() == 1);
+        self.print(whom, "warning", Body { message: Some(message), ..Body::default() });
     }
 
-    /// The last line.
-    pub(super) fn result(&mut self, ended: &Ended) {
+    /// The last line about a CVM.
+    pub(super) fn result(&mut self, index: usize, ended: &Ended) {
+        self.ended(Some(index), ended);
+    }
+
+    /// The one line where nothing was requested.
+    pub(super) fn refused(&mut self, ended: &Ended) {
+        self.ended(None, ended);
+    }
+
+    fn ended(&mut self, whom: Option<usize>, ended: &Ended) {
         let body = match &ended.outcome {
             Ok(state) => Body { outcome: Some("resolved"), state: Some(state), ..Body::default() },
             Err(trouble) => Body { outcome: Some("failed"), error: Some(trouble), ..Body::default() },
         };
-        self.print("result", body);
+        self.print(whom, "result", body);
     }
 
-    fn event(&mut self, id: &str, event: &Event) {
+    /// The last line about several.
+    pub(super) fn summary(&mut self, exit: Exit, counts: &Counts, failed: &[&str]) {
+        let summary = Some(Summary { exit_code: exit.into(), counts, failed });
+        self.print(None, "summary", Body { outcome: Some(exit.outcome()), summary, ..Body::default() });
+    }
+
+    fn event(&mut self, index: usize, id: &str, event: &Event) {
         let id = Some(id).filter(|id| !id.is_empty());
         let (kind, body) = match event {
             Event::State(state) => ("state", Body::raw(state.raw.as_deref())),
@@ -85,12 +115,15 @@ impl<W: Write> Ndjson<W> {
             }
             _ => return,
         };
-        self.print(kind, Body { id, ..body });
+        self.print(Some(index), kind, Body { id, ..body });
     }
 
-    fn print(&mut self, kind: &'static str, body: Body<'_>) {
+    /// A line about one of the CVMs, or about all of them.
+    fn print(&mut self, whom: Option<usize>, kind: &'static str, body: Body<'_>) {
         let elapsed_ms = milliseconds(self.started.elapsed());
-        let line = json::line(&Line { r#type: kind, cvm: &self.cvm, attempt: self.attempt, elapsed_ms, body });
+        let cvm = whom.and_then(|index| self.cvms.get(index));
+        let (cvm, attempt) = cvm.map_or(("", 0), |cvm| (&cvm.id, cvm.attempt));
+        let line = json::line(&Line { r#type: kind, cvm, attempt, elapsed_ms, body });
         // A closed stdout ends the printing, not the wait.
         let _ = self.to.print(line);
     }
@@ -133,7 +166,20 @@ struct Body<'a> {
     state: Option<&'a CvmState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a Trouble>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    summary: Option<Summary<'a>>,
 }
+
+/// What the last line about several CVMs has of its own.
+#[derive(Serialize)]
+struct Summary<'a> {
+    exit_code: i32,
+    counts: &'a Counts,
+    failed: &'a [&'a str],
+}
+
+/// How many CVMs ended in each way: `resolved`, or the kind of a failure.
+pub(super) type Counts = BTreeMap<&'static str, usize>;
 
 #[derive(Serialize)]
 #[serde(untagged)]

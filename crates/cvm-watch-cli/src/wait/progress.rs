@@ -5,6 +5,7 @@ use std::time::Duration;
 use cvm_watch_core::{CvmState, Event, RetryCause, printable};
 use cvm_watch_hyper::Update;
 
+use super::ended::Ended;
 use crate::duration;
 
 /// The most characters of a status, and of any other text of the server.
@@ -27,6 +28,8 @@ pub(super) struct Progress {
     /// What the last state said, in the words of headline and detail.
     last_state: Option<(String, String)>,
     pause: Pause,
+    /// Whether others have a share in the same few streams.
+    is_shared: bool,
 }
 
 /// What the watch waits for between two attempts, as far as people are told.
@@ -47,7 +50,13 @@ impl Progress {
             steady: None,
             last_state: None,
             pause: Pause::None,
+            is_shared: false,
         }
+    }
+
+    /// One of many, which waits for its turn at first.
+    pub(super) fn of_many() -> Self {
+        Self { headline: "waiting".to_owned(), is_shared: true, ..Self::new() }
     }
 
     /// Takes in an update; says whether anything changed that people are told of.
@@ -65,6 +74,15 @@ impl Progress {
             _ => {}
         }
         (self.attempt, self.text()) != (before.attempt, before.text())
+    }
+
+    /// The watch has ended: that is all there is to tell.
+    pub(super) fn end(&mut self, ended: &Ended) {
+        let (headline, is_good) = match &ended.outcome {
+            Ok(state) => (format!("reached {}", printable(&state.status, STATUS_WIDTH)), true),
+            Err(trouble) => (format!("failed: {}", printable(&trouble.message, TEXT_WIDTH)), false),
+        };
+        self.tell(headline, String::new(), is_good);
     }
 
     /// The headline with its detail.
@@ -93,7 +111,7 @@ impl Progress {
         }
         let ahead = if delay.is_zero() { "at once".to_owned() } else { format!("in {}", duration::ahead(delay)) };
         let words = printable(&cause.to_string(), TEXT_WIDTH);
-        if is_look(cause) {
+        if is_look(cause, self.is_shared) {
             self.pause = again;
             self.tell("looking again".to_owned(), format!("{ahead}: {words}"), false);
         } else {
@@ -131,9 +149,14 @@ impl Progress {
     }
 }
 
-/// Whether another attempt follows though nothing was lost: it counts as no retry.
-pub(super) fn is_look(cause: &RetryCause) -> bool {
-    matches!(cause, RetryCause::NotReady | RetryCause::NotChanged | RetryCause::Suspended | RetryCause::Yielded)
+/// Whether another attempt follows though nothing was lost: it counts as no retry. Among watches
+/// that share streams HTTP 429 says no more than that there is no place.
+pub(super) fn is_look(cause: &RetryCause, is_shared: bool) -> bool {
+    match cause {
+        RetryCause::NotReady | RetryCause::NotChanged | RetryCause::Suspended | RetryCause::Yielded => true,
+        RetryCause::Status { status: 429, .. } => is_shared,
+        _ => false,
+    }
 }
 
 /// What is said of a target that counts since it was steady.

@@ -11,6 +11,7 @@ use super::live::Live;
 use super::log::Log;
 use super::ndjson::Ndjson;
 use super::progress;
+use super::setup::Remark;
 use crate::args::OutputMode;
 use crate::output;
 
@@ -35,7 +36,7 @@ impl Report {
         let form = match mode {
             OutputMode::Text if output::stderr_is_lively() && !logs => Form::Live(Live::new(id)),
             OutputMode::Text => return Self::log(Box::new(io::stderr()), id),
-            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(io::stdout(), id)),
+            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(io::stdout(), [id])),
             OutputMode::Github => return Self::github(Box::new(io::stdout()), id),
             OutputMode::Quiet => Form::Quiet,
         };
@@ -56,13 +57,13 @@ impl Report {
     pub(super) fn update(&mut self, update: &Update) -> bool {
         if let (Form::Live(_), Update::SteadyTarget { after }) = (&self.form, update) {
             // The live line is gone at the end; this stays.
-            self.note(&format!("{} was {}", self.id, progress::steady(*after)));
+            self.aside(&Remark::Note(format!("{} was {}", self.id, progress::steady(*after))));
         }
         match &mut self.form {
             Form::Live(live) => live.update(update),
             Form::Log(log) => return log.update(update),
             Form::Github(github) => return github.update(update),
-            Form::Ndjson(ndjson) => ndjson.update(update),
+            Form::Ndjson(ndjson) => ndjson.update(0, update),
             Form::Quiet => {}
         }
         true
@@ -77,25 +78,20 @@ impl Report {
         }
     }
 
-    /// Says that something may not be as it was meant. The wait goes on.
-    pub(super) fn warn(&mut self, message: &str) {
-        match &mut self.form {
-            Form::Ndjson(ndjson) => ndjson.warn(message),
-            Form::Github(github) => github.warn(message),
-            Form::Live(_) | Form::Log(_) | Form::Quiet => self.aside("warning", message),
+    /// Tells what there is to tell before the wait begins.
+    pub(super) fn remark(&mut self, remark: &Remark) {
+        match (remark, &mut self.form) {
+            (Remark::Warning(message), Form::Ndjson(ndjson)) => ndjson.warn(message),
+            (Remark::Warning(message), Form::Github(github)) => github.warn(message),
+            _ => self.aside(remark),
         }
-    }
-
-    /// Says on standard error what was asked for beside the output.
-    pub(super) fn note(&mut self, message: &str) {
-        self.aside("note", message);
     }
 
     /// Prints how it ended.
     pub(super) fn end(&mut self, ended: &Ended) {
         match &mut self.form {
             Form::Quiet => return,
-            Form::Ndjson(ndjson) => ndjson.result(ended),
+            Form::Ndjson(ndjson) => ndjson.result(0, ended),
             Form::Live(live) => {
                 live.clear();
                 self.people(ended);
@@ -113,8 +109,8 @@ impl Report {
         }
     }
 
-    fn aside(&self, kind: &str, message: &str) {
-        let line = format!("{kind}: {}", printable(message, 600));
+    fn aside(&self, remark: &Remark) {
+        let line = remark.line();
         match &self.form {
             Form::Live(live) => live.aside(line),
             Form::Log(_) | Form::Ndjson(_) | Form::Github(_) => output::to_stderr(line),

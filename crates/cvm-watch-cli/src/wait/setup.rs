@@ -1,14 +1,33 @@
 //! The client of a `wait`: key and base URL from flags, environment and profiles, and what a person
 //! should know of that.
 
-use cvm_watch_core::ConfigError;
+use cvm_watch_core::{ConfigError, printable};
 use cvm_watch_driver::{Settings, Source};
 use cvm_watch_hyper::Client;
 
-use super::Report;
+use super::ids::Ids;
+use super::target;
 use crate::args::WaitArgs;
 
-pub(super) fn client(args: &WaitArgs, report: &mut Report) -> Result<Client, ConfigError> {
+/// What is told before the wait begins.
+pub(super) enum Remark {
+    /// Something that was asked for.
+    Note(String),
+    /// Something that may not be as it was meant.
+    Warning(String),
+}
+
+impl Remark {
+    /// As a line of standard error.
+    pub(super) fn line(&self) -> String {
+        match self {
+            Self::Note(message) => format!("note: {}", printable(message, 600)),
+            Self::Warning(message) => format!("warning: {}", printable(message, 600)),
+        }
+    }
+}
+
+pub(super) fn client(args: &WaitArgs) -> Result<Client, ConfigError> {
     let mut builder = Client::builder().allow_http(args.allow_http);
     if let Some(name) = &args.profile {
         builder = builder.from_profile(name)?;
@@ -16,14 +35,13 @@ pub(super) fn client(args: &WaitArgs, report: &mut Report) -> Result<Client, Con
     if let Some(url) = &args.base_url {
         builder = builder.base_url(url);
     }
-    let client = builder.from_user_setup()?.build()?;
-    if args.verbose {
-        notes(client.settings()).iter().for_each(|note| report.note(note));
-    }
-    if let Some(warning) = warning(client.settings()) {
-        report.warn(&warning);
-    }
-    Ok(client)
+    builder.from_user_setup()?.build()
+}
+
+pub(super) fn remarks(args: &WaitArgs, ids: &Ids, client: &Client) -> Vec<Remark> {
+    let notes = if args.verbose { notes(client.settings()) } else { Vec::new() };
+    let warnings = [warning(client.settings()), target::doubt(&args.target), ids.doubt()];
+    notes.into_iter().map(Remark::Note).chain(warnings.into_iter().flatten().map(Remark::Warning)).collect()
 }
 
 /// Where the settings come from, a line each.

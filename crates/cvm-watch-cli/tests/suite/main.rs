@@ -10,6 +10,8 @@ mod demo_and_sim;
 mod endings;
 mod github;
 mod help;
+mod ids;
+mod many;
 mod ndjson;
 mod policy;
 mod program;

@@ -125,10 +125,17 @@ impl Running {
 
     /// Reads stderr until a line that holds `text`.
     pub(crate) fn until_stderr(&mut self, text: &str) {
+        self.until_stderr_has_all(&[text]);
+    }
+
+    /// Reads stderr until each of these was in a line, whichever came first.
+    pub(crate) fn until_stderr_has_all(&mut self, texts: &[&str]) {
+        let mut missing = texts.to_vec();
         let mut line = String::new();
-        while !line.contains(text) {
+        while !missing.is_empty() {
             line.clear();
-            assert_ne!(self.stderr.as_mut().unwrap().read_line(&mut line).unwrap(), 0, "no {text:?} came");
+            assert_ne!(self.stderr.as_mut().unwrap().read_line(&mut line).unwrap(), 0, "no {missing:?} came");
+            missing.retain(|text| !line.contains(text));
         }
     }
 

@@ -108,3 +108,49 @@ fn a_dumb_terminal_and_a_log_get_lines_in_place_of_a_live_one() {
         assert!(!screen.contains('\x1b') && screen.contains(": starting, booting\r\n"), "{name}: {screen:?}");
     }
 }
+
+/// Lines that are filled up with spaces are cut by the terminal's edge alone.
+fn wrapped(line: &str, columns: u16) -> Vec<String> {
+    let chars: Vec<_> = line.chars().collect();
+    chars.chunks(columns.into()).map(|part| part.iter().collect::<String>().trim_end().to_owned()).collect()
+}
+
+#[test]
+fn many_have_a_live_line_each_and_leave_a_table_on_a_clean_screen() {
+    let sim = Sim::builder().speed(10.0).start().unwrap();
+    for columns in [80, 40] {
+        let run = wait(&format!("boot-{columns} slow-{columns} http-404-{columns}"), &sim);
+        let (finished, screen) = on_terminal(run, columns);
+        assert_eq!(finished.code, Some(5), "{finished:?}");
+        let drawn = drawn(&screen);
+        let is_live = |line: &&String| !line.starts_with("error: ") && !line.starts_with("hint: ");
+        let live: Vec<_> = drawn.iter().filter(is_live).flat_map(|line| wrapped(line, columns)).collect();
+        // A line that did not fit would begin in the middle of something.
+        assert!(live.iter().all(|line| line.starts_with(|char| "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏✓✗".contains(char))), "{live:?}");
+        let shown = |parts: &[&str]| live.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(shown(&["boot-", "starting · "]), "{drawn:?}");
+        assert!(shown(&["✓", "boot-", "reached running"]), "{drawn:?}");
+        assert!(shown(&["✗", "http-404-", "failed: t"]), "{drawn:?}");
+        assert!(shown(&["slow-", "provisioning"]), "{drawn:?}");
+        // The first line of the table is not on the terminal: stdout is a pipe here.
+        assert!(finished.stdout.starts_with("CVM "), "{finished:?}");
+        let last: Vec<_> = drawn.iter().rev().take(2).collect();
+        assert_eq!(last[0], "error: 1 of 3 CVMs did not get to running");
+        assert!(last[1].starts_with("hint: check the id"), "{last:?}");
+    }
+}
+
+#[test]
+fn more_cvms_than_lines_are_counted_in_one() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let ids: Vec<_> = (0..40).map(|n| format!("boot-{n}")).collect();
+    let (finished, screen) = on_terminal(wait(&ids.join(" "), &sim), 80);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let drawn: Vec<_> = drawn(&screen).iter().flat_map(|line| wrapped(line, 80)).collect();
+    let counts: Vec<_> = drawn.iter().filter(|line| line.contains(" of 40 reached; ")).collect();
+    assert!(counts.iter().any(|line| line.contains("0 of 40 reached; ") && line.contains("waiting")), "{counts:?}");
+    assert!(counts.iter().any(|line| line.contains("starting")), "{counts:?}");
+    assert_eq!(finished.stdout.lines().count(), 41);
+    let boots = drawn.iter().filter(|line| line.contains("boot-")).count();
+    assert!(boots > 0 && boots < 23 * counts.len() + 23, "never more lines than the terminal has: {boots}");
+}

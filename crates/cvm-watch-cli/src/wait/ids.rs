@@ -1,0 +1,210 @@
+//! Which CVMs to wait for: ids on the command line, in files and on stdin.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read};
+
+use cvm_watch_core::{CvmId, printable};
+
+use crate::args::WaitArgs;
+use crate::duration;
+
+/// The most bytes of one list of ids.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The CVMs that were asked for, at least one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ids {
+    /// As they were given, each CVM once.
+    pub(super) ids: Vec<String>,
+    /// Those that were given again.
+    repeated: Vec<String>,
+}
+
+/// Why nothing can be waited for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// The id that is no good; empty if the trouble is another one.
+    pub(super) id: String,
+    pub(super) message: String,
+}
+
+/// An id, and where it stands if that is in a list: the list's name and the line, from 1.
+struct Given {
+    id: String,
+    at: Option<(String, usize)>,
+}
+
+impl Ids {
+    /// Reads all that the arguments name.
+    ///
+    /// # Errors
+    ///
+    /// A list that cannot be read, no id at all, or an id that is none: the first one is named, with
+    /// its place, and the others are counted.
+    pub(super) fn collect(args: &WaitArgs) -> Result<Self, Refused> {
+        let mut stdin_is_read = false;
+        let mut given = Vec::new();
+        let named = args.ids.iter().map(|id| (id.as_str(), id == "-"));
+        for (name, is_list) in named.chain(args.ids_from.iter().map(|file| (file.as_str(), true))) {
+            match (is_list, name) {
+                (false, id) if args.after_change.is_some() && looks_like_a_duration(id) => {
+                    let value = format!("\"{id}\" is taken for an id; a value of --after-change needs an equals sign");
+                    return Err(Refused::of(&format!("{value}: --after-change={id}")));
+                }
+                (false, id) => given.push(Given { id: id.to_owned(), at: None }),
+                (true, "-") => {
+                    if std::mem::replace(&mut stdin_is_read, true) {
+                        return Err(Refused::of("stdin can be read once only; leave out a -"));
+                    }
+                    given.extend(list("stdin", io::stdin())?);
+                }
+                (true, file) => {
+                    let name = format!("\"{}\"", printable(file, 100));
+                    let open = File::open(file);
+                    let open = open.map_err(|error| Refused::of(&format!("cannot open {name}: {error}")))?;
+                    given.extend(list(&name, open)?);
+                }
+            }
+        }
+        Self::check(given)
+    }
+
+    /// What to tell of ids that were given more than once.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let (first, others) = self.repeated.split_first()?;
+        let first = printable(first, 100);
+        Some(match others.len() {
+            0 => format!("id \"{first}\" is given more than once; it is waited for once"),
+            others => {
+                format!("{} ids are given more than once, such as \"{first}\"; each is waited for once", others + 1)
+            }
+        })
+    }
+
+    fn check(given: Vec<Given>) -> Result<Self, Refused> {
+        let mut seen = HashSet::new();
+        let mut these = Self { ids: Vec::new(), repeated: Vec::new() };
+        let mut refused: Option<Refused> = None;
+        let mut more = 0_usize;
+        for Given { id, at } in given {
+            match CvmId::new(&id) {
+                Ok(cvm) if seen.insert(cvm.clone()) => these.ids.push(id),
+                Ok(_) if these.repeated.contains(&id) => {}
+                Ok(_) => these.repeated.push(id),
+                Err(_) if refused.is_some() => more += 1,
+                Err(error) => {
+                    let place = at.map(|(list, line)| format!("{list}, line {line}: ")).unwrap_or_default();
+                    refused = Some(Refused { id, message: format!("{place}{error}") });
+                }
+            }
+        }
+        match refused {
+            Some(mut refused) => {
+                match more {
+                    0 => {}
+                    1 => refused.message.push_str("; another id is refused too"),
+                    more => refused.message.push_str(&format!("; {more} more ids are refused too")),
+                }
+                Err(refused)
+            }
+            None => Ok(these),
+        }
+    }
+}
+
+impl Refused {
+    fn of(message: &str) -> Self {
+        Self { id: String::new(), message: message.to_owned() }
+    }
+}
+
+/// The ids of a list, one a line. Blank lines do not count, nor does what follows a `#` at the
+/// beginning of a line or after a space.
+fn list(name: &str, from: impl Read) -> Result<Vec<Given>, Refused> {
+    let refused = |problem: &str| Refused::of(&format!("{name} {problem}"));
+    let mut bytes = Vec::new();
+    let read = from.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Refused::of(&format!("cannot read {name}: {error}")))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(refused("is larger than 1 MiB, which is no list of ids"));
+    }
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let mut given = Vec::new();
+    for (line, text) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+        let text = std::str::from_utf8(text);
+        let text = text.map_err(|_| Refused::of(&format!("{name}, line {line}: is not UTF-8")))?;
+        let id = without_comment(text).trim();
+        if !id.is_empty() {
+            given.push(Given { id: id.to_owned(), at: Some((name.to_owned(), line)) });
+        }
+    }
+    if given.is_empty() {
+        return Err(refused("has no id; one is expected in each line"));
+    }
+    Ok(given)
+}
+
+/// A number alone may be an id.
+fn looks_like_a_duration(id: &str) -> bool {
+    id.ends_with(['s', 'm', 'h']) && duration::parse(id).is_ok()
+}
+
+fn without_comment(line: &str) -> &str {
+    let begins = |(at, _): &(usize, char)| {
+        line.get(..*at).is_none_or(|before| !before.ends_with(|char: char| !char.is_whitespace()))
+    };
+    let at = line.char_indices().filter(|(_, char)| *char == '#').find(begins);
+    at.and_then(|(at, _)| line.get(..at)).unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(text: &str) -> Result<Vec<String>, String> {
+        let given = list("\"hosts\"", text.as_bytes()).map_err(|refused| refused.message)?;
+        Ids::check(given).map(|ids| ids.ids).map_err(|refused| refused.message)
+    }
+
+    #[test]
+    fn a_list_has_an_id_a_line_and_comments() {
+        let text = "\u{feff}a\r\n\n  b  \n# all of it\n\t#c\nd # behind\ne#f\ng\t#h";
+        assert_eq!(ids(text).unwrap(), ["a", "b", "d", "e#f", "g"]);
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused_by_name() {
+        for (text, expected) in [
+            ("", "\"hosts\" has no id; one is expected in each line"),
+            ("\n# a\n", "\"hosts\" has no id; one is expected in each line"),
+            ("a\n\n..\nb", "\"hosts\", line 3: id \"..\" is a path"),
+            ("a\nb\tc\n", r#""hosts", line 2: id "b\tc" has the control byte 0x09"#),
+            ("a\n..\n.\n", "; another id is refused too"),
+            ("..\n..\n.\n", "; 2 more ids are refused too"),
+        ] {
+            let message = ids(text).unwrap_err();
+            assert!(message.starts_with(expected) || message.ends_with(expected), "{text:?}: {message}");
+        }
+        assert_eq!(list("stdin", &b"a\n\xff\n"[..]).err(), Some(Refused::of("stdin, line 2: is not UTF-8")));
+        let endless = io::repeat(b'a');
+        assert_eq!(
+            list("stdin", endless).err(),
+            Some(Refused::of("stdin is larger than 1 MiB, which is no list of ids"))
+        );
+    }
+
+    #[test]
+    fn a_cvm_that_is_given_again_in_any_form_counts_once() {
+        let given = |ids: &[&str]| ids.iter().map(|id| Given { id: (*id).to_owned(), at: None }).collect::<Vec<_>>();
+        let dashed = "550e8400-e29b-41d4-a716-446655440000";
+        let ids = Ids::check(given(&["b", dashed, "a", "550e8400e29b41d4a716446655440000"])).unwrap();
+        assert_eq!(ids.ids, ["b", dashed, "a"]);
+        let expected = "id \"550e8400e29b41d4a716446655440000\" is given more than once; it is waited for once";
+        assert_eq!(ids.doubt().as_deref(), Some(expected));
+        let ids = Ids::check(given(&["a", "b", "a", "a", "b"])).unwrap();
+        let expected = "2 ids are given more than once, such as \"a\"; each is waited for once";
+        assert_eq!((ids.ids.len(), ids.doubt().as_deref()), (2, Some(expected)));
+        assert_eq!(Ids::check(given(&["a", "b"])).unwrap().doubt(), None);
+    }
+}

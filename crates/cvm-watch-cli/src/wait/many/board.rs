@@ -1,0 +1,173 @@
+//! Where the news of many CVMs goes: the output that was asked for.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+
+use console::Term;
+use cvm_watch_hyper::Update;
+
+use super::super::ended::Ended;
+use super::super::ndjson::Ndjson;
+use super::super::setup::Remark;
+use super::super::{github, log};
+use super::panel::Panel;
+use super::roster::Roster;
+use super::{table, workflow};
+use crate::args::{OutputMode, WaitArgs};
+use crate::duration;
+use crate::exit::Exit;
+use crate::output::{self, Lines};
+
+/// The most different hints that are given to people.
+const MOST_HINTS: usize = 5;
+
+/// An output of a wait for many.
+pub(super) struct Board {
+    roster: Roster,
+    form: Form,
+}
+
+enum Form {
+    Panel(Panel),
+    Log(Lines<Box<dyn Write>>),
+    Ndjson(Ndjson<Stdout>),
+    Github { to: Lines<Stdout>, group_is_open: bool },
+    Quiet,
+}
+
+impl Board {
+    /// `logs`: log records go to stderr, so lines that are redrawn there would be torn.
+    pub(super) fn new(args: &WaitArgs, ids: &[String], logs: bool) -> Self {
+        let roster = Roster::new(ids, &args.target, args.any);
+        let form = match args.output {
+            OutputMode::Text if output::stderr_is_lively() && !logs => Form::Panel(Panel::new(&roster)),
+            OutputMode::Text => Form::Log(Lines::new(Box::new(io::stderr()))),
+            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(io::stdout(), ids.iter().map(String::as_str))),
+            OutputMode::Github => Form::Github { to: Lines::new(io::stdout()), group_is_open: false },
+            OutputMode::Quiet => Form::Quiet,
+        };
+        Self { roster, form }
+    }
+
+    /// Tells what there is to tell before the wait begins.
+    pub(super) fn remark(&mut self, remark: &Remark) {
+        match (remark, &mut self.form) {
+            (_, Form::Quiet) => {}
+            (Remark::Warning(message), Form::Ndjson(ndjson)) => ndjson.warn(message),
+            (Remark::Warning(message), Form::Github { to, .. }) => print(to, github::warning("", message)),
+            (_, Form::Panel(panel)) => panel.aside(remark.line()),
+            _ => output::to_stderr(remark.line()),
+        }
+    }
+
+    /// Says whether the heartbeat may wait, since something was printed.
+    pub(super) fn update(&mut self, index: usize, update: &Update) -> bool {
+        let is_news = self.roster.update(index, update);
+        if let Form::Ndjson(ndjson) = &mut self.form {
+            ndjson.update(index, update);
+        } else if is_news {
+            self.show(index);
+        }
+        is_news
+    }
+
+    pub(super) fn end(&mut self, index: usize, ended: Ended) {
+        if let Form::Ndjson(ndjson) = &mut self.form {
+            ndjson.result(index, &ended);
+        }
+        self.roster.end(index, ended);
+        self.show(index);
+    }
+
+    pub(super) fn last_status(&self, index: usize) -> Option<&str> {
+        self.roster.last_status(index)
+    }
+
+    /// Sums up, where nothing else says that the wait goes on.
+    pub(super) fn heartbeat(&mut self) {
+        let still = self.roster.still();
+        let line = format!("{:>6} {still}", duration::passed(self.roster.passed()));
+        match &mut self.form {
+            Form::Log(to) => print(to, line),
+            Form::Github { to, .. } => print(to, line),
+            Form::Panel(_) | Form::Ndjson(_) | Form::Quiet => {}
+        }
+    }
+
+    /// Ends before anything was requested.
+    pub(super) fn refuse(&mut self, ended: &Ended) -> Exit {
+        let Err(trouble) = &ended.outcome else { return ended.exit };
+        match &mut self.form {
+            Form::Panel(panel) => panel.clear(),
+            Form::Log(_) => {}
+            Form::Ndjson(ndjson) => ndjson.refused(ended),
+            Form::Github { to, .. } => print(to, github::error("", trouble)),
+            Form::Quiet => return ended.exit,
+        }
+        output::failure(&trouble.message);
+        ended.exit
+    }
+
+    /// Prints what it came to.
+    pub(super) fn finish(&mut self) -> Exit {
+        let exit = self.roster.exit();
+        match &mut self.form {
+            Form::Quiet => return exit,
+            Form::Panel(panel) => {
+                panel.clear();
+                people(&self.roster);
+            }
+            Form::Log(_) => people(&self.roster),
+            Form::Ndjson(ndjson) => {
+                let failed = self.roster.members().iter().filter(|member| !member.has_reached());
+                let failed: Vec<_> = failed.map(|member| member.id.as_str()).collect();
+                ndjson.summary(exit, &self.roster.counts(), &failed);
+            }
+            Form::Github { to, group_is_open } => {
+                if *group_is_open {
+                    print(to, github::END.to_owned());
+                }
+                workflow::end(&self.roster, exit).into_iter().for_each(|line| print(to, line));
+            }
+        }
+        if exit != Exit::Success {
+            output::failure(&self.roster.verdict());
+        }
+        exit
+    }
+
+    /// Shows how one of them stands now.
+    fn show(&mut self, index: usize) {
+        let roster = &self.roster;
+        let Some(member) = roster.member(index) else { return };
+        let line = || {
+            let passed = duration::passed(roster.passed());
+            log::line(&passed, &member.name, &member.progress.text(), member.progress.attempt)
+        };
+        match &mut self.form {
+            Form::Panel(panel) => panel.show(index, roster),
+            Form::Log(to) => print(to, line()),
+            Form::Github { to, group_is_open } => {
+                if !*group_is_open {
+                    *group_is_open = true;
+                    print(to, github::begin(&format!("{} CVMs", roster.members().len())));
+                }
+                print(to, line());
+            }
+            Form::Ndjson(_) | Form::Quiet => {}
+        }
+    }
+}
+
+/// A closed output ends the printing, not the wait.
+fn print<W: Write>(to: &mut Lines<W>, line: String) {
+    let _ = to.print(line);
+}
+
+/// The table, and what to do next about each kind of trouble.
+fn people(roster: &Roster) {
+    let columns = if io::stdout().is_terminal() { Term::stdout().size().1.into() } else { usize::MAX };
+    table::lines(roster, columns).into_iter().for_each(output::to_stdout);
+    for hint in roster.hints().into_iter().take(MOST_HINTS) {
+        output::to_stderr(format!("hint: {hint}"));
+    }
+}
