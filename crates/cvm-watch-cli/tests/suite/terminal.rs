@@ -154,3 +154,13 @@ fn more_cvms_than_lines_are_counted_in_one() {
     let boots = drawn.iter().filter(|line| line.contains("boot-")).count();
     assert!(boots > 0 && boots < 23 * counts.len() + 23, "never more lines than the terminal has: {boots}");
 }
+
+#[test]
+fn a_steady_target_leaves_a_note_above_the_result() {
+    let sim = Sim::start().unwrap();
+    sim.script("my-cvm", Attempt::stream().state("running").complete("running"));
+    let (finished, screen) = on_terminal(wait("my-cvm --after-change=1s", &sim), 80);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm running\n"));
+    let note = "note: my-cvm was steady for 1s, which counts without a change";
+    assert!(drawn(&screen).iter().any(|line| line == note), "{screen:?}");
+}
