@@ -1,0 +1,6 @@
+//! Recordings: what they hold, how they are played, and what is never in one.
+
+mod format;
+mod life;
+mod random;
+mod secrets;
