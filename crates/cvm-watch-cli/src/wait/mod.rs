@@ -7,6 +7,7 @@ mod live;
 mod log;
 mod ndjson;
 mod progress;
+mod record;
 mod report;
 mod setup;
 mod target;
@@ -85,7 +86,10 @@ fn start(args: &WaitArgs, report: &mut Report) -> Result<(Client, Watching, Sign
     if let Some(deadline) = args.deadline {
         watching = watching.deadline(deadline);
     }
-    let watching = watching.configure(|config| config.keep_raw(args.output == OutputMode::Ndjson));
+    let mut watching = watching.configure(|config| config.keep_raw(args.output == OutputMode::Ndjson));
+    if let Some(file) = &args.record {
+        watching = record::record(watching, file, args.output)?;
+    }
     Ok((client, watching, signals))
 }
 
