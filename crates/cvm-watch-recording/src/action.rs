@@ -23,6 +23,7 @@ pub(crate) fn line(action: &Action) -> String {
         },
         Action::Disconnect { attempt } => Shown::Disconnect { attempt: attempt.number() },
         Action::Emit { attempt, id, event } => Shown::Emit { attempt: attempt.number(), id, event: of_event(event) },
+        Action::SteadyTarget { after } => Shown::SteadyTarget { after: *after },
         Action::Retrying { attempt, delay, cause } => {
             Shown::Retrying { attempt: attempt.number(), delay: *delay, cause: of_cause(cause) }
         }
@@ -59,6 +60,9 @@ enum Shown<'a> {
         #[serde(skip_serializing_if = "str::is_empty")]
         id: &'a str,
         event: ShownEvent<'a>,
+    },
+    SteadyTarget {
+        after: Duration,
     },
     Retrying {
         attempt: u64,
@@ -184,6 +188,8 @@ struct ShownFailure<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    boot_error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rejection: Option<ShownRejection<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
@@ -216,6 +222,12 @@ fn of_failure(failure: &Failure) -> ShownFailure<'_> {
             attempts: Some(*attempts),
             last_cause: Some(of_cause(last_cause)),
             last_error: last_error.as_deref(),
+            ..ShownFailure::default()
+        },
+        Failure::Unreachable { target: _, status, boot_error, attempts } => ShownFailure {
+            attempts: Some(*attempts),
+            last_status: Some(status),
+            boot_error: boot_error.as_deref(),
             ..ShownFailure::default()
         },
         Failure::Rejected(rejection) => {

@@ -91,7 +91,11 @@ fn replace_cut(text: &mut [u8], start: usize, stand_ins: &StandIns) {
     let longest = stand_ins.pairs().first().map_or(0, |pair| pair.secret.len());
     let mut edits = Vec::new();
     for at in start.max(text.len().saturating_sub(longest * LONGEST_FORM))..text.len() {
-        let Some(rest) = text.get_mut(at..) else { return };
+        let Some((before, rest)) = text.split_at_mut_checked(at) else { return };
+        if before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1 {
+            // A backslash stands before it that is the first of an escape: the core reads past this.
+            continue;
+        }
         let begun =
             |pair| matches!(fit(pair, rest, Form::Plain, &mut edits), Fit::Begun { known } if known >= SHORTEST_CUT);
         if stand_ins.pairs().iter().any(begun) {

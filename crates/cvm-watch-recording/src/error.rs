@@ -11,6 +11,11 @@ pub enum RecordError {
     /// One of its secrets could not be kept out of the recording; see [`check`](crate::check).
     #[error(transparent)]
     Secret(#[from] ConfigError),
+    /// The core was told something that is newer than this crate.
+    #[error(
+        "the watch was told something that this version of cvm-watch-recording does not know; use one of the core's version"
+    )]
+    Unknown,
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] io::Error),

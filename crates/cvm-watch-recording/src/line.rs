@@ -49,6 +49,7 @@ pub(crate) struct Told {
 pub(crate) enum What {
     Abort,
     Tick,
+    Resumed,
     Permit,
     Yield {
         attempt: u64,
@@ -108,11 +109,12 @@ impl Bytes {
 }
 
 impl What {
-    /// What stands for an input; `replace` puts stand-ins into a header's value.
+    /// What stands for an input, if it is known here; `replace` puts stand-ins into a header's value.
     pub(crate) fn new(input: &Input<'_>, replace: impl Fn(&mut [u8])) -> Option<Self> {
         Some(match input {
             Input::Abort => Self::Abort,
             Input::Tick => Self::Tick,
+            Input::Resumed => Self::Resumed,
             Input::Permit => Self::Permit,
             Input::Yield { attempt } => Self::Yield { attempt: attempt.number() },
             Input::Closed { attempt, cause } => {

@@ -2,49 +2,46 @@
 
 use core::time::Duration;
 
-use cvm_watch_driver::core::{ApiKey, Backoff, Config, ConfigBuilder, ConfigError};
+use cvm_watch_driver::core::{ApiKey, Backoff, Config, ConfigBuilder, ConfigError, FailEarly, Header};
 use serde::{Deserialize, Serialize};
 
 use crate::stand_in::StandIns;
 
-/// Everything that a [`Config`] is made of.
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Parameters {
-    id: String,
-    target: String,
-    #[serde(flatten)]
-    rules: Rules,
-    #[serde(flatten)]
-    secrets: Secrets,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-struct Secrets {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    api_key: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    headers: Vec<(String, String)>,
-    /// What is masked besides the key and the headers' values.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    masked: Vec<String>,
-}
-
-/// Declares [`Rules`]: for each its name in the file, its type, how it is read from a [`Config`] and
-/// how it is given to a [`ConfigBuilder`]. One that a file does not have keeps its default.
+/// Declares [`Parameters`]: for each rule its name in the file, its type, how it is read from a
+/// [`Config`] and how it is given to a [`ConfigBuilder`]. One that a file does not have keeps its
+/// default; one that is not known here is refused, since without it the watch would be another.
 macro_rules! rules {
     ($($name:ident: $type:ty, $read:expr, $give:expr;)*) => {
+        /// Everything that a [`Config`] is made of.
         #[derive(Debug, Deserialize, Serialize)]
-        struct Rules {
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct Parameters {
+            id: String,
+            target: String,
             $(#[serde(default, skip_serializing_if = "Option::is_none")] $name: Option<$type>,)*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            api_key: Option<String>,
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            headers: Vec<(String, String)>,
+            /// What is masked besides the key and the headers' values.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            masked: Vec<String>,
         }
 
-        impl Rules {
-            fn of(config: &Config) -> Self {
-                let read = |config| Self { $($name: apply(config, $read),)* };
-                read(config)
+        impl Parameters {
+            fn without_secrets(config: &Config) -> Self {
+                Self {
+                    id: config.id().as_str().to_owned(),
+                    target: config.target().to_owned(),
+                    $($name: apply(config, $read),)*
+                    api_key: None,
+                    headers: Vec::new(),
+                    masked: Vec::new(),
+                }
             }
 
-            fn give_to(self, builder: ConfigBuilder) -> ConfigBuilder {
+            fn builder(self) -> ConfigBuilder {
+                let builder = Config::builder(self.id, self.target);
                 $(let builder = match self.$name {
                     Some(value) => $give(builder, value),
                     None => builder,
@@ -65,6 +62,9 @@ rules! {
     idle_timeout: Duration, Config::idle_timeout, ConfigBuilder::idle_timeout;
     deadline: Duration, Config::deadline, ConfigBuilder::deadline;
     complete_grace: Duration, |config| Some(config.complete_grace()), ConfigBuilder::complete_grace;
+    fail_early: Early, |config| config.fail_early().map(Early::of), give_early;
+    ready: bool, |config| Some(config.ready()), ConfigBuilder::ready;
+    after_change: Duration, Config::after_change, ConfigBuilder::after_change;
     max_event_bytes: usize, |config| Some(config.max_event_bytes()), ConfigBuilder::max_event_bytes;
     keep_raw: bool, |config| Some(config.keep_raw()), ConfigBuilder::keep_raw;
 }
@@ -78,38 +78,50 @@ fn backoff_up_to(builder: ConfigBuilder, max: Duration) -> ConfigBuilder {
     builder.backoff(Backoff::up_to(max))
 }
 
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Early {
+    statuses: Vec<String>,
+    boot_errors: bool,
+}
+
+impl Early {
+    fn of(early: &FailEarly) -> Self {
+        Self { statuses: early.statuses().map(str::to_owned).collect(), boot_errors: early.counts_boot_errors() }
+    }
+}
+
+fn give_early(builder: ConfigBuilder, early: Early) -> ConfigBuilder {
+    builder.fail_early(FailEarly::on(early.statuses).boot_errors(early.boot_errors))
+}
+
 impl Parameters {
     pub(crate) fn of(config: &Config, stand_ins: &StandIns) -> Self {
-        let api_key = config.api_key().and_then(|key| stand_ins.of_secret(key.expose())).map(str::to_owned);
         let is_sent = |secret: &str| {
             config.api_key().is_some_and(|key| key.expose() == secret)
                 || config.headers().iter().any(|header| header.value().trim() == secret)
         };
         let masked = stand_ins.pairs().iter().filter(|pair| !is_sent(&pair.secret));
-        let headers = config.headers().iter();
-        let secrets = Secrets {
-            api_key,
-            headers: headers
-                .map(|header| (header.name().to_owned(), stand_ins.of_header_value(header.value())))
-                .collect(),
+        let header = |header: &Header| (header.name().to_owned(), stand_ins.of_header_value(header.value()));
+        Self {
+            api_key: config.api_key().and_then(|key| stand_ins.of_secret(key.expose())).map(str::to_owned),
+            headers: config.headers().iter().map(header).collect(),
             masked: masked.map(|pair| pair.stand_in.clone()).collect(),
-        };
-        let (id, target) = (config.id().as_str().to_owned(), config.target().to_owned());
-        Self { id, target, rules: Rules::of(config), secrets }
+            ..Self::without_secrets(config)
+        }
     }
 
-    pub(crate) fn build(self) -> Result<Config, ConfigError> {
-        let mut builder = self.rules.give_to(Config::builder(self.id, self.target));
-        if let Some(key) = self.secrets.api_key {
-            builder = builder.api_key(ApiKey::new(key)?);
+    pub(crate) fn build(mut self) -> Result<Config, ConfigError> {
+        let api_key = self.api_key.take().map(ApiKey::new).transpose()?;
+        let (headers, masked) = (core::mem::take(&mut self.headers), core::mem::take(&mut self.masked));
+        let mut builder = self.builder();
+        if let Some(key) = api_key {
+            builder = builder.api_key(key);
         }
-        for (name, value) in self.secrets.headers {
+        for (name, value) in headers {
             builder = builder.header(name, value);
         }
-        for secret in self.secrets.masked {
-            builder = builder.mask(&secret);
-        }
-        builder.build()
+        masked.iter().fold(builder, |builder, secret| builder.mask(secret)).build()
     }
 }
 
@@ -131,6 +143,8 @@ mod tests {
             .idle_timeout(seconds(11))
             .deadline(seconds(600))
             .complete_grace(Duration::ZERO)
+            .fail_early(FailEarly::of_a_boot())
+            .after_change(seconds(3))
             .max_event_bytes(1000)
             .keep_raw(true)
             .header("X-Trace", "hunter-header")
@@ -146,6 +160,13 @@ mod tests {
         // `Debug` masks the key and the headers' values, and shows everything else.
         assert_eq!(format!("{back:?}"), format!("{config:?}"));
         assert_eq!(back.headers()[1].value().len(), 3);
+    }
+
+    #[test]
+    fn readiness_comes_back() {
+        let config = Config::builder("my-cvm", "running").ready(true).build().unwrap();
+        let line = crate::line::json(&Parameters::of(&config, &StandIns::default()));
+        assert!(serde_json::from_str::<Parameters>(&line).unwrap().build().unwrap().ready());
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl<R: BufRead> Player<R> {
         match told.told {
             What::Abort => self.watch.handle(now, Input::Abort),
             What::Tick => self.watch.handle(now, Input::Tick),
+            What::Resumed => self.watch.handle(now, Input::Resumed),
             What::Permit => self.watch.handle(now, Input::Permit),
             What::Yield { attempt } => {
                 self.watch.handle(now, Input::Yield { attempt: AttemptId::from_number(attempt) });

@@ -96,7 +96,7 @@ impl<W: Write> Recorder<W> {
         }
         let Some(watch) = &mut self.watch else { return Ok(()) };
         match observed {
-            Observed::Handled { now, input } => watch.handled(now, input),
+            Observed::Handled { now, input } => watch.handled(now, input)?,
             Observed::Received { now, attempt, chunk, from, taken } => {
                 watch.received(now, attempt, chunk, from, taken);
             }
@@ -149,15 +149,14 @@ impl Started {
         Ok((first, started))
     }
 
-    fn handled(&mut self, now: Timestamp, input: &Input<'_>) {
+    fn handled(&mut self, now: Timestamp, input: &Input<'_>) -> Result<(), RecordError> {
         if let Input::Closed { .. } = input {
             self.body.end(&self.stand_ins);
         }
-        let what = What::new(input, |text| echo::replace(text, &self.stand_ins));
-        if let Some(what) = what {
-            let told = self.told(now, what);
-            self.held.push_back(Held::Line(line::json(&told)));
-        }
+        let what = What::new(input, |text| echo::replace(text, &self.stand_ins)).ok_or(RecordError::Unknown)?;
+        let told = self.told(now, what);
+        self.held.push_back(Held::Line(line::json(&told)));
+        Ok(())
     }
 
     fn received(&mut self, now: Timestamp, attempt: AttemptId, chunk: &[u8], from: usize, taken: usize) {

@@ -40,8 +40,8 @@ pub(crate) struct StandIns(Vec<Pair>);
 /// # Errors
 ///
 /// A secret that cannot, without showing it: one shorter than 6 bytes, one that could be a number,
-/// one with a quote, a backslash, a percent sign, a control character or a blank at an end, one that is part of the
-/// id, the target, a header's name or a word of the protocol.
+/// one with a quote, a backslash, a percent sign, a control character or a blank at an end, one that is part of
+/// the id, of a status, of a header's name or of a word of the protocol.
 ///
 /// ```
 /// use cvm_watch_driver::core::{ApiKey, Config};
@@ -154,8 +154,9 @@ fn problem(secret: &str, config: &Config) -> Option<&'static str> {
         return Some("is almost nothing but slashes");
     }
     let names = || config.headers().iter().any(|header| is_in(header.name()));
-    if is_in(config.id().as_str()) || is_in(config.target()) || is_in(WORDS) || names() {
-        return Some("is part of the id, the target, a header's name or a word of the protocol");
+    let statuses = || config.fail_early().is_some_and(|early| early.statuses().any(is_in));
+    if is_in(config.id().as_str()) || is_in(config.target()) || is_in(WORDS) || names() || statuses() {
+        return Some("is part of the id, a status, a header's name or a word of the protocol");
     }
     None
 }
@@ -208,7 +209,7 @@ mod tests {
         for secret in ["100%safe", "pass\"word", "pass\\word", "pass\nword", "passphrase "] {
             assert!(refused(secret).contains("quote"));
         }
-        for secret in ["running", "cvm-of", "trace-me", "status", "event-stream"] {
+        for secret in ["running", "cvm-of", "trace-me", "boot_progress", "event-stream"] {
             assert!(refused(secret).contains("is part of"));
         }
     }

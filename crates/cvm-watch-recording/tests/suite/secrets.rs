@@ -249,7 +249,7 @@ fn assert_same(recording: &str, context: &str) {
 #[test]
 fn random_echoes_in_every_form_and_cut_leave_no_secret_and_the_same_actions() {
     let mut echoes = 0;
-    for seed in 0..20_000 {
+    for seed in 0..250 {
         let mut random = Random::new(seed);
         let secrets: Vec<_> = (0..1 + random.below(3)).map(|_| secret(&mut random)).collect();
         let config = config(&secrets, &mut random);
