@@ -12,6 +12,7 @@ mod github;
 mod help;
 mod ndjson;
 mod program;
+mod record;
 mod scratch;
 mod secrets;
 mod setup;

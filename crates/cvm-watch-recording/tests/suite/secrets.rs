@@ -246,10 +246,86 @@ fn assert_same(recording: &str, context: &str) {
     assert_eq!(played, actions(recording), "{context}");
 }
 
+/// A stream of one event with this text, cut before each of its bytes in turn; the actions are those
+/// of the whole.
+fn check_each_cut(config: &Config, secrets: &[String], text: &str) -> Vec<String> {
+    let whole = record(config, &[Answer::stream(&[text])]);
+    for cut in text.char_indices().map(|(at, _)| at) {
+        let recording = record(config, &[Answer::stream(&[&text[..cut], &text[cut..]])]);
+        assert_hidden(secrets, &recording, &format!("cut at {cut}"));
+        assert_same(&recording, &format!("cut at {cut}"));
+        assert_eq!(actions(&recording), actions(&whole), "cut at {cut}");
+    }
+    actions(&whole).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn an_echo_cut_anywhere_is_replaced_in_its_own_form() {
+    let secrets = ["phak_3X/key+1=".to_owned()];
+    let config = Config::builder("my-cvm", "running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
+    for echo in [
+        "phak_3X/key+1=",
+        r"phak_3X\/key+1=",
+        r"\u0070hak_3X\u002fkey\u002B1=",
+        "phak_3X%2Fkey%2b1%3D",
+        r"\\u0070hak_3X\\/key+1=",
+        r"\u005cu0070hak\u005f3X\u00252Fkey+1=",
+    ] {
+        let stream = format!("id: {echo}\nevent: state\ndata: {{\"status\":\"a\",\"boot_error\":\"b {echo} c\"}}\n\n");
+        let actions = check_each_cut(&config, &secrets, &stream);
+        assert!(actions[1].contains(r#""boot_error":"b *** c""#), "{actions:?}");
+    }
+}
+
+#[test]
+fn an_id_that_echoes_the_key_goes_back_to_the_server_unseen() {
+    let secrets = ["phak_3X/key+1=".to_owned()];
+    let config = Config::builder("my-cvm", "running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
+    let stream = Answer::stream(&["id: a-phak_3X/k", "ey+1=\ndata: 1\n\n"]);
+    let recording = record(&config, &[stream, Answer::stream(&[])]);
+    assert!(actions(&recording).iter().any(|line| line.contains(r#"["Last-Event-ID","***"]"#)), "{recording}");
+    assert_hidden(&secrets, &recording, "");
+    assert_same(&recording, "");
+}
+
+#[test]
+fn of_secrets_that_hold_one_another_each_is_replaced() {
+    let secrets = ["Bearer phak_3X/key+1=", "phak_3X/key+1=", "key+1="].map(str::to_owned);
+    let config = Config::builder("my-cvm", "running")
+        .header("X-Mine", &secrets[0])
+        .api_key(ApiKey::new(&secrets[1]).unwrap())
+        .mask(&secrets[2])
+        .build()
+        .unwrap();
+    let said: String = secrets.iter().map(|secret| format!("<{secret}> ")).collect();
+    let escaped = said.replace('/', "\\/").replace('k', "\\u006b").replace('+', "%2b");
+    let stream = format!("event: state\ndata: {{\"status\":\"{said}\",\"name\":\"{escaped}\"}}\n\n");
+    let actions = check_each_cut(&config, &secrets, &stream);
+    assert!(actions[1].contains(r#""status":"<***> <***> <***> ","#), "{actions:?}");
+    assert!(actions[1].contains(r#""name":"<***> <***> <***> ","#), "{actions:?}");
+}
+
+#[test]
+fn an_error_body_that_ends_in_the_middle_of_an_echo_keeps_it_to_itself() {
+    let secrets = ["phak_3X/key+1=".to_owned()];
+    let config = Config::builder("my-cvm", "running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
+    for (body, shown) in [
+        ("bad key phak_3X/ke", "bad key ***"),
+        (r"bad key phak_3X\/k\u006", "bad key ***"),
+        ("bad key pha", "bad key pha"),
+    ] {
+        let answer = Answer { status: 403, end: Some(CloseCause::Truncated), ..Answer::stream(&[body]) };
+        let recording = record(&config, &[answer]);
+        assert!(actions(&recording)[1].contains(&format!("\"message\":\"{shown}\"")), "{recording}");
+        assert!(!recording.contains("phak"), "{recording}");
+        assert_same(&recording, body);
+    }
+}
+
 #[test]
 fn random_echoes_in_every_form_and_cut_leave_no_secret_and_the_same_actions() {
     let mut echoes = 0;
-    for seed in 0..250 {
+    for seed in 0..150 {
         let mut random = Random::new(seed);
         let secrets: Vec<_> = (0..1 + random.below(3)).map(|_| secret(&mut random)).collect();
         let config = config(&secrets, &mut random);
