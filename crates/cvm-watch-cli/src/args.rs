@@ -115,7 +115,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Wait until a CVM has reached a status
     #[command(after_help = WAIT_EXAMPLES)]
-    Wait(WaitArgs),
+    Wait(Box<WaitArgs>),
     /// Watch a simulated CVM boot: no account, no network
     #[command(after_help = DEMO_EXAMPLES)]
     Demo,
