@@ -139,7 +139,7 @@ impl Decoder {
     }
 
     /// Reads on until the next item.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
         let at_line_start = matches!(self.line, Line::Empty) && !self.after_cr && self.bom == 3;
         if at_line_start
