@@ -66,19 +66,19 @@ impl<'i> Input<'i> {
         const DATA: u64 = u64::from_le_bytes(*b"data: \0\0");
         let mut start = self.at;
         let mut word = self.word(start)?;
-        let mut name = "";
+        let mut name = Span { start: start + 6, end: start + 6 };
         if word << 8 == EVENT << 8 {
-            let end = self.end_of_line(start)?;
-            name = self.text(Span { start: start + 7, end })?;
-            start = self.after_end(end);
+            name = Span { start: start + 7, end: self.end_of_line(start)? };
+            start = self.after_end(name.end);
             word = self.word(start)?;
         }
         if word << 16 != DATA << 16 {
             return None;
         }
-        let end = self.end_of_line(start)?;
-        let data = self.text(Span { start: start + 6, end })?;
-        let next = self.after_blank_line(end)?;
+        let data = Span { start: start + 6, end: self.end_of_line(start)? };
+        let next = self.after_blank_line(data.end)?;
+        let both = self.text(Span { start: name.start, end: data.end })?;
+        let (name, data) = (both.get(..name.end - name.start)?, both.get(data.start - name.start..)?);
         if name.len() + data.len() > most {
             return None;
         }

@@ -5,7 +5,7 @@
 //! trailing zeros.
 
 /// The bytes that are looked at together, one bit each.
-pub(super) const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);
 const TOPS: u64 = ONES << 7;
@@ -15,7 +15,7 @@ const TOPS: u64 = ONES << 7;
 #[inline]
 pub(super) fn find(bytes: &[u8], first: u8, second: u8) -> (u64, usize) {
     match bytes.first_chunk() {
-        Some(block) => (find_in_block(block, first, second), BLOCK),
+        Some(block) => (find_in_block(block, |byte| (byte == first) | (byte == second)), BLOCK),
         None => (find_in_rest(bytes, first, second), bytes.len()),
     }
 }
@@ -29,7 +29,7 @@ pub(super) fn find_on(bytes: &[u8], first: u8, second: u8) -> (usize, u64, usize
     while let Some((block, more)) = rest.split_first_chunk() {
         // A short line ends in its first block. Of a long one most blocks hold neither byte.
         if before == 0 || any(block, first, second) {
-            let found = find_in_block(block, first, second);
+            let found = find_in_block(block, |byte| (byte == first) | (byte == second));
             if found != 0 {
                 return (before, found, BLOCK);
             }
@@ -65,15 +65,18 @@ fn any(block: &[u8; BLOCK], first: u8, second: u8) -> bool {
     any != 0
 }
 
+/// Where `block` holds a byte that `is_sought`, by comparisons joined without a branch: bit 0 for its
+/// first byte.
+///
 /// Compilers turn the comparison into vector instructions, if it is a loop over two slices of this
 /// length. There is no safe name for the instruction that gathers the result. So the eight words of
 /// it, with a 0 or 1 in each byte, are laid over each other, word n at bit n of every byte, and the
 /// square of 8 by 8 bits is turned.
 #[inline]
-fn find_in_block(block: &[u8; BLOCK], first: u8, second: u8) -> u64 {
+pub(crate) fn find_in_block(block: &[u8; BLOCK], is_sought: impl Fn(u8) -> bool) -> u64 {
     let mut found = [0; BLOCK];
     for (found, &byte) in found.iter_mut().zip(block) {
-        *found = u8::from((byte == first) | (byte == second));
+        *found = u8::from(is_sought(byte));
     }
     let (words, _) = found.as_chunks();
     let mut square = 0;
