@@ -12,7 +12,7 @@ const TOPS: u64 = ONES << 7;
 
 /// Where the first block of `bytes` holds `first` or `second`, neither of them zero: bit 0 for its
 /// first byte. And how many bytes that block has: fewer than 64 only if `bytes` ends there.
-#[inline]
+#[inline(always)]
 pub(super) fn find(bytes: &[u8], first: u8, second: u8) -> (u64, usize) {
     match bytes.first_chunk() {
         Some(block) => (find_in_block(block, |byte| (byte == first) | (byte == second)), BLOCK),
@@ -72,7 +72,7 @@ fn any(block: &[u8; BLOCK], first: u8, second: u8) -> bool {
 /// length. There is no safe name for the instruction that gathers the result. So the eight words of
 /// it, with a 0 or 1 in each byte, are laid over each other, word n at bit n of every byte, and the
 /// square of 8 by 8 bits is turned.
-#[inline]
+#[inline(always)]
 pub(crate) fn find_in_block(block: &[u8; BLOCK], is_sought: impl Fn(u8) -> bool) -> u64 {
     let mut found = [0; BLOCK];
     for (found, &byte) in found.iter_mut().zip(block) {
