@@ -1,4 +1,4 @@
-use super::scan::{BLOCK, find, find_on, is_plain};
+use super::scan::{BLOCK, find, find_on, is_printable};
 use core::str::from_utf8;
 use memchr::memchr2;
 
@@ -151,11 +151,11 @@ impl<'i> Input<'i> {
         rest
     }
 
-    /// All that is left, if that is a few bytes of ASCII without a line end.
+    /// All that is left, if that is a few bytes of printable ASCII, without a line end therefore.
     #[inline]
     pub(super) fn plain_rest(&self) -> Option<&'i [u8]> {
         let rest = self.rest();
-        (rest.len() < BLOCK && is_plain(rest)).then_some(rest)
+        (rest.len() < BLOCK && is_printable(rest)).then_some(rest)
     }
 
     /// Passes over the first `count` bytes of what is left, which hold no line end but an LF that
@@ -191,11 +191,13 @@ impl<'i> Input<'i> {
     }
 
     /// The same as [`Self::end_of_line`], when the block at hand does not tell.
-    #[inline(never)]
+    #[inline(always)]
     fn scan_on(&mut self, start: usize) -> Option<usize> {
-        if start >= self.endless {
-            return None;
-        }
+        if start >= self.endless || start >= self.bytes.len() { None } else { self.scan_from(start) }
+    }
+
+    #[inline(never)]
+    fn scan_from(&mut self, start: usize) -> Option<usize> {
         // What was seen of the line need not be seen again.
         let from = if (self.block..self.scanned).contains(&start) { self.scanned } else { start };
         let rest = self.bytes.get(from..).unwrap_or_default();

@@ -40,19 +40,15 @@ pub(super) fn find_on(bytes: &[u8], first: u8, second: u8) -> (usize, u64, usize
     (before, find_in_rest(rest, first, second), rest.len())
 }
 
-/// Whether `bytes`, fewer than a block, are ASCII without a line end.
+/// Whether `bytes`, a few of them, are printable ASCII, or DEL.
 #[inline]
-pub(super) fn is_plain(bytes: &[u8]) -> bool {
+pub(super) fn is_printable(bytes: &[u8]) -> bool {
+    // A byte below the space borrows into its top bit. So may the one above such a byte, which is
+    // as well.
+    let is_other = |word: u64| word | word.wrapping_sub(ONES * u64::from(b' '));
     let (words, short) = bytes.as_chunks();
-    let is_other = |word: u64| found(word, b'\n', b'\r') | word & TOPS;
-    let mut others = 0;
-    for word in words {
-        others |= is_other(u64::from_le_bytes(*word));
-    }
-    if !short.is_empty() {
-        others |= is_other(last_word(bytes, short));
-    }
-    others == 0
+    let others = words.iter().fold(0, |others, word| others | is_other(u64::from_le_bytes(*word)));
+    others & TOPS == 0 && short.iter().all(|byte| (b' '..0x80).contains(byte))
 }
 
 /// Tells whether [`find_in_block`] finds anything, at half of the cost.
@@ -144,7 +140,7 @@ fn gathered(tops: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, find_on, is_plain, transposed};
+    use super::{find, find_on, is_printable, transposed};
     use alloc::vec::Vec;
 
     fn plain(bytes: &[u8], first: u8, second: u8) -> (u64, usize) {
@@ -156,6 +152,17 @@ mod tests {
             }
         }
         (mask, block.len())
+    }
+
+    #[test]
+    fn printable_is_what_is_neither_control_nor_beyond_ascii() {
+        for length in 1..=40 {
+            for (place, byte) in (0..length).flat_map(|place| (0..=255).map(move |byte| (place, byte))) {
+                let mut bytes: Vec<u8> = (b' '..).take(length).collect();
+                bytes[place] = byte;
+                assert_eq!(is_printable(&bytes), (32..128).contains(&byte), "{bytes:?}");
+            }
+        }
     }
 
     #[test]
@@ -184,8 +191,6 @@ mod tests {
                     assert!(!bytes[..before].iter().any(|byte| b"\r\n".contains(byte)), "{bytes:?}");
                     assert!(found != 0 || before + length == bytes.len(), "{bytes:?}");
                     assert_eq!(find(&bytes, b':', b':'), plain(&bytes, b':', b':'), "{bytes:?}");
-                    let is_ascii_line = bytes.iter().all(|byte| *byte < 128 && *byte != b'\n' && *byte != b'\r');
-                    assert_eq!(is_plain(&bytes), is_ascii_line, "{bytes:?}");
                 }
                 // Line ends pile up behind the place.
                 bytes[place] = if kept & 1 == 0 { b'\n' } else { kept };
