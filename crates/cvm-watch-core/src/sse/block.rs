@@ -48,16 +48,13 @@ enum Phase {
 
 impl Block {
     /// Frees what the event handed out last may have borrowed. True if there was one.
-    #[inline]
     pub(super) fn recycle(&mut self) -> bool {
         let was_dispatched = self.phase == Phase::Dispatched;
         if was_dispatched {
             self.has_data = false;
             self.phase = Phase::Idle;
-            if !(self.name.is_empty() && self.data.is_empty()) {
-                buffer::clear(&mut self.name);
-                buffer::clear(&mut self.data);
-            }
+            buffer::clear(&mut self.name);
+            buffer::clear(&mut self.data);
         }
         was_dispatched
     }
@@ -194,8 +191,10 @@ impl Block {
 
     /// Ends the field's value with its line.
     pub(super) fn finish(&mut self, field: Field, lent: &Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
-        let utf8 = core::mem::take(&mut self.utf8);
-        utf8.finish(|text| self.push(field, text, lent, limits))?;
+        if !self.utf8.is_empty() {
+            let utf8 = core::mem::take(&mut self.utf8);
+            utf8.finish(|text| self.push(field, text, lent, limits))?;
+        }
         match field {
             Field::Id => {
                 let room = self.id_room(lent, limits);

@@ -143,7 +143,7 @@ impl Decoder {
     pub(super) fn next<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
         let at_line_start = matches!(self.line, Line::Empty) && !self.after_cr && self.bom == 3;
         if at_line_start
-            && self.block.is_idle()
+            && (self.block.is_idle() || self.block.recycle())
             && let Some((name, data)) = input.plain_event(self.limits.max_event_bytes)
         {
             return Some(Item::Event(Event { name, data, id: &self.last_event_id }));
@@ -154,6 +154,9 @@ impl Decoder {
     /// The same for streams of any shape.
     #[inline(never)]
     fn any_next<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
+        if input.rest().is_empty() {
+            return None;
+        }
         // A short chunk in the middle of a long value, which adds to it and nothing else.
         if let Line::Value(Field::Data) = self.line
             && let Some(text) = input.plain_rest()
@@ -168,10 +171,7 @@ impl Decoder {
     /// Apart, so that what comes before it needs not make room for all that this keeps at hand.
     #[inline(never)]
     fn next_by_lines<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
-        if self.block.recycle() {
-            // The event before took another way; this one may be plain.
-            return self.next(input);
-        }
+        self.block.recycle();
         let mut lent = Lent::default();
         match self.step(input, &mut lent) {
             Step::Wait => None,

@@ -193,13 +193,13 @@ impl<'i> Input<'i> {
     /// The same as [`Self::end_of_line`], when the block at hand does not tell.
     #[inline(always)]
     fn scan_on(&mut self, start: usize) -> Option<usize> {
-        if start >= self.endless || start >= self.bytes.len() { None } else { self.scan_from(start) }
+        // What was seen of the line need not be seen again.
+        let from = if (self.block..self.scanned).contains(&start) { self.scanned } else { start };
+        if start >= self.endless || from >= self.bytes.len() { None } else { self.scan_from(start, from) }
     }
 
     #[inline(never)]
-    fn scan_from(&mut self, start: usize) -> Option<usize> {
-        // What was seen of the line need not be seen again.
-        let from = if (self.block..self.scanned).contains(&start) { self.scanned } else { start };
+    fn scan_from(&mut self, start: usize, from: usize) -> Option<usize> {
         let rest = self.bytes.get(from..).unwrap_or_default();
         let (before, ends, length) = match self.ahead {
             Ahead::Line if rest.len() >= BLOCK => match memchr2(b'\n', b'\r', rest) {

@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// Every byte value in turn at every place of blocks of every length, among bytes that differ
+    /// The bytes sought and all that differ from one by a bit, in turn, at every place of blocks of every length, among bytes that differ
     /// from those sought by one bit.
     #[test]
     fn what_is_found_is_what_the_plain_version_finds() {
@@ -183,7 +183,10 @@ mod tests {
             let mut bytes: Vec<u8> = (0..length).map(|place| others[place % others.len()]).collect();
             for place in 0..length {
                 let kept = bytes[place];
-                for byte in 0..=255 {
+                for byte in [b'\n', b'\r', b':']
+                    .into_iter()
+                    .flat_map(|byte| (0..=8).map(move |bit| byte ^ (1 << bit >> 1) as u8))
+                {
                     bytes[place] = byte;
                     assert_eq!(find(&bytes, b'\n', b'\r'), plain(&bytes, b'\n', b'\r'), "{bytes:?}");
                     let (before, found, length) = find_on(&bytes, b'\n', b'\r');
