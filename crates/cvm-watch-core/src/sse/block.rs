@@ -59,6 +59,14 @@ impl Block {
         was_dispatched
     }
 
+    /// The same, and keeps no memory for the next event.
+    pub(super) fn free(&mut self) {
+        if self.recycle() {
+            buffer::free(&mut self.name);
+            buffer::free(&mut self.data);
+        }
+    }
+
     /// Ends the block at its blank line. True if that dispatches an event, which stays as it is,
     /// lent and held, until [`Self::recycle`].
     #[inline]

@@ -3,8 +3,11 @@ use alloc::vec::Vec;
 
 /// The capacity that an empty buffer may keep for the next event.
 const KEPT: usize = 4 * 1024;
-/// Under this capacity a buffer grows by doubling, above it by a quarter.
-const DOUBLING: usize = 4 * 1024;
+/// The least that a buffer grows by.
+const LEAST: usize = 16;
+/// Under this capacity a buffer grows by doubling, above it by a quarter: from there on allocators
+/// move pages rather than bytes.
+const DOUBLING: usize = 128 * 1024;
 
 /// A growable buffer of text or of the bytes of text.
 pub(super) trait Buffer {
@@ -22,7 +25,7 @@ pub(super) fn push(buffer: &mut impl Buffer, text: &str, max_len: usize) {
     let needed = buffer.len().saturating_add(text.len());
     let capacity = buffer.capacity();
     if needed > capacity {
-        let step = if capacity < DOUBLING { capacity.max(64) } else { capacity / 4 };
+        let step = if capacity < DOUBLING { capacity.max(LEAST) } else { capacity / 4 };
         let target = capacity.saturating_add(step).min(max_len).max(needed);
         buffer.reserve_exact(target - buffer.len());
     }
@@ -33,6 +36,14 @@ pub(super) fn push(buffer: &mut impl Buffer, text: &str, max_len: usize) {
 pub(super) fn clear(buffer: &mut impl Buffer) {
     buffer.clear();
     trim(buffer);
+}
+
+/// Empties `buffer`, and gives its memory back unless that is next to nothing.
+pub(super) fn free(buffer: &mut impl Buffer) {
+    buffer.clear();
+    if buffer.capacity() > LEAST {
+        buffer.shrink_to_fit();
+    }
 }
 
 /// Gives back the memory that `buffer` has ahead of its text, if that is much.
@@ -78,7 +89,7 @@ buffer!(Vec<u8>, |bytes: &mut Vec<u8>, text: &str| bytes.extend_from_slice(text.
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, clear, push, trim};
+    use super::{KEPT, LEAST, clear, free, push, trim};
     use alloc::string::String;
 
     #[test]
@@ -98,9 +109,9 @@ mod tests {
             let before = buffer.capacity();
             push(&mut buffer, "x", usize::MAX);
             growths += usize::from(buffer.capacity() != before);
-            assert!(buffer.capacity() <= (buffer.len() + buffer.len() / 4).max(2 * KEPT));
+            assert!(buffer.capacity() <= (2 * buffer.len()).max(LEAST));
         }
-        assert!(growths < 40, "{growths}");
+        assert!(growths < 24, "{growths}");
     }
 
     #[test]
@@ -115,5 +126,15 @@ mod tests {
         buffer.reserve_exact(KEPT + 1);
         clear(&mut buffer);
         assert_eq!(buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn a_freed_buffer_keeps_next_to_nothing() {
+        for (capacity, kept) in [(0, 0), (LEAST, LEAST), (LEAST + 1, 0)] {
+            let mut buffer = String::with_capacity(capacity);
+            buffer.push_str(&"x".repeat(capacity));
+            free(&mut buffer);
+            assert!(buffer.is_empty() && buffer.capacity() == kept, "{capacity}");
+        }
     }
 }

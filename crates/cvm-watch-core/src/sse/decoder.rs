@@ -119,6 +119,24 @@ impl Decoder {
         self.after_cr = false;
     }
 
+    /// Gives back the memory of the event handed out last, which is otherwise kept for the next one
+    /// if it is a few KiB: worth it where events are seconds apart and decoders many.
+    ///
+    /// ```
+    /// use cvm_watch_core::sse::Decoder;
+    ///
+    /// let mut decoder = Decoder::default();
+    /// for chunk in ["data: cut some", "where in the middle\n\n"] {
+    ///     decoder.decode(&mut chunk.as_bytes());
+    /// }
+    /// assert!(decoder.buffered_bytes() > 16);
+    /// decoder.free_event();
+    /// assert_eq!(decoder.buffered_bytes(), 0);
+    /// ```
+    pub fn free_event(&mut self) {
+        self.block.free();
+    }
+
     /// The id to resume from (`Last-Event-ID`): that of the last `id:` line whose event block was
     /// complete.
     ///
@@ -130,9 +148,9 @@ impl Decoder {
 
     /// The bytes held on the heap.
     ///
-    /// At most [`max_event_bytes`](Limits::max_event_bytes) and a quarter for the event being read,
-    /// twice the longest id and a quarter (the last event id, and the line that may replace it),
-    /// and a few KiB. Events that lie whole in their chunk need none of it.
+    /// At most [`max_event_bytes`](Limits::max_event_bytes) and a half for the event being read,
+    /// twice the longest id and a half (the last event id, and the line that may replace it), and a
+    /// few KiB. Events that lie whole in their chunk need none of it.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         self.block.capacity() + self.last_event_id.capacity()
