@@ -202,11 +202,8 @@ impl<'i> Input<'i> {
     fn scan_from(&mut self, start: usize, from: usize) -> Option<usize> {
         let rest = self.bytes.get(from..).unwrap_or_default();
         let (before, ends, length) = match self.ahead {
-            Ahead::Line if rest.len() >= BLOCK => match memchr2(b'\n', b'\r', rest) {
-                Some(end) => (end, 1, 1),
-                None => (0, 0, 0),
-            },
-            _ => find_on(rest, b'\n', b'\r'),
+            Ahead::Line => find_next(rest),
+            Ahead::Bytes(_) => find_on(rest, b'\n', b'\r'),
         };
         if ends == 0 {
             self.endless = start;
@@ -234,5 +231,18 @@ impl<'i> Input<'i> {
         };
         self.text_at = value.start;
         self.text.get(..value.end - value.start)
+    }
+}
+
+/// The block that the first line end lies in; in a long line, that end alone, which is quicker.
+#[inline]
+fn find_next(bytes: &[u8]) -> (usize, u64, usize) {
+    let (ends, length) = find(bytes, b'\n', b'\r');
+    if ends != 0 || length < BLOCK {
+        return (0, ends, length);
+    }
+    match bytes.get(BLOCK..).and_then(|more| memchr2(b'\n', b'\r', more)) {
+        Some(end) => (BLOCK + end, 1, 1),
+        None => (0, 0, 0),
     }
 }
