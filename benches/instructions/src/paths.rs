@@ -42,7 +42,7 @@ const fn path(who: Who, corpus: fn(usize) -> Corpus, chunk: usize) -> HotPath {
 }
 
 /// All of them. A chunk of 200 bytes cuts nearly every `cvm` event in two.
-pub(crate) const ALL: [HotPath; 33] = [
+pub(crate) const ALL: [HotPath; 34] = [
     path(Who::ByChunk, corpus::cvm, 65536),
     path(Who::ByChunk, corpus::crlf, 65536),
     path(Who::ByChunk, corpus::multilingual, 65536),
@@ -65,6 +65,7 @@ pub(crate) const ALL: [HotPath; 33] = [
     path(Who::ByChunk, corpus::cvm, 1),
     path(Who::OneByOne, corpus::cvm, 65536),
     path(Who::OneByOne, corpus::tokens, 65536),
+    path(Who::OneByOne, corpus::cvm, 200),
     path(Who::SerdeJson, corpus::cvm, 65536),
     path(Who::Watch, corpus::cvm, 65536),
     path(Who::Watch, corpus::cvm, 1460),

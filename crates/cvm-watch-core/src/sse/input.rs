@@ -1,4 +1,4 @@
-use super::scan::{BLOCK, find, find_on, is_printable};
+use super::scan::{BLOCK, find, find_last, find_on, is_printable};
 use core::str::from_utf8;
 use memchr::memchr2;
 
@@ -200,19 +200,20 @@ impl<'i> Input<'i> {
 
     #[inline(never)]
     fn scan_from(&mut self, start: usize, from: usize) -> Option<usize> {
-        let rest = self.bytes.get(from..).unwrap_or_default();
-        let (before, ends, length) = match self.ahead {
-            Ahead::Line => find_next(rest),
-            Ahead::Bytes(_) => find_on(rest, b'\n', b'\r'),
+        let (block, ends) = match self.ahead {
+            Ahead::Line => find_next(self.bytes, from),
+            Ahead::Bytes(_) => find_on(self.bytes, from, b'\n', b'\r'),
         };
-        if ends == 0 {
+        let left = ends >> from.saturating_sub(block);
+        if left == 0 {
             self.endless = start;
             return None;
         }
         self.ends = ends;
-        self.block = from + before;
-        self.scanned = self.block + length;
-        Some(self.block + ends.trailing_zeros() as usize)
+        self.block = block;
+        // Of a block that begins at its only line end no more is known.
+        self.scanned = if ends == 1 { block + 1 } else { self.bytes.len().min(block + BLOCK) };
+        Some(from.max(block) + left.trailing_zeros() as usize)
     }
 
     /// Checks the encoding from the value on, as far ahead as is allowed. Linear in all: the next
@@ -234,15 +235,20 @@ impl<'i> Input<'i> {
     }
 }
 
-/// The block that the first line end lies in; in a long line, that end alone, which is quicker.
+/// The block that the first line end from `from` on lies in; in a long line, that end alone, which is
+/// quicker.
 #[inline]
-fn find_next(bytes: &[u8]) -> (usize, u64, usize) {
-    let (ends, length) = find(bytes, b'\n', b'\r');
-    if ends != 0 || length < BLOCK {
-        return (0, ends, length);
+fn find_next(bytes: &[u8], from: usize) -> (usize, u64) {
+    let Some(block) = bytes.get(from..).and_then(<[u8]>::first_chunk::<BLOCK>) else {
+        return find_last(bytes, from, b'\n', b'\r');
+    };
+    let (ends, _) = find(block, b'\n', b'\r');
+    if ends != 0 {
+        return (from, ends);
     }
-    match bytes.get(BLOCK..).and_then(|more| memchr2(b'\n', b'\r', more)) {
-        Some(end) => (BLOCK + end, 1, 1),
-        None => (0, 0, 0),
+    let after = from + BLOCK;
+    match bytes.get(after..).and_then(|more| memchr2(b'\n', b'\r', more)) {
+        Some(end) => (after + end, 1),
+        None => (after, 0),
     }
 }

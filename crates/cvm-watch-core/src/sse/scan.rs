@@ -20,24 +20,34 @@ pub(super) fn find(bytes: &[u8], first: u8, second: u8) -> (u64, usize) {
     }
 }
 
-/// The first block that [`find`] finds something in, else the last one; and how many bytes lie
-/// before it.
+/// Where the first block of `bytes` begins that holds `first` or `second` at `from` or later, and
+/// where it holds them. It may begin earlier, if it is the last one, and hold others there.
 #[inline]
-pub(super) fn find_on(bytes: &[u8], first: u8, second: u8) -> (usize, u64, usize) {
-    let mut before = 0;
-    let mut rest = bytes;
-    while let Some((block, more)) = rest.split_first_chunk() {
+pub(super) fn find_on(bytes: &[u8], from: usize, first: u8, second: u8) -> (usize, u64) {
+    let mut start = from;
+    while let Some(block) = bytes.get(start..).and_then(<[u8]>::first_chunk) {
         // A short line ends in its first block. Of a long one most blocks hold neither byte.
-        if before == 0 || any(block, first, second) {
+        if start == from || any(block, first, second) {
             let found = find_in_block(block, |byte| (byte == first) | (byte == second));
             if found != 0 {
-                return (before, found, BLOCK);
+                return (start, found);
             }
         }
-        before += BLOCK;
-        rest = more;
+        start += BLOCK;
     }
-    (before, find_in_rest(rest, first, second), rest.len())
+    find_last(bytes, start, first, second)
+}
+
+/// The same, if fewer bytes than a block come from `from` on.
+#[inline]
+pub(super) fn find_last(bytes: &[u8], from: usize, first: u8, second: u8) -> (usize, u64) {
+    match bytes.last_chunk() {
+        // One block is quicker than the words of a shorter one, and knows no branches.
+        Some(block) if from < bytes.len() => {
+            (bytes.len() - BLOCK, find_in_block(block, |byte| (byte == first) | (byte == second)))
+        }
+        _ => (from, find_in_rest(bytes.get(from..).unwrap_or_default(), first, second)),
+    }
 }
 
 /// Whether `bytes`, a few of them, are printable ASCII, or DEL.
@@ -189,10 +199,13 @@ mod tests {
                 {
                     bytes[place] = byte;
                     assert_eq!(find(&bytes, b'\n', b'\r'), plain(&bytes, b'\n', b'\r'), "{bytes:?}");
-                    let (before, found, length) = find_on(&bytes, b'\n', b'\r');
-                    assert_eq!((found, length), plain(&bytes[before..], b'\n', b'\r'), "{bytes:?}");
-                    assert!(!bytes[..before].iter().any(|byte| b"\r\n".contains(byte)), "{bytes:?}");
-                    assert!(found != 0 || before + length == bytes.len(), "{bytes:?}");
+                    for from in [0, place, length] {
+                        let (start, found) = find_on(&bytes, from, b'\n', b'\r');
+                        assert_eq!(found, plain(&bytes[start..], b'\n', b'\r').0, "{bytes:?}");
+                        let first = (0..64).find(|bit| found & 1 << bit != 0 && start + bit >= from);
+                        let expected = bytes[from..].iter().position(|byte| b"\r\n".contains(byte));
+                        assert_eq!(first.map(|bit| start + bit), expected.map(|place| from + place), "{bytes:?}");
+                    }
                     assert_eq!(find(&bytes, b':', b':'), plain(&bytes, b':', b':'), "{bytes:?}");
                 }
                 // Line ends pile up behind the place.
