@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use cvm_watch_core::Fleet;
 
 use crate::completions::{self, CompletionsArgs};
-use crate::{duration, man};
+use crate::{duration, man, replay};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,6 +47,8 @@ Examples:
     cvm-watch wait my-cvm --profile staging
   In a workflow of GitHub Actions:
     cvm-watch wait my-cvm --deadline 10m --output github
+  Record what happens, and see later what it led to:
+    cvm-watch wait my-cvm --record boot.ndjson; cvm-watch replay boot.ndjson
   An id that begins with a dash:
     cvm-watch wait -- -my-cvm
 
@@ -145,6 +147,9 @@ pub(crate) enum Command {
     /// Print the manual page
     #[command(after_help = man::EXAMPLES)]
     Man,
+    /// Play a recording of `wait --record`, and compare what the watch does
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(ReplayArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -232,6 +237,11 @@ pub(crate) struct WaitArgs {
     #[arg(long)]
     pub(crate) allow_http: bool,
 
+    /// Write down all that the watch is told, secrets replaced, for `replay`; an existing file is
+    /// overwritten
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
     /// What to print
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = OutputMode::Text)]
     pub(crate) output: OutputMode,
@@ -270,6 +280,12 @@ pub(crate) struct SimArgs {
     /// Event streams one key may have open; 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) max_streams: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// Recording to play; - is stdin
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,15 +2,13 @@
 
 mod object;
 
-use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
 
 use cvm_watch_core::sse::{Decoder, Limits};
 
 use crate::args::DecodeArgs;
 use crate::exit::Exit;
+use crate::input;
 use crate::json;
 use crate::output::{self, Lines};
 use object::Object;
@@ -19,21 +17,14 @@ use object::Object;
 const CHUNK: usize = 64 << 10;
 
 pub(crate) fn run(args: &DecodeArgs) -> Exit {
-    let input: Box<dyn Read> = if args.file.as_os_str() == OsStr::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        match File::open(&args.file) {
-            Ok(file) => Box::new(file),
-            Err(error) => {
-                output::failure(&format!("cannot open {}: {error}", shown(&args.file)));
-                return Exit::Usage;
-            }
-        }
+    let input = match input::open(&args.file) {
+        Ok(input) => input,
+        Err(exit) => return exit,
     };
     match decode(input, io::stdout().lock(), args) {
         Ok(()) => Exit::Success,
         Err(Broken::Input(error)) => {
-            output::failure(&format!("cannot read {}: {error}", shown(&args.file)));
+            output::failure(&format!("cannot read {}: {error}", input::shown(&args.file)));
             Exit::Failure
         }
         // Whoever closed it, as `head` does, has all that was wanted.
@@ -71,10 +62,6 @@ fn decode(mut input: impl Read, output: impl Write, args: &DecodeArgs) -> Result
             }
         }
     }
-}
-
-fn shown(file: &Path) -> String {
-    if file.as_os_str() == OsStr::new("-") { "stdin".to_owned() } else { format!("\"{}\"", file.display()) }
 }
 
 #[cfg(test)]

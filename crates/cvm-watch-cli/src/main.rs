@@ -7,10 +7,12 @@ mod decode;
 mod demo;
 mod duration;
 mod exit;
+mod input;
 mod json;
 mod logging;
 mod man;
 mod output;
+mod replay;
 mod signals;
 mod sim;
 mod usage;
@@ -29,6 +31,7 @@ fn main() {
             Command::Decode(args) => decode::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man => man::run(),
+            Command::Replay(args) => replay::run(&args),
         },
         Err(error) => usage::report(&error, std::env::args_os().skip(1)),
     };

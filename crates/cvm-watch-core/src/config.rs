@@ -171,8 +171,16 @@ impl Config {
         self.keep_raw
     }
 
-    pub(crate) fn headers(&self) -> &[Header] {
+    /// The user's own request headers. Their values are secrets.
+    pub fn headers(&self) -> &[Header] {
         &self.headers
+    }
+
+    /// Every text that is masked wherever the server echoes it: the key, values of the headers, and
+    /// what [`ConfigBuilder::mask`] was given, longest first. For those who keep what the server
+    /// said and must mask it likewise; keep the texts themselves out of all that is kept.
+    pub fn masked_texts(&self) -> impl Iterator<Item = &str> {
+        self.secrets.texts()
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {

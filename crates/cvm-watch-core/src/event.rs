@@ -1,6 +1,7 @@
 //! From one event of the stream to what it means. With `cvm.rs`, the only place that knows the
 //! field names of the wire.
 
+mod flat;
 mod json;
 mod typed;
 

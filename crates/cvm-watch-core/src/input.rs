@@ -14,6 +14,12 @@ use crate::time::UnixSeconds;
 pub struct AttemptId(pub(crate) u64);
 
 impl AttemptId {
+    /// The attempt with this number, for what was written down and is played again. A driver uses
+    /// those it is given.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
     /// Its number, from 1.
     pub const fn number(self) -> u64 {
         self.0

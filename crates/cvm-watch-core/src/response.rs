@@ -81,6 +81,28 @@ impl<'a> ResponseHead<'a> {
     pub fn status(&self) -> u16 {
         self.status
     }
+
+    /// The headers that matter, as far as they came. Added to a head without headers they make the
+    /// same one again.
+    ///
+    /// ```
+    /// use cvm_watch_core::ResponseHead;
+    ///
+    /// let mut head = ResponseHead::new(503);
+    /// head.header("Set-Cookie", b"a=b").header("Retry-After", b"7");
+    /// assert!(head.headers().eq([("retry-after", &b"7"[..])]));
+    /// ```
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &'a [u8])> + use<'a> {
+        let headers = [
+            ("content-type", self.content_type),
+            ("content-encoding", self.content_encoding),
+            ("retry-after", self.retry_after),
+            ("date", self.date),
+            ("location", self.location),
+            ("x-request-id", self.request_id),
+        ];
+        headers.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)))
+    }
 }
 
 /// What follows from a head.

@@ -16,6 +16,8 @@ pub(crate) const MASK: &str = "***";
 /// Shorter values of user headers are not searched for in the server's words: `1` or `true` would
 /// mask half of them.
 const SHORTEST_HEADER_SECRET: usize = 6;
+/// What decoding leaves of a character that was cut in the middle.
+const CUT_CHARACTER: &str = "\u{fffd}";
 /// As much of a secret as this, at the end of a text that was cut, is masked.
 const SHORTEST_CUT: usize = 4;
 
@@ -96,6 +98,10 @@ impl Secrets {
         }
     }
 
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|finder| core::str::from_utf8(finder.needle()).ok())
+    }
+
     /// Whether `text` can hold a secret, literally or behind escapes. A quick no is what nearly
     /// every payload gets.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
@@ -151,8 +157,7 @@ impl Secrets {
         let mut masked = self.mask(text).into_owned();
         let mut at = 0;
         while let Some(rest) = masked.get(at..).filter(|rest| !rest.is_empty()) {
-            let secrets = self.0.iter().filter_map(|finder| core::str::from_utf8(finder.needle()).ok());
-            if secrets.into_iter().any(|secret| ends_in_the_middle_of(secret, rest)) {
+            if self.texts().any(|secret| ends_in_the_middle_of(secret, rest)) {
                 masked.truncate(at);
                 masked.push_str(MASK);
                 break;
@@ -176,10 +181,7 @@ impl Secrets {
         let mut kept = 0;
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let found = self.0.iter().find_map(|finder| {
-                core::str::from_utf8(finder.needle()).ok().and_then(|secret| written_as(secret, rest))
-            });
-            if let Some(length) = found {
+            if let Some(length) = self.texts().find_map(|secret| written_as(secret, rest)) {
                 let out = out.get_or_insert_default();
                 out.push_str(text.get(kept..at).unwrap_or_default());
                 out.push_str(MASK);
@@ -233,6 +235,9 @@ fn ends_in_the_middle_of(secret: &str, text: &str) -> bool {
     let mut wanted = secret.bytes();
     let mut rest = text;
     while !rest.is_empty() && !is_part_of_an_escape(rest) {
+        if rest == CUT_CHARACTER && wanted.clone().next().is_some_and(|byte| !byte.is_ascii()) {
+            break;
+        }
         let Some((piece, length)) = unit(rest) else { return false };
         let mut utf8 = [0; 4];
         let bytes: &[u8] = match &piece {
@@ -253,12 +258,20 @@ fn is_part_of_an_escape(text: &str) -> bool {
     match bytes.next() {
         Some(b'\\') => match bytes.next() {
             None => true,
-            Some(b'u') => text.len() < 6 && bytes.all(|byte| byte.is_ascii_hexdigit()),
+            Some(b'u') if text.len() >= 6 => is_half_a_pair(text),
+            Some(b'u') => bytes.all(|byte| byte.is_ascii_hexdigit()),
             Some(_) => false,
         },
         Some(b'%') => text.len() < 3 && bytes.all(|byte| byte.is_ascii_hexdigit()),
         _ => false,
     }
+}
+
+/// Whether this is the first of two escapes that make one character, and perhaps a part of the other.
+fn is_half_a_pair(text: &str) -> bool {
+    let first = text.get(2..6).and_then(hex);
+    let second = text.get(6..).unwrap_or_default();
+    first.is_some_and(|code| (0xd800..0xdc00).contains(&code)) && (second.is_empty() || is_part_of_an_escape(second))
 }
 
 /// What stands before the next string of a JSON text, the string with its quotes, and what follows.
@@ -393,6 +406,25 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(secrets.mask_cut(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cut_in_the_middle_of_a_character_is_one_in_the_middle_of_an_echo() {
+        let secrets = secrets(&["phak𝄞é1"]);
+        for text in [
+            "phak\u{fffd}",
+            r"phak\ud834",
+            r"phak\ud834\",
+            r"phak\ud834\u",
+            r"phak\uD834\udd1",
+            "phak𝄞\u{fffd}",
+            r"phak%f0%9d\",
+        ] {
+            assert_eq!(secrets.mask_cut(text), "***", "{text}");
+        }
+        for text in ["phak\u{fffd}.", "phak𝄞é\u{fffd}", r"phak\udd1e", r"phak\ud834\n", r"phak\ud834 "] {
+            assert_eq!(secrets.mask_cut(text), text);
         }
     }
 

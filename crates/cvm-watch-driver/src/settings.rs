@@ -8,7 +8,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use cvm_watch_core::{ApiKey, Config, ConfigBuilder, ConfigError};
+use cvm_watch_core::{ApiKey, Config, ConfigBuilder, ConfigError, printable};
 
 use crate::base_url::BaseUrl;
 pub use origins::{Origins, Source};
@@ -152,7 +152,7 @@ impl SettingsBuilder {
             None => {
                 let mut problem = format!("is missing; set {API_KEY_VARIABLE} to your Phala Cloud API key");
                 if let Some(path) = self.without_key {
-                    let path = path.display();
+                    let path = printable(&path.to_string_lossy(), 160);
                     problem.push_str(&format!(", or log in with the phala command line ({path} has no key)"));
                 }
                 return Err(ConfigError::new("api key", "", problem));

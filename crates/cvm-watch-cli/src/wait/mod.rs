@@ -11,6 +11,7 @@ mod many;
 mod ndjson;
 mod policy;
 mod progress;
+mod record;
 mod report;
 mod setup;
 mod target;
@@ -66,7 +67,10 @@ fn one(args: &WaitArgs, ids: &Ids, id: &str, report: &mut Report) -> Result<Ende
     let (client, signals) = start(args)?;
     setup::remarks(args, ids, &client).iter().for_each(|remark| report.remark(remark));
     let watching = client.watch(id, &args.target).abort_on(signals.first());
-    let watching = watching.configure(|config| policy::configure(args, config));
+    let mut watching = watching.configure(|config| policy::configure(args, config));
+    if let Some(file) = &args.record {
+        watching = record::record(watching, file, args.output)?;
+    }
     Ok(follow(watching, report, &signals, client.settings().origins()))
 }
 

@@ -248,5 +248,7 @@ fn bad_parameters_are_told_once_and_before_any_request() {
             _ => assert_eq!(finished.stdout, ""),
         }
     }
+    let finished = wait(&sim, "good fine --record /no/such/file").run();
+    assert_eq!((finished.code, finished.last_words()), (Some(2), "error: --record goes with one CVM, not with 2"));
     assert_eq!(sim.connections().len(), 0);
 }

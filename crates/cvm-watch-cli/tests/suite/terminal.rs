@@ -81,6 +81,18 @@ fn a_failure_is_the_last_line_on_a_terminal_too() {
     assert!(drawn(&screen).last().unwrap().starts_with("error: the server rejected the watch: HTTP 403"), "{screen:?}");
 }
 
+#[test]
+fn a_warning_stands_on_a_line_of_its_own_above_the_live_one() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let run = cvm_watch("wait my-cvm --target runing --deadline 1s").base_url(&sim.base_url()).env("TERM", "xterm");
+    let (finished, screen) = on_terminal(run, 200);
+    assert_eq!(finished.code, Some(3));
+    let warning = drawn(&screen).into_iter().find(|line| line.starts_with("warning: ")).unwrap();
+    assert!(warning.ends_with("Waiting for it all the same"), "{screen:?}");
+    let last: Vec<_> = drawn(&screen).into_iter().rev().take(2).collect();
+    assert!(last[0].starts_with("error: ") && last[1].starts_with("hint: raise --deadline"), "{screen:?}");
+}
+
 /// A colour is a Select Graphic Rendition sequence: `ESC [ … m`.
 fn has_colour(screen: &str) -> bool {
     screen

@@ -1,6 +1,7 @@
 //! One JSON object read with forgiveness: a known field of the wrong type reads as absent, an
 //! unknown one is passed over, and only what is no object at all is an error.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
 use core::marker::PhantomData;
@@ -8,21 +9,23 @@ use core::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::flat::read_flat;
+
 /// A payload may nest as deep as this.
 pub(crate) const MAX_DEPTH: usize = 128;
 
 /// A field's value, as far as any event has a use for it.
-pub(crate) enum Value {
-    Text(String),
+pub(crate) enum Value<'a> {
+    Text(Cow<'a, str>),
     Number(f64),
     /// `null`, or a type that no known field has.
     Other,
 }
 
-impl Value {
+impl Value<'_> {
     pub(crate) fn text(self) -> Option<String> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Text(text) => Some(text.into_owned()),
             Self::Number(_) | Self::Other => None,
         }
     }
@@ -40,7 +43,7 @@ pub(crate) trait Fields: Default {
     /// Whether the field is one of ours; if not, its value is not even decoded.
     fn knows(name: &str) -> bool;
     /// A field came; of several with one name the last one counts.
-    fn set(&mut self, name: &str, value: Value);
+    fn set(&mut self, name: &str, value: Value<'_>);
 }
 
 /// Why a payload is not one JSON object.
@@ -53,6 +56,11 @@ pub(crate) enum NotAnObject {
 
 /// Reads a payload that should be one JSON object.
 pub(crate) fn read_object<F: Fields>(json: &str) -> Result<F, NotAnObject> {
+    read_flat(json).map_or_else(|| read_any_object(json), Ok)
+}
+
+/// The same for objects of any shape.
+pub(super) fn read_any_object<F: Fields>(json: &str) -> Result<F, NotAnObject> {
     if deeper_than(MAX_DEPTH, json) {
         return Err(NotAnObject::TooDeep);
     }
@@ -199,52 +207,56 @@ impl<'de> Visitor<'de> for Name {
 struct AnyValue;
 
 impl<'de> DeserializeSeed<'de> for AnyValue {
-    type Value = Value;
+    type Value = Value<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
+    type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.into())))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
         Ok(Value::Number(number))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a duration in seconds; 2^53 of them are enough")]
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
         Ok(Value::Number(number as f64))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a duration in seconds; 2^53 of them are enough")]
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
         Ok(Value::Number(number as f64))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
         Ok(Value::Other)
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
         Ok(Value::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
     }
@@ -263,7 +275,7 @@ mod tests {
             name == "status"
         }
 
-        fn set(&mut self, _: &str, value: Value) {
+        fn set(&mut self, _: &str, value: Value<'_>) {
             self.0 = value.text();
         }
     }

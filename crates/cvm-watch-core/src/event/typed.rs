@@ -312,23 +312,23 @@ impl Fields for StateFields {
         )
     }
 
-    fn set(&mut self, name: &str, value: Value) {
-        let text = value.text();
-        let not_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
+    fn set(&mut self, name: &str, value: Value<'_>) {
         let state = &mut self.state;
+        let not_empty = |value: Value<'_>| value.text().filter(|text| !text.is_empty());
         match name {
             "status" => {
+                let text = value.text();
                 self.has_status = text.is_some();
                 state.status = text.unwrap_or_default();
             }
-            "id" => state.id = text,
-            "instance_id" => state.instance_id = text,
-            "name" => state.name = text,
-            "uptime" => state.uptime = text,
-            "exited_at" => state.exited_at = text,
-            "boot_progress" => state.boot_progress = not_empty(text),
-            "boot_error" => state.boot_error = not_empty(text),
-            "shutdown_progress" => state.shutdown_progress = text,
+            "id" => state.id = value.text(),
+            "instance_id" => state.instance_id = value.text(),
+            "name" => state.name = value.text(),
+            "uptime" => state.uptime = value.text(),
+            "exited_at" => state.exited_at = value.text(),
+            "boot_progress" => state.boot_progress = not_empty(value),
+            "boot_error" => state.boot_error = not_empty(value),
+            "shutdown_progress" => state.shutdown_progress = value.text(),
             _ => {}
         }
     }
@@ -352,7 +352,7 @@ impl Fields for CompleteFields {
         matches!(name, "status" | "target" | "elapsed")
     }
 
-    fn set(&mut self, name: &str, value: Value) {
+    fn set(&mut self, name: &str, value: Value<'_>) {
         match name {
             "status" => {
                 let text = value.text();
@@ -371,7 +371,7 @@ impl Fields for ServerTimeout {
         matches!(name, "error" | "target" | "elapsed")
     }
 
-    fn set(&mut self, name: &str, value: Value) {
+    fn set(&mut self, name: &str, value: Value<'_>) {
         match name {
             "error" => self.error = value.text(),
             "target" => self.target = value.text(),
@@ -386,7 +386,7 @@ impl Fields for ServerError {
         matches!(name, "error" | "message" | "elapsed")
     }
 
-    fn set(&mut self, name: &str, value: Value) {
+    fn set(&mut self, name: &str, value: Value<'_>) {
         match name {
             "error" => self.error = value.text(),
             "message" => self.message = value.text(),

@@ -48,18 +48,23 @@ enum Phase {
 
 impl Block {
     /// Frees what the event handed out last may have borrowed. True if there was one.
-    #[inline]
     pub(super) fn recycle(&mut self) -> bool {
         let was_dispatched = self.phase == Phase::Dispatched;
         if was_dispatched {
             self.has_data = false;
             self.phase = Phase::Idle;
-            if !(self.name.is_empty() && self.data.is_empty()) {
-                buffer::clear(&mut self.name);
-                buffer::clear(&mut self.data);
-            }
+            buffer::clear(&mut self.name);
+            buffer::clear(&mut self.data);
         }
         was_dispatched
+    }
+
+    /// The same, and keeps no memory for the next event.
+    pub(super) fn free(&mut self) {
+        if self.recycle() {
+            buffer::free(&mut self.name);
+            buffer::free(&mut self.data);
+        }
     }
 
     /// Ends the block at its blank line. True if that dispatches an event, which stays as it is,
@@ -125,13 +130,13 @@ impl Block {
     }
 
     fn copy(&mut self, lent: &mut Lent<'_>, limits: &Limits) {
-        let room = limits.max_event_bytes.saturating_sub(self.len(lent));
+        let room = self.room(lent, limits);
         if let Some(name) = lent.name.take() {
             buffer::clear(&mut self.name);
             buffer::push(&mut self.name, name, name.len().saturating_add(room));
         }
         if let Some(data) = lent.data.take() {
-            buffer::push(&mut self.data, data, data.len().saturating_add(room));
+            buffer::push(&mut self.data, data.as_bytes(), data.len().saturating_add(room));
         }
     }
 
@@ -139,7 +144,7 @@ impl Block {
         if lent.data.is_some() {
             self.hold(lent, limits);
             // Where there are two lines there may be many.
-            let room = limits.max_event_bytes.saturating_sub(self.len(lent));
+            let room = self.room(lent, limits);
             self.data.reserve_exact(room.min(text.len() + 1 + more));
         }
         self.push(Field::Data, "\n", lent, limits)?;
@@ -166,7 +171,7 @@ impl Block {
     /// Adds a piece of ASCII to the data if it fits into the memory held. Nothing may be lent.
     #[inline]
     pub(super) fn extend_data(&mut self, ascii: &[u8], limits: &Limits) -> bool {
-        let room = limits.max_event_bytes.saturating_sub(self.len(&Lent::default()));
+        let room = self.room(&Lent::default(), limits);
         let fits = ascii.len() <= room.min(self.data.capacity() - self.data.len()) && self.utf8.is_empty();
         if fits {
             self.data.extend_from_slice(ascii);
@@ -183,8 +188,8 @@ impl Block {
         lent: &Lent<'_>,
         limits: &Limits,
     ) -> Result<(), TooLarge> {
-        if field == Field::Data && bytes.is_ascii() && self.extend_data(bytes, limits) {
-            return Ok(());
+        if field == Field::Data && self.utf8.is_empty() && bytes.is_ascii() {
+            return self.push_data(bytes, lent, limits);
         }
         let mut utf8 = core::mem::take(&mut self.utf8);
         let fed = utf8.feed(bytes, |text| self.push(field, text, lent, limits));
@@ -194,8 +199,10 @@ impl Block {
 
     /// Ends the field's value with its line.
     pub(super) fn finish(&mut self, field: Field, lent: &Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
-        let utf8 = core::mem::take(&mut self.utf8);
-        utf8.finish(|text| self.push(field, text, lent, limits))?;
+        if !self.utf8.is_empty() {
+            let utf8 = core::mem::take(&mut self.utf8);
+            utf8.finish(|text| self.push(field, text, lent, limits))?;
+        }
         match field {
             Field::Id => {
                 let room = self.id_room(lent, limits);
@@ -235,18 +242,32 @@ impl Block {
             self.id.push(text, room);
             return Ok(());
         }
-        let room = limits.max_event_bytes.saturating_sub(self.len(lent));
+        if field != Field::Event {
+            return self.push_data(text.as_bytes(), lent, limits);
+        }
+        let room = self.room(lent, limits);
         if text.len() > room {
             return Err(TooLarge);
         }
-        if field == Field::Event {
-            let max_len = self.name.len().saturating_add(room);
-            buffer::push(&mut self.name, text, max_len);
-        } else {
-            let max_len = self.data.len().saturating_add(room);
-            buffer::push(&mut self.data, text, max_len);
-        }
+        let max_len = self.name.len().saturating_add(room);
+        buffer::push(&mut self.name, text, max_len);
         Ok(())
+    }
+
+    /// Adds `text` to the data.
+    fn push_data(&mut self, text: &[u8], lent: &Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
+        let room = self.room(lent, limits);
+        if text.len() > room {
+            return Err(TooLarge);
+        }
+        let max_len = self.data.len().saturating_add(room);
+        buffer::push(&mut self.data, text, max_len);
+        Ok(())
+    }
+
+    /// How many bytes more the event may have.
+    fn room(&self, lent: &Lent<'_>, limits: &Limits) -> usize {
+        limits.max_event_bytes.saturating_sub(self.len(lent))
     }
 
     /// The bytes that count: name, pending id and joined data.

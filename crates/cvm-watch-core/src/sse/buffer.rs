@@ -3,36 +3,56 @@ use alloc::vec::Vec;
 
 /// The capacity that an empty buffer may keep for the next event.
 const KEPT: usize = 4 * 1024;
-/// Under this capacity a buffer grows by doubling, above it by a quarter.
-const DOUBLING: usize = 4 * 1024;
+/// Under this capacity a buffer grows by doubling, above it by a quarter: from there on allocators
+/// move pages rather than bytes.
+const DOUBLING: usize = 128 * 1024;
 
 /// A growable buffer of text or of the bytes of text.
 pub(super) trait Buffer {
+    /// The least that it grows by.
+    const LEAST: usize;
+    /// What it is made of.
+    type Text: AsRef<[u8]> + ?Sized;
+
     fn len(&self) -> usize;
     fn capacity(&self) -> usize;
     fn reserve_exact(&mut self, additional: usize);
-    fn append(&mut self, text: &str);
+    fn append(&mut self, bytes: &Self::Text);
     fn clear(&mut self);
     fn shrink_to_fit(&mut self);
 }
 
 /// Appends `text`. `max_len` is the most that this buffer can be asked to hold: growth ahead of
 /// need stops there.
-pub(super) fn push(buffer: &mut impl Buffer, text: &str, max_len: usize) {
-    let needed = buffer.len().saturating_add(text.len());
-    let capacity = buffer.capacity();
-    if needed > capacity {
-        let step = if capacity < DOUBLING { capacity.max(64) } else { capacity / 4 };
-        let target = capacity.saturating_add(step).min(max_len).max(needed);
-        buffer.reserve_exact(target - buffer.len());
+#[inline]
+pub(super) fn push<B: Buffer>(buffer: &mut B, text: &B::Text, max_len: usize) {
+    let needed = buffer.len().saturating_add(text.as_ref().len());
+    if needed > buffer.capacity() {
+        grow(buffer, needed, max_len);
     }
     buffer.append(text);
+}
+
+#[inline(never)]
+fn grow<B: Buffer>(buffer: &mut B, needed: usize, max_len: usize) {
+    let capacity = buffer.capacity();
+    let step = if capacity < DOUBLING { capacity.max(B::LEAST) } else { capacity / 4 };
+    let target = capacity.saturating_add(step).min(max_len).max(needed);
+    buffer.reserve_exact(target - buffer.len());
 }
 
 /// Empties `buffer`, and gives its memory back if it grew large.
 pub(super) fn clear(buffer: &mut impl Buffer) {
     buffer.clear();
     trim(buffer);
+}
+
+/// Empties `buffer`, and gives its memory back unless that is next to nothing.
+pub(super) fn free(buffer: &mut impl Buffer) {
+    buffer.clear();
+    if buffer.capacity() > String::LEAST {
+        buffer.shrink_to_fit();
+    }
 }
 
 /// Gives back the memory that `buffer` has ahead of its text, if that is much.
@@ -44,8 +64,11 @@ pub(super) fn trim(buffer: &mut impl Buffer) {
 }
 
 macro_rules! buffer {
-    ($type:ty, $append:expr) => {
+    ($type:ty, of $text:ty, at_least $least:literal, $append:path) => {
         impl Buffer for $type {
+            const LEAST: usize = $least;
+            type Text = $text;
+
             fn len(&self) -> usize {
                 <$type>::len(self)
             }
@@ -58,7 +81,7 @@ macro_rules! buffer {
                 <$type>::reserve_exact(self, additional);
             }
 
-            fn append(&mut self, text: &str) {
+            fn append(&mut self, text: &$text) {
                 $append(self, text);
             }
 
@@ -73,12 +96,15 @@ macro_rules! buffer {
     };
 }
 
-buffer!(String, String::push_str);
-buffer!(Vec<u8>, |bytes: &mut Vec<u8>, text: &str| bytes.extend_from_slice(text.as_bytes()));
+// A name, an id.
+buffer!(String, of str, at_least 16, String::push_str);
+// The data of an event: that of a state needs no second growth.
+buffer!(Vec<u8>, of [u8], at_least 192, Vec::extend_from_slice);
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, clear, push, trim};
+    use super::{Buffer, KEPT, clear, free, push, trim};
+    const LEAST: usize = String::LEAST;
     use alloc::string::String;
 
     #[test]
@@ -98,9 +124,9 @@ mod tests {
             let before = buffer.capacity();
             push(&mut buffer, "x", usize::MAX);
             growths += usize::from(buffer.capacity() != before);
-            assert!(buffer.capacity() <= (buffer.len() + buffer.len() / 4).max(2 * KEPT));
+            assert!(buffer.capacity() <= (2 * buffer.len()).max(LEAST));
         }
-        assert!(growths < 40, "{growths}");
+        assert!(growths < 32, "{growths}");
     }
 
     #[test]
@@ -115,5 +141,15 @@ mod tests {
         buffer.reserve_exact(KEPT + 1);
         clear(&mut buffer);
         assert_eq!(buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn a_freed_buffer_keeps_next_to_nothing() {
+        for (capacity, kept) in [(0, 0), (LEAST, LEAST), (LEAST + 1, 0)] {
+            let mut buffer = String::with_capacity(capacity);
+            buffer.push_str(&"x".repeat(capacity));
+            free(&mut buffer);
+            assert!(buffer.is_empty() && buffer.capacity() == kept, "{capacity}");
+        }
     }
 }

@@ -119,6 +119,24 @@ impl Decoder {
         self.after_cr = false;
     }
 
+    /// Gives back the memory of the event handed out last, which is otherwise kept for the next one
+    /// if it is a few KiB: worth it where events are seconds apart and decoders many.
+    ///
+    /// ```
+    /// use cvm_watch_core::sse::Decoder;
+    ///
+    /// let mut decoder = Decoder::default();
+    /// for chunk in ["data: cut some", "where in the middle\n\n"] {
+    ///     decoder.decode(&mut chunk.as_bytes());
+    /// }
+    /// assert!(decoder.buffered_bytes() > 16);
+    /// decoder.free_event();
+    /// assert_eq!(decoder.buffered_bytes(), 0);
+    /// ```
+    pub fn free_event(&mut self) {
+        self.block.free();
+    }
+
     /// The id to resume from (`Last-Event-ID`): that of the last `id:` line whose event block was
     /// complete.
     ///
@@ -130,20 +148,20 @@ impl Decoder {
 
     /// The bytes held on the heap.
     ///
-    /// At most [`max_event_bytes`](Limits::max_event_bytes) and a quarter for the event being read,
-    /// twice the longest id and a quarter (the last event id, and the line that may replace it),
-    /// and a few KiB. Events that lie whole in their chunk need none of it.
+    /// At most [`max_event_bytes`](Limits::max_event_bytes) and a half for the event being read,
+    /// twice the longest id and a half (the last event id, and the line that may replace it), and a
+    /// few KiB. Events that lie whole in their chunk need none of it.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         self.block.capacity() + self.last_event_id.capacity()
     }
 
     /// Reads on until the next item.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
         let at_line_start = matches!(self.line, Line::Empty) && !self.after_cr && self.bom == 3;
         if at_line_start
-            && self.block.is_idle()
+            && (self.block.is_idle() || self.block.recycle())
             && let Some((name, data)) = input.plain_event(self.limits.max_event_bytes)
         {
             return Some(Item::Event(Event { name, data, id: &self.last_event_id }));
@@ -154,6 +172,10 @@ impl Decoder {
     /// The same for streams of any shape.
     #[inline(never)]
     fn any_next<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
+        if input.rest().is_empty() {
+            return None;
+        }
+        // A short chunk in the middle of a long value, which adds to it and nothing else.
         if let Line::Value(Field::Data) = self.line
             && let Some(text) = input.plain_rest()
             && self.block.extend_data(text, &self.limits)
@@ -161,10 +183,13 @@ impl Decoder {
             input.take_rest();
             return None;
         }
-        if self.block.recycle() {
-            // The event before took another way; this one may be plain.
-            return self.next(input);
-        }
+        self.next_by_lines(input)
+    }
+
+    /// Apart, so that what comes before it needs not make room for all that this keeps at hand.
+    #[inline(never)]
+    fn next_by_lines<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Option<Item<'d>> {
+        self.block.recycle();
         let mut lent = Lent::default();
         match self.step(input, &mut lent) {
             Step::Wait => None,
@@ -305,49 +330,47 @@ impl Decoder {
     }
 
     /// Reads `bytes`, a part of a line without its end.
-    fn feed_line(&mut self, mut bytes: &[u8]) -> Result<(), TooLarge> {
-        while let Some((&first, rest)) = bytes.split_first() {
-            match self.line {
-                Line::Empty if self.block.is_dropped() => self.line = Line::Skipped,
-                Line::Empty => {
-                    // Nearly always the chunk has the field's name, and more.
-                    if let Some((field, value @ [_, ..])) = line::split(bytes)
-                        && field != Field::Retry
-                    {
-                        self.block.begin(field, &self.limits)?;
-                        self.line = Line::Value(field);
-                        bytes = value;
-                    } else {
-                        self.line = Line::Name(Name::default());
-                    }
+    fn feed_line(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
+        let Some(&first) = bytes.first() else { return Ok(()) };
+        match self.line {
+            Line::Empty if self.block.is_dropped() => self.line = Line::Skipped,
+            Line::Empty => match line::split(bytes) {
+                // Nearly always the chunk has the field's name, and more.
+                Some((field @ (Field::Data | Field::Event | Field::Id), value @ [_, ..])) => {
+                    self.line = Line::Value(field);
+                    self.block.begin(field, &self.limits)?;
+                    self.block.feed(field, value, &Lent::default(), &self.limits)?;
                 }
-                Line::Name(name) => {
-                    self.line = name.read(first);
-                    bytes = rest;
-                    if let Line::Colon(field) = self.line {
-                        self.block.begin(field, &self.limits)?;
-                    }
-                }
-                Line::Colon(field) => {
-                    self.line = match field {
-                        Field::Retry => Line::Retry(RetryValue::default()),
-                        Field::Data | Field::Event | Field::Id => Line::Value(field),
-                    };
-                    if first == b' ' {
-                        bytes = rest;
-                    }
-                }
-                Line::Value(field) => {
-                    return self.block.feed(field, bytes, &Lent::default(), &self.limits);
-                }
-                Line::Retry(value) => {
-                    self.line = Line::Retry(value.read(bytes));
-                    return Ok(());
-                }
-                Line::Skipped => return Ok(()),
-            }
+                _ => match Field::beginning_with(first) {
+                    Some(field) => self.feed_name(Name::of(field), bytes)?,
+                    None => self.line = Line::Skipped,
+                },
+            },
+            Line::Name(name) => self.feed_name(name, bytes)?,
+            Line::Colon(field) => self.feed_first_of_value(field, bytes)?,
+            Line::Value(field) => self.block.feed(field, bytes, &Lent::default(), &self.limits)?,
+            Line::Retry(value) => self.line = Line::Retry(value.read(bytes)),
+            Line::Skipped => {}
         }
         Ok(())
+    }
+
+    fn feed_name(&mut self, name: Name, bytes: &[u8]) -> Result<(), TooLarge> {
+        let (line, read) = name.read(bytes);
+        self.line = line;
+        let Line::Colon(field) = line else { return Ok(()) };
+        self.block.begin(field, &self.limits)?;
+        self.feed_first_of_value(field, bytes.get(read..).unwrap_or_default())
+    }
+
+    /// Reads what comes after the colon.
+    fn feed_first_of_value(&mut self, field: Field, bytes: &[u8]) -> Result<(), TooLarge> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.line = if field == Field::Retry { Line::Retry(RetryValue::default()) } else { Line::Value(field) };
+        // It is in the value now, so this comes here no more.
+        self.feed_line(bytes.strip_prefix(b" ").unwrap_or(bytes))
     }
 
     /// Ends a line that was read by [`Self::feed_line`].

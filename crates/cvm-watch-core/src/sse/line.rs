@@ -7,6 +7,28 @@ pub(super) enum Field {
     Retry,
 }
 
+impl Field {
+    /// The field whose name begins with `first`: no two begin alike.
+    pub(super) fn beginning_with(first: u8) -> Option<Field> {
+        match first {
+            b'd' => Some(Field::Data),
+            b'e' => Some(Field::Event),
+            b'i' => Some(Field::Id),
+            b'r' => Some(Field::Retry),
+            _ => None,
+        }
+    }
+
+    fn name_and_colon(self) -> &'static [u8] {
+        match self {
+            Field::Data => b"data:",
+            Field::Event => b"event:",
+            Field::Id => b"id:",
+            Field::Retry => b"retry:",
+        }
+    }
+}
+
 /// The field and value of a whole line; None for a comment or an unknown field.
 pub(super) fn split(line: &[u8]) -> Option<(Field, &[u8])> {
     let (field, rest) = match line {
@@ -29,7 +51,7 @@ pub(super) enum Line {
     /// Not a byte of it came yet.
     #[default]
     Empty,
-    /// Its first bytes, which do not hold a colon yet.
+    /// The first bytes of a known name, or all of them, and no colon yet.
     Name(Name),
     /// Up to the colon: a space that comes next is not part of the value.
     Colon(Field),
@@ -42,29 +64,36 @@ pub(super) enum Line {
 }
 
 /// The first bytes of a line, while they may still be a field's name.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Name {
-    bytes: [u8; 5],
-    len: u8,
+    field: Field,
+    /// How many bytes of the name were read.
+    read: u8,
 }
 
 impl Name {
-    /// The line's state after one more `byte`. A name longer than any known one is not stored.
-    pub(super) fn read(mut self, byte: u8) -> Line {
-        if byte == b':' {
-            return self.field().map_or(Line::Skipped, Line::Colon);
-        }
-        let Some(place) = self.bytes.get_mut(usize::from(self.len)) else {
-            return Line::Skipped;
-        };
-        *place = byte;
-        self.len += 1;
-        Line::Name(self)
+    /// Not a byte of it was read yet.
+    pub(super) fn of(field: Field) -> Name {
+        Name { field, read: 0 }
     }
 
-    /// The field that has exactly this name.
+    /// The line's state after `bytes`, and how many of them were read: all but those after the
+    /// colon.
+    pub(super) fn read(self, bytes: &[u8]) -> (Line, usize) {
+        let expected = self.field.name_and_colon().get(usize::from(self.read)..).unwrap_or_default();
+        let differ = expected.iter().zip(bytes).any(|(expected, byte)| expected != byte);
+        if differ {
+            (Line::Skipped, bytes.len())
+        } else if bytes.len() >= expected.len() {
+            (Line::Colon(self.field), expected.len())
+        } else {
+            (Line::Name(Name { read: self.read + bytes.len() as u8, ..self }), bytes.len())
+        }
+    }
+
+    /// The field, if its name was read to the end.
     pub(super) fn field(self) -> Option<Field> {
-        split(self.bytes.get(..usize::from(self.len))?).map(|(field, _)| field)
+        (usize::from(self.read) + 1 == self.field.name_and_colon().len()).then_some(self.field)
     }
 }
 
@@ -130,25 +159,49 @@ mod tests {
         }
     }
 
+    /// The state of a line after `pieces`, and what is left of the last one.
+    fn read<'a>(pieces: &[&'a str]) -> (Line, &'a str) {
+        let mut line = Line::Empty;
+        let mut left = "";
+        for piece in pieces {
+            if let (Line::Empty, Some(first)) = (line, piece.bytes().next()) {
+                line = Field::beginning_with(first).map_or(Line::Skipped, |field| Line::Name(Name::of(field)));
+            }
+            left = piece;
+            if let Line::Name(name) = line {
+                let read;
+                (line, read) = name.read(piece.as_bytes());
+                left = &piece[read..];
+            }
+        }
+        (line, left)
+    }
+
     #[test]
     fn a_name_is_known_only_when_it_is_exact() {
-        for (name, expected) in [
+        for (text, expected) in [
             ("data", Some(Field::Data)),
             ("event", Some(Field::Event)),
             ("id", Some(Field::Id)),
             ("retry", Some(Field::Retry)),
-            ("", None),
             ("dat", None),
             ("dataa", None),
+            ("Data", None),
             ("events", None),
+            ("ident", None),
             ("retry5", None),
+            ("x", None),
         ] {
-            let mut line = Line::Name(Name::default());
-            for byte in name.bytes() {
-                line = if let Line::Name(name) = line { name.read(byte) } else { line };
+            for cut in 0..=text.len() {
+                let (start, end) = text.split_at(cut);
+                let name = if let (Line::Name(name), _) = read(&[start, end]) { name.field() } else { None };
+                assert_eq!(name, expected, "{start:?}, {end:?}");
+                let end = [end, ": x"].concat();
+                let (line, left) = read(&[start, &end]);
+                let colon = if let Line::Colon(field) = line { Some(field) } else { None };
+                assert_eq!(colon, expected, "{start:?}, {end:?}");
+                assert!(colon.is_none() || left == " x", "{left:?}");
             }
-            let colon = if let Line::Name(name) = line { name.read(b':') } else { line };
-            assert_eq!(if let Line::Colon(field) = colon { Some(field) } else { None }, expected, "{name:?}");
         }
     }
 

@@ -50,7 +50,7 @@ mod items;
 mod limits;
 mod line;
 mod pending_id;
-mod scan;
+pub(crate) mod scan;
 mod utf8;
 
 pub use decoder::Decoder;

@@ -41,6 +41,8 @@ impl State {
                     (Meaning::Nothing, event, id)
                 }
             };
+            // The next event is seconds away, and watches are many.
+            self.decoder.free_event();
             self.learn(meaning, &event, cx);
             self.follow(meaning, &event, cx);
             cx.out.emit = Some((attempt, id, event));

@@ -59,6 +59,11 @@ fn any_inputs_in_any_order_keep_the_laws_and_match_the_model() {
 }
 
 #[test]
+fn any_inputs_to_any_member_keep_the_laws_of_a_fleet() {
+    sweep(checks::fleet_ops::check, 0..10_000, |random| random.bytes(400));
+}
+
+#[test]
 fn any_stream_reads_as_the_twin_reads_it() {
     let words = [
         "\n",

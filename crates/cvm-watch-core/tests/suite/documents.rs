@@ -73,6 +73,16 @@ fn each_row_of_the_contract_names_tests_that_exist() {
 }
 
 #[test]
+fn each_table_of_semantics_names_tests_that_exist() {
+    let Some(text) = document("semantics.md") else { return };
+    let tests = tests();
+    let beyond = text.split("## What a caller may ask for").nth(1).and_then(|text| text.split("## The event").next());
+    let named: Vec<_> = beyond.unwrap().lines().filter(|line| line.starts_with('|')).flat_map(named).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
+    assert!(named.len() > 20 && missing.is_empty(), "it names tests that do not exist: {missing:?}");
+}
+
+#[test]
 fn conformance_names_tests_that_exist() {
     let Some(text) = document("conformance.md") else { return };
     let tests = tests();

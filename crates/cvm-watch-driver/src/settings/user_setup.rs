@@ -388,6 +388,7 @@ mod tests {
         assert_eq!(settings.origins().api_key(), None);
     }
 
+    /// Contract row 25.
     #[test]
     fn what_a_profile_holds_is_refused_by_its_place_and_a_token_never_shown() {
         let home = Home::new("held").with(PROFILES);

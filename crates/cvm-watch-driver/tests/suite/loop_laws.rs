@@ -174,3 +174,12 @@ fn the_servers_timeout_closes_the_connection_before_the_caller_hears_of_it() {
     });
     assert_eq!((world.requests().len(), world.open()), (1, 0));
 }
+
+#[test]
+fn a_sleep_is_kept_while_it_will_do() {
+    let world = World::default();
+    let beats = Attempt::stream().repeat(": beat\n", SECOND, 25).complete("running");
+    world.run(world.client(beats).watch("my-cvm", "running")).unwrap();
+    assert!(world.polls() > 25, "polled {} times", world.polls());
+    assert_eq!(world.sleeps().len(), 1, "{:?}", world.sleeps());
+}

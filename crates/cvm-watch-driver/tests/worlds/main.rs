@@ -46,16 +46,14 @@ fn every_law_holds_in_every_world() {
     let began = Instant::now();
     let sum = search(start, count).unwrap_or_else(|(seed, broken)| panic!("{}", report(seed, &broken)));
     println!(
-        "{count} worlds, {} watches of which {} reached their target, {} connections, {} events, {} polls, \
-         {} s of virtual time in {:.1} s of real time",
-        sum.watches,
-        sum.reached,
-        sum.connections,
-        sum.events,
-        sum.polls,
-        sum.lasted / SECOND,
-        began.elapsed().as_secs_f64(),
+        "{count} worlds, {} watches of which {} reached their target, {} connections, {} events, {} polls",
+        sum.watches, sum.reached, sum.connections, sum.events, sum.polls,
     );
+    let (real, virtual_time) = (began.elapsed().as_secs_f64(), sum.lasted / SECOND);
+    println!("{virtual_time} s of virtual time in {real:.1} s, {:.0} worlds a second", count as f64 / real);
+    if let Some(cpu) = cpu_time() {
+        println!("{cpu:.1} s of CPU, {:.0} s of virtual time in each", virtual_time as f64 / cpu);
+    }
     // A search that finds nothing must have looked: much happens in these worlds.
     if count >= USUAL_COUNT {
         assert!(sum.reached * 2 > sum.watches, "{sum:?}");
@@ -85,6 +83,18 @@ fn every_fault_is_noticed() {
         }
     }
     assert!(unnoticed.is_empty(), "unnoticed in {FAULT_SEEDS} worlds: {unnoticed:?}");
+}
+
+/// What the whole process has used of the processors, in seconds.
+#[cfg(target_os = "linux")]
+fn cpu_time() -> Option<f64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Some(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cpu_time() -> Option<f64> {
+    None
 }
 
 /// Plays many worlds, on every core; the first seed that breaks a law, and which.

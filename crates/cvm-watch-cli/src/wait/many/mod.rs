@@ -46,7 +46,11 @@ fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board) -> Result<(), Ended> {
 fn check(args: &WaitArgs, ids: &Ids) -> Result<(), Ended> {
     let first = ids.ids.first().map_or("", String::as_str);
     let config = policy::configure(args, Config::builder(first, args.target.as_str()));
-    config.build().map(drop).map_err(|error| Ended::invalid(&error.to_string()))
+    config.build().map_err(|error| Ended::invalid(&error.to_string()))?;
+    match args.record {
+        Some(_) => Err(Ended::invalid(&format!("--record goes with one CVM, not with {}", ids.ids.len()))),
+        None => Ok(()),
+    }
 }
 
 async fn follow(mut watching: WatchingAll, board: &mut Board, signals: &Signals, origins: &Origins) {

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod choices;
 pub mod cvm_id_and_url;
 pub mod event_json;
+pub mod fleet_ops;
 pub mod json;
 pub mod machine;
 pub mod response_head;
@@ -22,6 +23,7 @@ pub type Check = (&'static str, fn(&[u8]));
 pub const CHECKS: &[Check] = &[
     ("sse_bytes", sse_bytes::check),
     ("watch_ops", watch_ops::check),
+    ("fleet_ops", fleet_ops::check),
     ("response_head", response_head::check),
     ("event_json", event_json::check),
     ("cvm_id_and_url", cvm_id_and_url::check),

@@ -1,5 +1,7 @@
 //! The decoder against its naive twin: any bytes, any limits, any cuts.
 
+use std::fmt;
+
 use cvm_watch_core::sse::{Decoder, Event, Item, Limits};
 
 use super::choices::Choices;
@@ -10,22 +12,48 @@ use super::twin::{self, TwinItem};
 /// promises.
 pub fn check(data: &[u8]) {
     let mut choices = Choices::new(data);
-    let max_event_bytes = choices.pick(&[4 << 20, 0, 1, 2, 3, 4, 5, 8, 16, 40, 300]);
-    let max_id_bytes = choices.pick(&[1024, usize::MAX, 0, 1, 2, 3, 8]);
-    let limits = Limits::default().max_event_bytes(max_event_bytes).max_id_bytes(max_id_bytes);
-    let limits = (limits, max_event_bytes, max_id_bytes);
+    let limits = Sizes {
+        event: choices.pick(&[4 << 20, 0, 1, 2, 3, 4, 5, 8, 16, 40, 300]),
+        id: choices.pick(&[1024, usize::MAX, 0, 1, 2, 3, 8]),
+    };
     let (sizes, looked_at) = ([choices.byte(), choices.byte(), choices.byte()], usize::from(choices.byte()));
     let stream = choices.rest();
+    let begun = &stream[..if stream.is_empty() { 0 } else { looked_at % stream.len() }];
 
-    let expected = twin::read(stream, max_event_bytes, max_id_bytes);
-    assert_eq!(decode(limits, [stream]), expected, "whole, {limits:?}, of {}", stream.escape_ascii());
+    let (of_all, of_begun) = (limits.twin(stream), limits.twin(begun));
     let pieces = pieces(stream, sizes);
-    assert_eq!(decode(limits, pieces.iter().copied()), expected, "{limits:?}, of {pieces:x?}");
-    if !stream.is_empty() {
-        let begun = &stream[..looked_at % stream.len()];
-        let expected = twin::read(begun, max_event_bytes, max_id_bytes);
-        assert_eq!(decode(limits, [begun]), expected, "begun, {limits:?}, of {}", begun.escape_ascii());
+    for way in [Way::ByChunk, Way::OneByOne, Way::InTurns] {
+        hold(way, limits, &[stream], &of_all);
+        hold(way, limits, &pieces, &of_all);
+        hold(way, limits, &[begun], &of_begun);
     }
+}
+
+/// The limits of a case.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    event: usize,
+    id: usize,
+}
+
+/// What the twin has seen, and the last event id then.
+type Expected = (Vec<TwinItem>, String);
+
+impl Sizes {
+    fn twin(self, stream: &[u8]) -> Expected {
+        twin::read(stream, self.event, self.id)
+    }
+}
+
+/// How a piece is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// By `Decoder::read`, to its end.
+    ByChunk,
+    /// By `Decoder::decode`, and the memory of each event given back.
+    OneByOne,
+    /// An item by `read`, the next by `decode`.
+    InTurns,
 }
 
 /// Cuts into pieces of these sizes in turn; a size of 0 is an empty piece.
@@ -41,31 +69,82 @@ fn pieces(mut stream: &[u8], sizes: [u8; 3]) -> Vec<&[u8]> {
     pieces
 }
 
-fn decode<'a>(
-    (limits, max_event_bytes, max_id_bytes): (Limits, usize, usize),
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> (Vec<TwinItem>, String) {
-    let mut decoder = Decoder::new(limits);
-    let mut items = Vec::new();
+/// Decodes the pieces and holds each item against what the twin saw.
+fn hold(way: Way, limits: Sizes, pieces: &[&[u8]], expected: &Expected) {
+    let case = Case { way, limits, pieces };
+    let mut decoder = Decoder::new(Limits::default().max_event_bytes(limits.event).max_id_bytes(limits.id));
+    let mut seen = Seen { case, expected: &expected.0, count: 0 };
     let mut most_held = 0;
     let mut given = 0;
-    for mut piece in pieces {
+    for mut piece in pieces.iter().copied() {
         given += piece.len();
-        while let Some(item) = decoder.decode(&mut piece) {
-            items.push(match item {
-                Item::Event(Event { name, data, id, .. }) => {
-                    TwinItem::Event { name: name.into(), data: data.into(), id: id.into() }
+        match way {
+            Way::ByChunk => {
+                let mut chunk = decoder.read(piece);
+                while let Some(item) = chunk.next_item() {
+                    seen.item(&item);
                 }
-                Item::Retry(millis) => TwinItem::Retry(millis),
-                Item::TooLarge { .. } => TwinItem::TooLarge,
-                other => panic!("the twin knows no {other:?}"),
-            });
+                piece = chunk.rest();
+            }
+            Way::OneByOne => {
+                while let Some(item) = decoder.decode(&mut piece) {
+                    seen.item(&item);
+                    decoder.free_event();
+                }
+            }
+            Way::InTurns => loop {
+                let mut chunk = decoder.read(piece);
+                let Some(item) = chunk.next_item() else { break piece = chunk.rest() };
+                seen.item(&item);
+                piece = chunk.rest();
+                let Some(item) = decoder.decode(&mut piece) else { break };
+                seen.item(&item);
+            },
         }
-        assert!(piece.is_empty(), "the input is used up");
+        assert!(piece.is_empty(), "the input is not used up: {case}");
         most_held = most_held.max(decoder.buffered_bytes());
     }
+    assert_eq!(seen.count, expected.0.len(), "items seen of {:?}: {case}", expected.0);
+    assert_eq!(decoder.last_event_id(), expected.1, "the last event id: {case}");
     // Each byte can become a U+FFFD of three.
-    let (event, id) = (max_event_bytes.min(given * 3), max_id_bytes.min(max_event_bytes).min(given * 3));
-    assert!(most_held <= event + event / 4 + 2 * (id + id / 4) + (16 << 10), "{most_held} bytes held of {given}");
-    (items, decoder.last_event_id().into())
+    let (event, id) = (limits.event.min(given * 3), limits.id.min(limits.event).min(given * 3));
+    assert!(most_held <= event + event / 2 + 2 * (id + id / 2) + (16 << 10), "{most_held} bytes held: {case}");
+}
+
+/// The items met so far.
+struct Seen<'a> {
+    case: Case<'a>,
+    expected: &'a [TwinItem],
+    count: usize,
+}
+
+impl Seen<'_> {
+    fn item(&mut self, item: &Item<'_>) {
+        let expected = self.expected.get(self.count);
+        let is_same = match (item, expected) {
+            (Item::Event(Event { name, data, id, .. }), Some(TwinItem::Event { name: n, data: d, id: i })) => {
+                (name, data, id) == (&n.as_str(), &d.as_str(), &i.as_str())
+            }
+            (Item::Retry(millis), Some(TwinItem::Retry(expected))) => millis == expected,
+            (Item::TooLarge { limit }, Some(TwinItem::TooLarge)) => *limit == self.case.limits.event,
+            _ => false,
+        };
+        assert!(is_same, "item {} is {item:?}, to the twin it is {expected:?}: {}", self.count, self.case);
+        self.count += 1;
+    }
+}
+
+/// What a failure says of its case.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    way: Way,
+    limits: Sizes,
+    pieces: &'a [&'a [u8]],
+}
+
+impl fmt::Display for Case<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {:?}, of", self.way, self.limits)?;
+        self.pieces.iter().try_for_each(|piece| write!(f, " \"{}\"", piece.escape_ascii()))
+    }
 }

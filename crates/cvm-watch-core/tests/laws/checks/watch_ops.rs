@@ -234,7 +234,7 @@ impl<M: Machine> Run<M> {
 }
 
 /// Attempt ids come from a watch only: these are of one that was reset again and again.
-fn id(number: u64) -> AttemptId {
+pub fn id(number: u64) -> AttemptId {
     static IDS: OnceLock<Vec<AttemptId>> = OnceLock::new();
     let ids = IDS.get_or_init(|| {
         let config = Config::builder("my-cvm", "running").retry_delay(std::time::Duration::ZERO).build();

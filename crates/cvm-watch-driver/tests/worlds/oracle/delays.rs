@@ -84,7 +84,9 @@ impl Law {
                     || now >= answered.at + ERROR_BODY
                     || now >= attempt.deadline
                     || attempt.error_bytes >= MAX_ERROR_BODY;
-                answered.class == Class::Retried
+                // A conflict is final by its `error_code`, which may have been cut off.
+                let conflict = answered.status == 409 && (!whole || answered.words.is_none());
+                (answered.class == Class::Retried || conflict)
                     && answered.status == *status
                     && read
                     && (!whole || answered.words.is_none() || answered.words == *message)

@@ -1,0 +1,170 @@
+//! `wait --record` and `replay`: what was recorded is played to the same actions, without a secret.
+
+use std::fs;
+
+use cvm_watch_sim::{Attempt, Script, Sim, Split};
+use rustix::process::Signal;
+
+use crate::program::{Finished, KEY, cvm_watch};
+use crate::scratch::Scratch;
+
+fn replay(file: &Scratch) -> Finished {
+    cvm_watch("replay").arg(file.path()).without_key().run()
+}
+
+fn actions(recording: &str) -> String {
+    recording.lines().filter(|line| line.starts_with("{\"action\"")).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn what_was_recorded_is_replayed_to_the_same_actions_byte_for_byte() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let file = Scratch::new("record-same", b"what was here before is gone\n");
+    for (args, code) in [
+        ("boot-1", 0),
+        ("stop-1 --target stopped --output ndjson", 0),
+        ("flaky-1 --retry-delay 50ms", 0),
+        ("timeout-1 --max-retries 2 --retry-delay 50ms --backoff-max 1s", 3),
+        ("stall-1 --deadline 300ms", 3),
+        ("http-404-1", 5),
+        ("redirect-1", 5),
+        ("echo-key-1", 5),
+        ("bytewise-1", 0),
+        ("resume-1 --retry-delay 0", 0),
+        ("too-large-1 --output quiet", 0),
+    ] {
+        let run = cvm_watch(&format!("wait {args} --record")).arg(file.path()).base_url(&sim.base_url()).run();
+        assert_eq!(run.code, Some(code), "{args}: {run:?}");
+        let recording = fs::read_to_string(file.path()).unwrap();
+        let replayed = replay(&file);
+        assert_eq!((replayed.code, replayed.stderr.as_str()), (Some(0), ""), "{args}");
+        assert_eq!(replayed.stdout, actions(&recording), "{args}");
+        assert!(!recording.contains(KEY), "{args}");
+    }
+}
+
+/// Contract row 24.
+#[test]
+fn an_echo_of_the_key_cut_anywhere_is_in_no_recording() {
+    let sim = Sim::start().unwrap();
+    let unicode: String = KEY.chars().map(|char| format!("\\u{:04x}", u32::from(char))).collect();
+    let said = format!("{KEY} {unicode} {}", KEY.replace('/', "\\/"));
+    let file = Scratch::new("record-echo", b"");
+    for size in [1, 2, 7, 1000] {
+        let id = format!("echo-cut-{size}");
+        let first = Attempt::stream().bytes(format!("id: {KEY}\n")).event("state", format!(r#"{{"status":"{said}"}}"#));
+        let then = Attempt::json(403, format!(r#"{{"message":"{said}","request_id":"{KEY}"}}"#));
+        sim.script(&id, Script::new().then(first.close().split(Split::Chunks(size))).then(then));
+        let run = cvm_watch(&format!("wait {id} --retry-delay 0 --record")).arg(file.path());
+        assert_eq!(run.base_url(&sim.base_url()).run().code, Some(5));
+        let recording = fs::read_to_string(file.path()).unwrap();
+        for part in ["phak", "3Xample", "key+of", "tests=", "\\u0070\\u0068"] {
+            assert!(!recording.contains(part), "{part} in {recording}");
+        }
+        assert!(recording.contains(r#""status":"*** *** ***""#) && recording.contains(r#"["Last-Event-ID","***"]"#));
+        assert_eq!(replay(&file).code, Some(0), "{recording}");
+    }
+}
+
+#[test]
+fn a_recording_of_an_interrupted_wait_has_its_end() {
+    let sim = Sim::start().unwrap();
+    let file = Scratch::new("record-interrupted", b"");
+    let run = cvm_watch("wait stall-1 --output ndjson --record").arg(file.path()).base_url(&sim.base_url());
+    let mut running = run.start();
+    while !running.line().contains("\"state\"") {}
+    running.signal(Signal::INT);
+    assert_eq!(running.finish().code, Some(130));
+    let recording = fs::read_to_string(file.path()).unwrap();
+    assert!(
+        recording.ends_with("{\"action\":\"fail\",\"kind\":\"aborted\",\"text\":\"the watch was aborted\"}\n"),
+        "{recording}"
+    );
+    assert_eq!(replay(&file).code, Some(0));
+}
+
+#[test]
+fn what_was_seen_before_a_kill_is_in_the_recording() {
+    let sim = Sim::start().unwrap();
+    let file = Scratch::new("record-killed", b"");
+    let run = cvm_watch("wait stall-1 --output ndjson --record").arg(file.path()).base_url(&sim.base_url());
+    let mut running = run.start();
+    while !running.line().contains("\"state\"") {}
+    running.signal(Signal::KILL);
+    running.wait();
+    let replayed = replay(&file);
+    assert_eq!(replayed.code, Some(0), "{replayed:?}");
+    assert!(replayed.stdout.contains("\"emit\""), "{replayed:?}");
+}
+
+#[test]
+fn another_end_a_cut_line_and_no_recording_have_their_exit_codes() {
+    let first = r#"{"recording":1,"by":"0.1.0","start":0,"seed":1,"config":{"id":"my-cvm","target":"running"}}"#;
+    let aborted = "{\"at\":5,\"undrained\":true,\"told\":\"abort\"}\n";
+    let end = "{\"action\":\"fail\",\"kind\":\"aborted\",\"text\":\"the watch was aborted\"}\n";
+    for (text, code, words) in [
+        (format!("{first}\n{aborted}{end}"), 0, ""),
+        (
+            format!("{first}\n{aborted}{end}{{\"at\":9,\"to"),
+            0,
+            "note: line 4, the last one, is cut off and was left out",
+        ),
+        (
+            format!("{first}\n{aborted}{}", end.replace("abort", "short")),
+            1,
+            "error: the watch does not do what it did, first at line 3",
+        ),
+        (format!("{first}\n{aborted}oops\n"), 2, ": line 3: expected value at line 1 column 1"),
+        ("{\"type\":\"state\"}\n".to_owned(), 2, ": line 1: is not the first line of a recording"),
+    ] {
+        let file = Scratch::new("record-codes", text.as_bytes());
+        let finished = replay(&file);
+        assert_eq!(finished.code, Some(code), "{finished:?}");
+        assert!(finished.last_words().ends_with(words), "{finished:?}");
+        assert_eq!(
+            finished.stdout,
+            if code == 2 && words.contains("first line") || text.contains("oops") { "" } else { end }
+        );
+    }
+    let missing = cvm_watch("replay no/such/file").run();
+    assert_eq!(missing.code, Some(2), "{missing:?}");
+    let stdin = cvm_watch("replay -").stdin(std::process::Stdio::null()).run();
+    assert_eq!(
+        (stdin.code, stdin.last_words()),
+        (Some(2), "error: cannot replay stdin: line 1: is not the first line of a recording")
+    );
+}
+
+#[test]
+fn what_cannot_be_recorded_is_refused_before_any_request() {
+    let sim = Sim::start().unwrap();
+    let run = cvm_watch("wait my-cvm --record no/such/folder/file").base_url(&sim.base_url()).run();
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.last_words().starts_with("error: cannot record to \"no/such/folder/file\": "), "{run:?}");
+    let file = Scratch::new("record-short", b"kept");
+    let run = cvm_watch("wait my-cvm --record").arg(file.path()).env("PHALA_CLOUD_API_KEY", "x");
+    let run = run.base_url(&sim.base_url()).run();
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.last_words().contains("api key is shorter than 6 bytes"), "{run:?}");
+    assert_eq!((fs::read(file.path()).unwrap().as_slice(), sim.requests().len()), (&b"kept"[..], 0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_once_and_the_wait_goes_on() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let run = cvm_watch("wait boot-1 --record /dev/full").base_url(&sim.base_url()).run();
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "boot-1 running\n"), "{run:?}");
+    assert_eq!(run.stderr.matches("cannot record to \"/dev/full\"").count(), 1, "{run:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_recording_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let file = Scratch::new("record-mode", b"");
+    fs::remove_file(file.path()).unwrap();
+    cvm_watch("wait complete-only-1 --record").arg(file.path()).base_url(&sim.base_url()).run();
+    assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
+}

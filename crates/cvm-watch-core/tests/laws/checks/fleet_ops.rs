@@ -1,0 +1,253 @@
+//! A fleet, with any inputs to any member in any order: against the laws, and where all fit, against
+//! watches that are alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cvm_watch_core::{Action, AttemptId, Config, Fleet, Input, MemberId, Phase, Timestamp, Until, Watch};
+
+use super::choices::Choices;
+use super::watch_ops::{bodies, id, setting};
+
+/// As many steps as one case has at most.
+const MAX_STEPS: usize = 300;
+
+/// Claims, after every step: never more connections are open than there are places, never two of
+/// one member; each member ends once, and says nothing after; a tick at the wake moves the wake on;
+/// nobody is asked for a permit; an abort ends all and leaves nothing open. Where there is a place
+/// for everyone, each member does exactly what a watch does that is alone.
+pub fn check(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let rules = setting::rules(&mut choices);
+    let (members, places) = (1 + choices.below(5), 1 + choices.below(5));
+    let until = choices.pick(&[Until::All, Until::Any]);
+    let start = setting::start(&mut choices);
+    let mut run = Run::new(places, until, start);
+    for number in 0..members {
+        run.add(rules.config(), number as u64);
+    }
+    run.drain();
+    for _ in 0..MAX_STEPS {
+        if choices.is_empty() {
+            break;
+        }
+        run.step(&mut choices);
+    }
+    run.drain();
+    run.fleet.abort(run.at());
+    run.tell_alone(&Input::Abort);
+    run.drain();
+    assert_eq!((run.fleet.unfinished(), run.fleet.open_connections(), run.open.len()), (0, 0, 0), "after an abort");
+    assert_eq!(run.ended.len(), members, "ends told");
+}
+
+struct Run {
+    fleet: Fleet,
+    places: usize,
+    until: Until,
+    now: u64,
+    /// The latest time there was: a fleet's time never goes back, whichever member it was told of.
+    latest: u64,
+    ids: Vec<MemberId>,
+    /// A watch of the same that is alone, while nothing makes a difference between them.
+    alone: Vec<Option<Watch>>,
+    /// The open connection of each member, and the last there was.
+    open: BTreeMap<MemberId, u64>,
+    last: BTreeMap<MemberId, u64>,
+    ended: BTreeSet<MemberId>,
+    /// How many steps go by before the actions are polled.
+    lazy: usize,
+}
+
+impl Run {
+    fn new(places: usize, until: Until, start: u64) -> Self {
+        Self {
+            fleet: Fleet::new(places, until),
+            places,
+            until,
+            now: start,
+            latest: start,
+            ids: Vec::new(),
+            alone: Vec::new(),
+            open: BTreeMap::new(),
+            last: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            lazy: 0,
+        }
+    }
+
+    fn add(&mut self, config: Config, seed: u64) {
+        let config = Arc::new(config);
+        self.ids.push(self.fleet.add(config.clone(), seed, self.at()));
+        let alone = self.ids.len() <= self.places && self.until == Until::All;
+        self.alone.push(alone.then(|| Watch::new(config, seed, self.at())));
+        if !alone {
+            self.alone.iter_mut().for_each(|alone| *alone = None);
+        }
+    }
+
+    fn step(&mut self, choices: &mut Choices<'_>) {
+        self.latest = self.latest.max(self.now);
+        let index = choices.below(self.ids.len());
+        let member = self.ids[index];
+        let attempt = match choices.byte() {
+            other @ 1..=6 => u64::from(other),
+            _ => self.last.get(&member).copied().unwrap_or(1),
+        };
+        match choices.below(14) {
+            0 | 1 => self.tick_at_wake(),
+            2 => {
+                self.now = self.now.saturating_add(setting::span(choices));
+                self.tick();
+            }
+            3 | 4 => self.head(index, attempt, &bodies::stream_head()),
+            5 => self.head(index, attempt, &bodies::head(choices)),
+            6 => self.head(index, attempt, &super::answer::Head { status: 429, ..bodies::stream_head() }),
+            7..=9 => {
+                let bytes = bodies::bytes(choices, self.watch(member).phase() == Phase::ReadingError);
+                self.offer(index, attempt, &bytes);
+            }
+            10 => {
+                if self.open.get(&member) == Some(&attempt) {
+                    self.open.remove(&member);
+                }
+                let cause = bodies::cause(choices);
+                self.handle(index, &Input::Closed { attempt: id(attempt), cause });
+            }
+            11 => self.lazy = choices.below(4),
+            12 => self.handle(index, &Input::Permit),
+            _ => match choices.byte() {
+                0..4 => {
+                    self.fleet.abort(self.at());
+                    self.tell_alone(&Input::Abort);
+                }
+                4..8 => {
+                    self.fleet.resumed(self.at());
+                    self.tell_alone(&Input::Resumed);
+                }
+                8..16 => self.handle(index, &Input::Abort),
+                // A clock that goes backwards.
+                back => self.now = self.now.saturating_sub(u64::from(back) * 100_000_000),
+            },
+        }
+        if self.lazy > 0 && self.alone.iter().all(Option::is_none) {
+            self.lazy -= 1;
+        } else {
+            self.drain();
+        }
+    }
+
+    fn tick_at_wake(&mut self) {
+        self.drain();
+        let Some(wake) = self.fleet.next_wake() else { return };
+        self.now = self.now.max(wake.at.as_nanos());
+        self.tick();
+        self.drain();
+        if let Some(next) = self.fleet.next_wake() {
+            assert!(next.at > wake.at || next.at == Timestamp::MAX, "the wake moves on: {wake:?}, then {next:?}");
+        }
+    }
+
+    fn tick(&mut self) {
+        self.fleet.tick(self.at());
+        let now = self.latest();
+        // A fleet ticks those only whose timers are due, which is all that a tick is for.
+        for watch in self.alone.iter_mut().flatten() {
+            if watch.next_wake().is_some_and(|wake| wake.at <= now) {
+                watch.handle(now, Input::Tick);
+            }
+        }
+    }
+
+    fn head(&mut self, index: usize, attempt: u64, head: &super::answer::Head) {
+        if head.status == 429 {
+            // It is where a fleet and a lone watch part.
+            self.alone.iter_mut().for_each(|alone| *alone = None);
+        }
+        let input = Input::Head { attempt: id(attempt), head: head.response(), wall: head.wall() };
+        self.handle(index, &input);
+    }
+
+    fn handle(&mut self, index: usize, input: &Input<'_>) {
+        self.fleet.handle(self.at(), self.ids[index], input.clone());
+        let now = self.latest();
+        if let (Some(watch), false) = (&mut self.alone[index], matches!(input, Input::Permit)) {
+            watch.handle(now, input.clone());
+        }
+    }
+
+    fn tell_alone(&mut self, input: &Input<'_>) {
+        let now = self.latest();
+        self.alone.iter_mut().flatten().for_each(|watch| watch.handle(now, input.clone()));
+    }
+
+    fn offer(&mut self, index: usize, attempt: u64, mut bytes: &[u8]) {
+        let (now, latest): (Timestamp, Timestamp) = (self.at(), self.latest());
+        let attempt: AttemptId = id(attempt);
+        for _ in 0..1000 {
+            let taken = self.fleet.receive(now, self.ids[index], attempt, bytes);
+            if let Some(watch) = &mut self.alone[index] {
+                assert_eq!(watch.receive(latest, attempt, bytes), taken, "bytes taken of {}", bytes.len());
+            }
+            bytes = &bytes[taken..];
+            if bytes.is_empty() {
+                return;
+            }
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some((member, action)) = self.fleet.poll_action() {
+            let index = usize::try_from(member.number()).unwrap();
+            if let Some(watch) = &mut self.alone[index] {
+                assert_eq!(watch.poll_action().as_ref(), Some(&action), "member {member} beside a watch alone");
+            }
+            self.hold_to_the_laws(member, &action);
+        }
+        for (watch, id) in self.alone.iter_mut().zip(&self.ids) {
+            let Some(watch) = watch else { continue };
+            assert_eq!(watch.poll_action(), None, "a watch alone says more than member {id}");
+        }
+        assert!(self.open.len() <= self.places, "{} connections, {} places", self.open.len(), self.places);
+        let unfinished = self.ids.iter().filter(|id| !self.ended.contains(id)).count();
+        assert_eq!(self.fleet.unfinished(), unfinished);
+        if unfinished == 0 {
+            assert_eq!(self.fleet.next_wake(), None, "nothing is left to wait for");
+        }
+    }
+
+    fn hold_to_the_laws(&mut self, member: MemberId, action: &Action) {
+        assert!(!self.ended.contains(&member), "{action:?} came after the end of {member}");
+        match action {
+            Action::Connect { attempt, .. } => {
+                let before = self.open.insert(member, attempt.number());
+                assert_eq!(before, None, "attempt {attempt} of {member} beside another");
+                assert!(self.last.insert(member, attempt.number()) < Some(attempt.number()), "an attempt twice");
+                assert!(self.open.len() <= self.places, "{} connections, {} places", self.open.len(), self.places);
+            }
+            Action::Disconnect { attempt } => {
+                assert_eq!(self.open.remove(&member), Some(attempt.number()), "{member} is not open");
+            }
+            Action::Resolve(_) | Action::Fail(_) => {
+                assert!(!self.open.contains_key(&member), "{member} ended while it is open");
+                self.ended.insert(member);
+            }
+            Action::AskPermit => panic!("a permit is the fleet's to give"),
+            _ => {}
+        }
+    }
+
+    fn watch(&self, member: MemberId) -> &Watch {
+        self.fleet.watch(member).expect("nobody is forgotten")
+    }
+
+    fn latest(&mut self) -> Timestamp {
+        self.latest = self.latest.max(self.now);
+        Timestamp::from_nanos(self.latest)
+    }
+
+    fn at(&self) -> Timestamp {
+        Timestamp::from_nanos(self.now)
+    }
+}
