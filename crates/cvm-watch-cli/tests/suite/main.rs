@@ -15,6 +15,7 @@ mod many;
 mod ndjson;
 mod policy;
 mod program;
+mod recipes;
 mod record;
 mod scratch;
 mod secrets;

@@ -1,7 +1,7 @@
 //! Files of a test's own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file that is removed at the end.
 pub(crate) struct Scratch(PathBuf);
@@ -23,6 +23,28 @@ impl Scratch {
     /// What is in it now.
     pub(crate) fn text(&self) -> String {
         fs::read_to_string(&self.0).unwrap()
+    }
+}
+
+/// An empty folder that is removed at the end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// `name` must be the test's own.
+    pub(crate) fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
