@@ -6,4 +6,5 @@ pub mod digest;
 pub mod measure;
 pub mod peers;
 pub mod report;
+pub mod sockets;
 pub mod streaming;

@@ -48,3 +48,9 @@ pub fn machine() -> String {
     let cache = field("cache size").unwrap_or_default();
     format!("{model}, {cpus} CPUs, L2 {cache}, {}", std::env::consts::ARCH)
 }
+
+/// The middle one of some figures.
+pub fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
