@@ -16,8 +16,11 @@ use serde::{Deserialize, Serialize};
 const STATES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(5);
 const COUNTS: [usize; 4] = [1, 100, 1000, 10_000];
+
 /// Processes of which the median is taken.
-const REPEATS: usize = 5;
+fn repeats(count: usize) -> usize {
+    if count < 10_000 { 5 } else { 3 }
+}
 
 /// What one process measured, of one watch: nanoseconds and bytes.
 #[derive(Deserialize, Serialize)]
@@ -41,10 +44,9 @@ fn compare(only: Option<usize>) {
     let counts: Vec<usize> = only.map_or(COUNTS.to_vec(), |count| vec![count]);
     let burst = Script::Burst { states: STATES };
     let paced = Script::Paced { states: STATES, pause: PAUSE };
-    for (name, script) in [
-        ("All in one write", burst),
-        ("Each event in a write of its own, 5 ms after the one before", paced),
-    ] {
+    for (name, script) in
+        [("All in one write", burst), ("Each event in a write of its own, 5 ms after the one before", paced)]
+    {
         let measured: Vec<Vec<Measured>> = counts.iter().map(|&count| of_all(script, count)).collect();
         println!("### {name}\n");
         print("CPU, µs per watch", &counts, &measured, |measured| measured.cpu / 1e3, 1);
@@ -56,7 +58,7 @@ fn compare(only: Option<usize>) {
 /// The medians of one count, in the order of [`Who::ALL`].
 fn of_all(script: Script, count: usize) -> Vec<Measured> {
     let mut runs: Vec<Vec<Measured>> = Who::ALL.iter().map(|_| Vec::new()).collect();
-    for _ in 0..REPEATS {
+    for _ in 0..repeats(count) {
         for (who, runs) in Who::ALL.into_iter().zip(&mut runs) {
             let server = Server::start();
             let arguments = [who.to_string(), script.to_string(), count.to_string(), server.address.to_string()];
@@ -87,9 +89,9 @@ fn print(title: &str, counts: &[usize], measured: &[Vec<Measured>], figure: fn(&
         (Who::WatchSurf, Who::Tokio),
     ] {
         let place = |who| Who::ALL.iter().position(|other| *other == who).expect("one of all");
-        let cells = measured.iter().map(|of_count| {
-            format!("{:.2}x", figure(&of_count[place(ours)]) / figure(&of_count[place(yardstick)]))
-        });
+        let cells = measured
+            .iter()
+            .map(|of_count| format!("{:.2}x", figure(&of_count[place(ours)]) / figure(&of_count[place(yardstick)])));
         table.row([format!("**{}** / {}", ours.name(), yardstick.name())].into_iter().chain(cells));
     }
     table.print();

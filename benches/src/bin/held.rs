@@ -57,7 +57,8 @@ fn of_all(count: usize) -> Vec<Measured> {
         }
     }
     let of = |runs: &[Measured], figure: fn(&Measured) -> f64| median(runs.iter().map(figure).collect());
-    let medians = |runs: &Vec<Measured>| Measured { resident: of(runs, |run| run.resident), heap: of(runs, |run| run.heap) };
+    let medians =
+        |runs: &Vec<Measured>| Measured { resident: of(runs, |run| run.resident), heap: of(runs, |run| run.heap) };
     runs.iter().map(medians).collect()
 }
 

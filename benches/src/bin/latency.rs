@@ -27,7 +27,8 @@ const OPEN: Duration = Duration::from_millis(4);
 const ROUNDS: usize = 3;
 
 /// In which way a watch is ended.
-const WAYS: [&str; 4] = ["dropped while it streams", "abort_on while it streams", "dropped before the head", "abort_on before the head"];
+const WAYS: [&str; 4] =
+    ["dropped while it streams", "abort_on while it streams", "dropped before the head", "abort_on before the head"];
 
 fn main() {
     let mut arguments = args().skip(1);
@@ -116,8 +117,8 @@ fn events(who: Who, runtime: &Runtime, address: SocketAddr, clients: &Clients) -
     let id = EVENTS.to_string();
     let read = |chunk: &[u8], seen: &mut Vec<u64>| {
         let now = monotonic();
-        let sent = chunk.windows(10).position(|window| window == br#""uptime":""#);
-        if let Some(at) = sent {
+        // After a stall several events lie in one read.
+        for at in chunk.windows(10).enumerate().filter(|(_, window)| window == br#""uptime":""#).map(|(at, _)| at) {
             let digits: Vec<u8> = chunk[at + 10..].iter().copied().take_while(u8::is_ascii_digit).collect();
             let sent: u64 = String::from_utf8_lossy(&digits).parse().expect("a time");
             seen.push(now - sent);
@@ -155,12 +156,10 @@ fn abort_all(who: Who, runtime: &Runtime, address: SocketAddr, clients: &Clients
         let script = script(way, number);
         let id = script.to_string();
         match who {
-            Who::WatchHyper => runtime.block_on(async {
-                abort(clients.hyper.watch(id, "running"), way, tokio::time::sleep(OPEN)).await
-            }),
-            Who::WatchSurf => runtime.block_on(async {
-                abort(clients.surf.watch(id, "running"), way, async_std::task::sleep(OPEN)).await
-            }),
+            Who::WatchHyper => runtime
+                .block_on(async { abort(clients.hyper.watch(id, "running"), way, tokio::time::sleep(OPEN)).await }),
+            Who::WatchSurf => runtime
+                .block_on(async { abort(clients.surf.watch(id, "running"), way, async_std::task::sleep(OPEN)).await }),
             _ => runtime.block_on(async {
                 let reader = yardstick::tokio_reader(address, script, |_| ());
                 let mut reader = Box::pin(reader);
@@ -198,7 +197,10 @@ where
     } else {
         sender.send(()).expect("a watch that listens");
         let end = watching.into_future().await;
-        assert!(matches!(&end, Err(WatchError::Failed { failure, .. }) if matches!(**failure, Failure::Aborted)), "{end:?}");
+        assert!(
+            matches!(&end, Err(WatchError::Failed { failure, .. }) if matches!(**failure, Failure::Aborted)),
+            "{end:?}"
+        );
     }
     now
 }

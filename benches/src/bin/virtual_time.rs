@@ -13,9 +13,7 @@ use std::time::Duration;
 use cvm_watch_benches::measure::cpu_time;
 use cvm_watch_benches::report::{Table, machine, median};
 use cvm_watch_driver::core::{Event, Failure, Timestamp};
-use cvm_watch_driver::{
-    Body, Client, Head, Request, Settings, Timer, Transport, TransportError, Update, WatchError,
-};
+use cvm_watch_driver::{Body, Client, Head, Request, Settings, Timer, Transport, TransportError, Update, WatchError};
 
 const YEAR: Duration = Duration::from_secs(31_557_600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -153,7 +151,8 @@ impl Transport for Server {
     fn open(&self, _: Request) -> Self::Open {
         let headers = vec![("content-type".to_owned(), b"text/event-stream".to_vec())];
         let now = self.world.now();
-        let body = Streaming { world: self.world.clone(), pause: self.pause, next: now + self.pause, end: now + ATTEMPT };
+        let body =
+            Streaming { world: self.world.clone(), pause: self.pause, next: now + self.pause, end: now + ATTEMPT };
         ready(Ok((Head { status: 200, headers }, body)))
     }
 }

@@ -37,15 +37,20 @@ impl Script {
     /// The pieces that are written one after the other, the head before them left out.
     pub fn pieces(self) -> Vec<Vec<u8>> {
         match self {
-            Self::Burst { states } => vec![body(states).iter().flat_map(|event| chunk(event)).chain(end()).collect()],
+            Self::Burst { states } => {
+                let mut whole: Vec<Vec<u8>> = body(states).iter().map(|event| chunk(event)).collect();
+                whole.push(END.to_vec());
+                vec![whole.concat()]
+            }
             Self::Blocks { states } => {
-                let body = body(states).concat();
-                vec![body.chunks(BLOCK).flat_map(chunk).chain(end()).collect()]
+                let mut whole: Vec<Vec<u8>> = body(states).concat().chunks(BLOCK).map(chunk).collect();
+                whole.push(END.to_vec());
+                vec![whole.concat()]
             }
             Self::Paced { states, .. } => {
                 let mut pieces: Vec<Vec<u8>> = body(states).iter().map(|event| chunk(event)).collect();
                 if let Some(last) = pieces.last_mut() {
-                    last.extend(end());
+                    last.extend(END);
                 }
                 pieces
             }
@@ -132,7 +137,7 @@ pub fn timed(now: u64) -> Vec<u8> {
 
 /// The `complete` event, and the end of the response.
 pub fn completed() -> Vec<u8> {
-    chunk(&complete()).into_iter().chain(end()).collect()
+    [chunk(&complete()).as_slice(), END].concat()
 }
 
 fn body(states: u32) -> Vec<Vec<u8>> {
@@ -141,7 +146,8 @@ fn body(states: u32) -> Vec<Vec<u8>> {
 }
 
 fn state(number: u32, status: &str) -> Vec<u8> {
-    let json = corpus::state(number, "compose-web").replace(r#""status":"starting""#, &format!(r#""status":"{status}""#));
+    let json =
+        corpus::state(number, "compose-web").replace(r#""status":"starting""#, &format!(r#""status":"{status}""#));
     format!("event: state\ndata: {json}\n\n").into_bytes()
 }
 
@@ -151,10 +157,6 @@ fn complete() -> Vec<u8> {
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
-}
-
-fn end() -> impl Iterator<Item = u8> {
-    END.iter().copied()
 }
 
 #[cfg(test)]

@@ -8,9 +8,6 @@ use cvm_watch_core::Timestamp;
 
 use crate::transport::Timer;
 
-/// No sleep is longer, so that a nap of the machine is noticed soon after it: the timers of many
-/// runtimes stand still meanwhile.
-const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// A shorter suspension is no nap: the clocks that tell it are not read at one moment.
 const SHORTEST_NAP: Duration = Duration::from_secs(1);
 
@@ -35,7 +32,7 @@ impl<C: Timer> Alarm<C> {
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let Some(wake) = wake else { return Poll::Pending };
-        let until = wake.min(now + LONGEST_SLEEP);
+        let until = wake.min(now + timer.longest_sleep());
         // A sleep that ends too early only costs a look at the clock; one too late must go.
         let sleep = match &mut self.sleep {
             Some((ends, sleep)) if *ends <= until => sleep,

@@ -62,6 +62,13 @@ pub trait Timer {
         Duration::ZERO
     }
 
+    /// The longest that a watch may sleep without a look at the clock: 30 seconds by default. Less
+    /// where sleeps stand still while the machine is suspended, as those of most runtimes do: the
+    /// end of a nap is noticed when a sleep ends.
+    fn longest_sleep(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
     /// A future that ends at a moment of [`now`](Self::now)'s clock.
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep;
 }
@@ -84,6 +91,10 @@ impl<T: Timer + ?Sized> Timer for Arc<T> {
 
     fn suspended(&self) -> Duration {
         (**self).suspended()
+    }
+
+    fn longest_sleep(&self) -> Duration {
+        (**self).longest_sleep()
     }
 
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep {

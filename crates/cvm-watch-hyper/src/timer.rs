@@ -28,6 +28,10 @@ impl Timer for TokioTimer {
         self.0.suspended()
     }
 
+    fn longest_sleep(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep {
         tokio::time::sleep(at.since(self.now()))
     }

@@ -41,6 +41,10 @@ impl Timer for AsyncStdTimer {
         self.0.suspended()
     }
 
+    fn longest_sleep(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep {
         Box::pin(async_std::task::sleep(at.since(self.now())))
     }

@@ -22,13 +22,13 @@ fn a_deadline_passes_exactly_then() {
 }
 
 #[test]
-fn no_sleep_is_longer_than_five_seconds() {
+fn no_sleep_is_longer_than_the_timer_allows() {
     let world = World::default();
     let watch = world.client(Attempt::stream().stall()).watch("my-cvm", "running").timeout(600 * SECOND);
     world.run(watch.deadline(600 * SECOND)).unwrap_err();
     let sleeps = world.sleeps();
-    assert!(sleeps.len() >= 120, "{sleeps:?}");
-    assert!(sleeps.iter().all(|(asked, until)| until.since(*asked) <= 5 * SECOND), "{sleeps:?}");
+    assert!(sleeps.len() >= 20, "{sleeps:?}");
+    assert!(sleeps.iter().all(|(asked, until)| until.since(*asked) <= 30 * SECOND), "{sleeps:?}");
 }
 
 #[test]

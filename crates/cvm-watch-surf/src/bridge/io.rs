@@ -1,8 +1,9 @@
 //! A stream of async-std's kind as one of hyper's.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_std::io::{Read, Write};
 use hyper::rt::ReadBufCursor;
@@ -13,42 +14,50 @@ const CHUNK: usize = 16 * 1024;
 /// So many bytes are read before the task is made to wait for its next turn.
 const TURN: usize = 64 * 1024;
 
-/// Reads through a buffer of its own: hyper's may hold uninitialized memory, which `Read` can't fill.
+thread_local! {
+    /// What reads go through. One for all connections of a thread, since none holds bytes in it
+    /// between two polls: an idle watch is not to pay for it.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Reads through the thread's buffer: hyper's may hold uninitialized memory, which `Read` can't fill.
 ///
 /// Within one poll hyper reads on for as long as bytes are there and none of them is for the caller
 /// (interim responses without end, for one), and meanwhile no deadline and no abort is heard. So
 /// after each 64 KiB this says that there is nothing yet, and wakes the task.
 pub(crate) struct HyperIo<S> {
     stream: S,
-    buffer: Box<[u8]>,
     left: usize,
 }
 
 impl<S> HyperIo<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, buffer: vec![0; CHUNK].into(), left: TURN }
+        Self { stream, left: TURN }
     }
 }
 
 impl<S: Read + Unpin> hyper::rt::Read for HyperIo<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let room = out.remaining().min(this.buffer.len());
-        let Some(buffer) = this.buffer.get_mut(..room) else { return Poll::Ready(Ok(())) };
         if this.left == 0 {
             this.left = TURN;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if read.is_pending() {
+        let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+        buffer.resize(CHUNK, 0);
+        let room = out.remaining().min(CHUNK);
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer.get_mut(..room).unwrap_or_default());
+        if let Poll::Ready(Ok(read)) = read {
+            this.left = this.left.saturating_sub(read);
+            out.put_slice(buffer.get(..read).unwrap_or_default());
+        } else if read.is_pending() {
             // The stream has run dry: the next bytes begin a new turn.
             this.left = TURN;
         }
-        let read = ready!(read)?;
-        this.left = this.left.saturating_sub(read);
-        out.put_slice(buffer.get(..read).unwrap_or_default());
-        Poll::Ready(Ok(()))
+        // A thread that is ending keeps nothing.
+        let _ = BUFFER.try_with(|kept| kept.set(buffer));
+        read.map_ok(drop)
     }
 }
 
