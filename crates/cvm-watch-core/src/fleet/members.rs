@@ -17,6 +17,8 @@ use crate::watch::Watch;
 pub struct MemberId(u64);
 
 impl MemberId {
+    pub(super) const FIRST: Self = Self(0);
+
     /// The number: 0 for the first that was added.
     pub fn number(self) -> u64 {
         self.0

@@ -1,6 +1,6 @@
 //! Who may connect, who waits, and who gives way: the only place that knows the turns.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -21,6 +21,8 @@ pub(super) struct Places {
     held: Vec<Held>,
     /// Who waits: from when on they may be looked at, and in which order they asked.
     waiting: BTreeSet<(Timestamp, u64, MemberId)>,
+    /// The same by member.
+    waiters: BTreeMap<MemberId, (Timestamp, u64)>,
     asked: u64,
 }
 
@@ -34,18 +36,22 @@ struct Held {
 
 impl Places {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, narrowed: None, held: Vec::new(), waiting: BTreeSet::new(), asked: 0 }
+        Self { limit, narrowed: None, held: Vec::new(), waiting: BTreeSet::new(), waiters: BTreeMap::new(), asked: 0 }
     }
 
     /// A member waits for a place, and is not to be looked at before `from`.
     pub(super) fn wait(&mut self, member: MemberId, from: Timestamp) {
+        self.leave_queue(member);
         self.asked += 1;
         self.waiting.insert((from, self.asked, member));
+        self.waiters.insert(member, (from, self.asked));
     }
 
     /// A member waits no longer.
     pub(super) fn leave_queue(&mut self, member: MemberId) {
-        self.waiting.retain(|(_, _, other)| *other != member);
+        if let Some((from, asked)) = self.waiters.remove(&member) {
+            self.waiting.remove(&(from, asked, member));
+        }
     }
 
     /// Gives a free place to the member that has waited longest, if its time has come.
@@ -53,10 +59,10 @@ impl Places {
         if self.held.len() >= self.room(now) {
             return None;
         }
-        let next = self.waiting.first().copied().filter(|(from, ..)| *from <= now)?;
-        self.waiting.remove(&next);
-        self.held.push(Held { member: next.2, since: now, leaves: false });
-        Some(next.2)
+        let (_, _, member) = self.waiting.first().copied().filter(|(from, ..)| *from <= now)?;
+        self.leave_queue(member);
+        self.held.push(Held { member, since: now, leaves: false });
+        Some(member)
     }
 
     pub(super) fn free(&mut self, member: MemberId) {
@@ -113,8 +119,9 @@ impl Places {
     /// server may have room again.
     pub(super) fn next_wake(&self, now: Timestamp, has_reached: impl Fn(MemberId) -> bool) -> Option<Wake> {
         let wake = |at: Option<Timestamp>, reason| at.filter(|at| *at > now).map(|at| Wake { at, reason });
-        let later = self.waiting.iter().map(|(from, ..)| *from).find(|from| *from > now);
-        let next_look = wake(later, WakeReason::NextLook);
+        let not_yet = (now + Duration::from_nanos(1), 0, MemberId::FIRST);
+        let next_look = self.waiting.range(not_yet..).next().map(|(from, ..)| *from);
+        let next_look = wake(next_look, WakeReason::NextLook);
         if !self.is_wanted(now) {
             return next_look;
         }
