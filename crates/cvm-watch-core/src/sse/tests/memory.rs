@@ -154,3 +154,32 @@ fn the_worst_mix_of_fields_stays_under_the_documented_sum() {
 fn a_decoder_is_small() {
     assert!(size_of::<Decoder>() <= 200, "{}", size_of::<Decoder>());
 }
+
+#[test]
+fn the_memory_of_an_event_is_given_back_at_once_when_asked_and_never_what_is_unfinished() {
+    let mut decoder = Decoder::default();
+    // Cut in two, so that it is held.
+    assert_eq!(decoder.decode(&mut b"event: state\ndata: {\"status\":".as_slice()), None);
+    let mut input = b"\"starting\"}\n\ndata: more".as_slice();
+    assert!(matches!(decoder.decode(&mut input), Some(Item::Event(event)) if event.name == "state"));
+    assert!(decoder.buffered_bytes() > 16);
+    decoder.free_event();
+    // A short name is not worth giving back.
+    assert!(decoder.buffered_bytes() <= 16, "{} bytes held", decoder.buffered_bytes());
+    assert_eq!(decoder.decode(&mut input), None);
+    decoder.free_event();
+    let Some(Item::Event(event)) = decoder.decode(&mut b" and more\n\n".as_slice()) else { panic!("no event") };
+    assert_eq!(event.data, "more and more");
+}
+
+#[test]
+fn ascii_in_small_pieces_never_outgrows_what_an_event_may_hold() {
+    let limits = Limits::default().max_event_bytes(LIMIT);
+    let mut decoder = Decoder::new(limits);
+    assert_eq!(decoder.decode(&mut b"data: x".as_slice()), None);
+    for length in 2..=LIMIT {
+        assert_eq!(decoder.decode(&mut b"x".as_slice()), None);
+        assert!(decoder.buffered_bytes() <= LIMIT, "{} bytes held of {length}", decoder.buffered_bytes());
+    }
+    assert_eq!(decoder.decode(&mut b"x".as_slice()), Some(Item::TooLarge { limit: LIMIT }));
+}
