@@ -1,7 +1,7 @@
 //! The loop for many watches: the same steps as for one, for whichever connection has something to
 //! say.
 
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub(crate) struct FleetRun<T: Transport, C: Timer> {
     woken: Arc<Woken>,
     alarm: Alarm<C>,
     abort: Option<Abort>,
+    /// Whether the machine has slept and the core has not been told yet.
+    has_slept: bool,
     /// Of the connections that were ready when a timer came due, how many have not been asked yet.
     before_tick: Option<usize>,
 }
@@ -38,7 +40,7 @@ struct Line<T: Transport> {
     index: usize,
     id: MemberId,
     link: Link<T>,
-    wakeup: Arc<Wakeup>,
+    waker: Waker,
 }
 
 /// What happened to a member.
@@ -60,6 +62,7 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
             woken: Arc::default(),
             alarm,
             abort,
+            has_slept: false,
             before_tick: None,
         }
     }
@@ -75,19 +78,19 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
             }
         };
         let id = self.fleet.add(config.into(), seed, self.shared.timer.now());
-        let wakeup = Wakeup::of(self.lines.len(), &self.woken);
-        self.lines.push(Line { index, id, link: Link::new(), wakeup });
+        let waker = Wakeup::waker(self.lines.len(), &self.woken);
+        self.lines.push(Line { index, id, link: Link::new(), waker });
     }
 
     /// The next news, and of which member, counted from 0; `None` once all have ended.
     pub(crate) fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, News)>> {
         self.woken.wake_also(cx.waker());
         let mut now = self.shared.timer.now();
-        let mut has_slept = self.alarm.had_a_nap(&self.shared.timer, now);
-        if has_slept && self.wake().is_some_and(|wake| wake <= now) {
+        self.has_slept |= self.alarm.had_a_nap(&self.shared.timer, now);
+        if self.has_slept && self.wake().is_some_and(|wake| wake <= now) {
             // Too late for what came before the nap, but not because of anything that went wrong.
             self.fleet.resumed(now);
-            has_slept = false;
+            self.has_slept = false;
         }
         for _ in 0..BUDGET {
             if let Some(abort) = &mut self.abort
@@ -115,7 +118,7 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
             if is_due && (!asked || left == 0) {
                 self.before_tick = None;
                 self.fleet.tick(now);
-            } else if !asked && core::mem::take(&mut has_slept) {
+            } else if !asked && core::mem::take(&mut self.has_slept) {
                 self.fleet.resumed(now);
             } else if !asked && self.alarm.poll(&self.shared.timer, wake, now, cx).is_pending() {
                 return Poll::Pending;
@@ -147,7 +150,7 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
             match line.link.carry_out(&self.shared, watch.config(), action) {
                 Done::Update(update) => {
                     if let Update::Connecting { .. } = update {
-                        line.wakeup.add();
+                        self.woken.add(place);
                     }
                     self.news.push_back((line.index, News::Update(update)));
                 }
@@ -162,15 +165,15 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
         let Some(index) = self.woken.take_first() else { return false };
         let Some(line) = self.lines.get_mut(index) else { return true };
         let mut member = Member { fleet: &mut self.fleet, id: line.id };
-        let waker = Arc::clone(&line.wakeup).into();
-        let said_something = line.link.poll_input(&mut Context::from_waker(&waker), &self.shared.timer, &mut member);
+        let cx = &mut Context::from_waker(&line.waker);
+        let said_something = line.link.poll_input(cx, &self.shared.timer, &mut member);
         if line.link.has_bytes() {
             // What is left of a chunk is older than whatever the others have.
-            line.wakeup.add_first();
+            self.woken.add_first(index);
             return true;
         }
         if said_something.is_ready() {
-            line.wakeup.add();
+            self.woken.add(index);
         }
         self.before_tick = self.before_tick.map(|left| left.saturating_sub(1));
         true

@@ -30,6 +30,8 @@ pub(crate) struct Run<T: Transport, C: Timer> {
     link: Link<T>,
     alarm: Alarm<C>,
     abort: Option<Abort>,
+    /// Whether the machine has slept and the core has not been told yet.
+    has_slept: bool,
     /// What the caller has not been handed yet; nearly always nothing.
     updates: VecDeque<Update>,
     end: Option<Result<CvmState, WatchError>>,
@@ -38,18 +40,18 @@ pub(crate) struct Run<T: Transport, C: Timer> {
 impl<T: Transport, C: Timer> Run<T, C> {
     pub(crate) fn new(shared: Arc<Shared<T, C>>, watch: ObservedWatch, abort: Option<Abort>) -> Self {
         let alarm = Alarm::new(&shared.timer);
-        Self { watch, shared, link: Link::new(), alarm, abort, updates: VecDeque::new(), end: None }
+        Self { watch, shared, link: Link::new(), alarm, abort, has_slept: false, updates: VecDeque::new(), end: None }
     }
 
     /// The next update; `None` once the watch has ended.
     pub(crate) fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Update>> {
         let timer = &Arc::clone(&self.shared).timer;
         let mut now = timer.now();
-        let mut has_slept = self.alarm.had_a_nap(timer, now);
-        if has_slept && self.is_due(now) {
+        self.has_slept |= self.alarm.had_a_nap(timer, now);
+        if self.has_slept && self.is_due(now) {
             // Too late for what came before the nap, but not because of anything that went wrong.
             self.watch.handle(now, Input::Resumed);
-            has_slept = false;
+            self.has_slept = false;
         }
         for _ in 0..BUDGET {
             // An abort is heard before anything that was not handed out yet.
@@ -86,7 +88,7 @@ impl<T: Transport, C: Timer> Run<T, C> {
                 self.watch.handle(now, Input::Tick);
             } else if !progress {
                 let wake = self.watch.next_wake().map(|wake| wake.at);
-                if core::mem::take(&mut has_slept) {
+                if core::mem::take(&mut self.has_slept) {
                     self.watch.handle(now, Input::Resumed);
                 } else if self.alarm.poll(timer, wake, now, cx).is_pending() {
                     return Poll::Pending;

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use crate::client::Shared;
 use crate::error::WatchError;
 use crate::fleet_run::{FleetRun, News};
-use crate::run::Abort;
+use crate::run::{Abort, BUDGET};
 use crate::transport::{Timer, Transport};
 use crate::update::Update;
 use crate::watching::Verdict;
@@ -241,7 +241,16 @@ impl<T: Transport, C: Timer> Future for Outcomes<T, C> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let watching = &mut self.get_mut().0;
-        while ready!(watching.poll_update(cx)).is_some() {}
+        for taken in 0.. {
+            if ready!(watching.poll_update(cx)).is_none() {
+                break;
+            }
+            // Events that are all ready would never let others run.
+            if taken == BUDGET {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
         let members = core::mem::take(&mut watching.members);
         Poll::Ready(members.into_iter().filter_map(|member| Some((member.id, member.outcome?))).collect())
     }

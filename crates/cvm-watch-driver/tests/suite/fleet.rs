@@ -1,6 +1,6 @@
 //! What the handle of many watches promises to those who hold it.
 
-use std::future::{IntoFuture, poll_fn};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -219,6 +219,30 @@ fn after_a_nap_every_stream_is_opened_anew() {
     world.nap(8 * 3600 * SECOND);
     let outcomes = world.run(task);
     assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+}
+
+struct Task;
+
+impl std::task::Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_fleet_that_is_over_or_dropped_leaves_no_waker_behind() {
+    for drop_it_early in [false, true] {
+        let world = World::default();
+        let task = Arc::new(Task);
+        let waker = std::task::Waker::from(Arc::clone(&task));
+        let stall = || Attempt::stream().state("starting").stall().into();
+        let done = || Attempt::stream().complete("running").into();
+        let client = world.client_of(move |_| if drop_it_early { stall() } else { done() });
+        let mut watches = Box::pin(client.watch_all(["a", "b"], "running").into_future());
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert_eq!(watches.as_mut().poll(&mut cx).is_pending(), drop_it_early);
+        drop(watches);
+        drop((waker, client, world));
+        assert_eq!(Arc::strong_count(&task), 1, "dropped early: {drop_it_early}");
+    }
 }
 
 #[test]

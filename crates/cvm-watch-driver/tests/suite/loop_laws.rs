@@ -85,6 +85,48 @@ fn a_flood_lets_other_tasks_run() {
 }
 
 #[test]
+fn a_flood_of_events_lets_other_tasks_run_too() {
+    let world = World::default();
+    let flood = "event: state\ndata: {\"status\":\"starting\"}\n\n";
+    let script = || Attempt::stream().repeat(flood, Duration::ZERO, 1000).complete("running");
+    world.run(world.client(script()).watch("my-cvm", "running")).unwrap();
+    assert!(world.polls() >= 1000 / 40, "polled {} times", world.polls());
+    let before = world.polls();
+    world.run(world.client(script()).watch_all(["a", "b"], "running"));
+    assert!(world.polls() - before >= 2000 / 40, "polled {} times", world.polls() - before);
+}
+
+#[test]
+fn a_nap_is_not_forgotten_while_the_caller_has_news_to_take() {
+    for is_fleet in [false, true] {
+        let world = World::default();
+        let first = Attempt::stream().state("starting").state("starting").wait(SECOND).state("starting").stall();
+        let script = Script::new().then(first).then(Attempt::stream().complete("running"));
+        let client = world.client(script);
+        // The first state was taken, the second was not when the machine went to sleep, and a third
+        // one is ready when it wakes. It sleeps for too short a time for any timer to be due.
+        if is_fleet {
+            let mut watch = client.watch_all(["my-cvm"], "running");
+            for _ in 0..2 {
+                assert!(world.poll(pin!(watch.next_update())).is_ready());
+            }
+            world.nap(20 * SECOND);
+            world.run(async { while watch.next_update().await.is_some() {} });
+            assert!(watch.outcome(0).unwrap().is_ok());
+        } else {
+            let mut watch = client.watch("my-cvm", "running");
+            for _ in 0..2 {
+                assert!(world.poll(pin!(watch.next_update())).is_ready());
+            }
+            world.nap(20 * SECOND);
+            world.run(watch).unwrap();
+        }
+        assert_eq!(world.requests().len(), 2, "fleet: {is_fleet}");
+        assert!(world.now() < Timestamp::from_secs(60), "it waited until {}", world.now());
+    }
+}
+
+#[test]
 fn bytes_that_are_ready_are_read_before_a_timer_is_judged() {
     let world = World::default();
     // The byte is ready at the very moment at which the idle timeout passes.
