@@ -4,6 +4,7 @@ mod members;
 mod places;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::action::Action;
@@ -36,11 +37,15 @@ pub enum Until {
 ///
 /// The endpoint lets a user have 5 event streams. With more watches than that, a stream gives up
 /// its place for one that waits, at its first `state` that is not the target, or 10 seconds after
-/// it got the place: the place goes to whoever has waited longest, and each CVM is looked at once
-/// per [`interval`](Config::interval) at most. Where all fit, each has a stream of its own, as if
-/// alone. Giving up a place is no retry, and neither is HTTP 429, which says that there is no
-/// place: the watch goes back to the queue for as long as the server asks, and meanwhile the fleet
-/// makes do with the connections that it has.
+/// it got the place (after a turn in which it said nothing, an interval and 5 seconds if that is
+/// more): the place goes to whoever has been due longest, and each CVM is looked at once per
+/// [`interval`](Config::interval) at most. A stream at its target keeps its place for its
+/// [`complete_grace`](Config::complete_grace). Where all fit, each has a stream of its own, as if
+/// alone. Giving up a stream is no retry; a connection that has brought no head in its turn has met
+/// its connect timeout, which is 10 seconds at most while others wait. HTTP 429 is no retry either:
+/// it says that there is no place. The watch goes back to the queue for as long as the server asks,
+/// and meanwhile the fleet makes do with the connections that it has. So give a
+/// [`deadline`](Config::deadline): a server that has no place for ever refuses for ever.
 ///
 /// It is driven like a [`Watch`], with a member beside each input and action; it asks for no
 /// permit. A deadline in the [`Config`] counts from when the member is added, waiting included:
@@ -94,19 +99,22 @@ impl Fleet {
     /// [`Input::Permit`] from outside is ignored.
     pub fn handle(&mut self, now: Timestamp, member: MemberId, input: Input<'_>) {
         let now = self.at(now);
-        if !matches!(input, Input::Permit) {
-            self.members.handle(now, member, input);
-            self.settle(member);
+        if matches!(input, Input::Permit) {
+            // Time has passed all the same.
+            return self.assign();
         }
+        self.members.handle(now, member, input);
+        self.settle(member);
     }
 
     /// Hands over bytes of a member's body, as [`Watch::receive`] does, and says how many were
     /// taken.
     pub fn receive(&mut self, now: Timestamp, member: MemberId, attempt: AttemptId, bytes: &[u8]) -> usize {
         let now = self.at(now);
-        let Some(taken) = self.members.receive(now, member, attempt, bytes) else { return bytes.len() };
+        let taken = self.members.receive(now, member, attempt, bytes);
         self.settle(member);
-        taken
+        // Of a member that was forgotten nobody wants them.
+        taken.unwrap_or(bytes.len())
     }
 
     /// Time has passed. Call it at [`next_wake`](Self::next_wake), after asking for ready I/O once.
@@ -126,6 +134,8 @@ impl Fleet {
 
     /// The machine was suspended and runs again; see [`Input::Resumed`].
     pub fn resumed(&mut self, now: Timestamp) {
+        self.members.forget_looks();
+        self.places.make_all_due(self.last_now.max(now));
         self.tell_all(now, &Input::Resumed);
     }
 
@@ -181,7 +191,10 @@ impl Fleet {
 
     fn tell_all(&mut self, now: Timestamp, input: &Input<'_>) {
         let now = self.at(now);
-        for member in self.members.all() {
+        // Those that wait first: an end must not give them a place for nothing.
+        let (connected, waiting) = self.members.all().into_iter().partition(|id| self.members.is_connected(*id));
+        let both: [Vec<MemberId>; 2] = [waiting, connected];
+        for member in both.into_iter().flatten() {
             self.members.handle(now, member, input.clone());
             self.settle(member);
         }
@@ -199,7 +212,7 @@ impl Fleet {
     fn settle(&mut self, member: MemberId) {
         self.members.refresh(member);
         if let Some(delay) = self.members.refused_place(member) {
-            self.places.narrow(member, self.last_now + delay.max(SHORTEST_PAUSE));
+            self.places.narrow(member, self.last_now, self.last_now + delay.max(SHORTEST_PAUSE));
         }
         if !self.members.is_connected(member) {
             self.places.free(member);
@@ -213,7 +226,7 @@ impl Fleet {
     /// Gives free places to those whose turn it is, and has others give way to the rest of them.
     fn assign(&mut self) {
         let now = self.last_now;
-        while let Some(member) = self.places.take_next(now) {
+        while let Some(member) = self.places.take_next(now, |member| self.members.turn(member)) {
             self.members.permit(now, member);
             self.members.refresh(member);
         }

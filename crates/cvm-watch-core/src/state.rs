@@ -144,6 +144,22 @@ impl State {
         }
     }
 
+    /// Others wait for its place. A stream gives it up, which is no retry; a connection without a
+    /// head has had its time, and an error answer is as whole as it will be.
+    pub(crate) fn end_turn(&mut self, mut cx: Context<'_>) {
+        let cx = &mut cx;
+        if cx.out.connect.is_some() || self.judge_deadlines(Judged::Both, cx) {
+            return;
+        }
+        match self.phase() {
+            Phase::Connecting => self.lose(RetryCause::ConnectTimeout, None, cx),
+            Phase::ReadingError => self.answered(cx),
+            Phase::Streaming => self.lose(RetryCause::Yielded, None, cx),
+            Phase::Queued | Phase::Waiting | Phase::Ended => {}
+        }
+        self.judge_retry(cx);
+    }
+
     /// Bytes of a body. Takes them up to the end of one event, and none while an event waits to be
     /// polled; late bytes are taken and dropped.
     pub(crate) fn receive(&mut self, attempt: AttemptId, bytes: &[u8], mut cx: Context<'_>) -> usize {

@@ -116,9 +116,11 @@ impl Watch {
         self.state.attempts()
     }
 
-    /// The current or last attempt.
-    pub(crate) fn attempt(&self) -> AttemptId {
-        AttemptId(self.state.attempts())
+    /// Its turn among others is over: see [`State::end_turn`].
+    pub(crate) fn end_turn(&mut self, now: Timestamp) {
+        self.last_now = self.last_now.max(now);
+        let cx = Context { config: &self.config, now: self.last_now, out: &mut self.pending };
+        self.state.end_turn(cx);
     }
 
     /// What the stream being read has said last.

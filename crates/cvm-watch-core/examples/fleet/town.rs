@@ -16,6 +16,10 @@ pub(crate) struct Town {
     pub(crate) boots: Vec<Duration>,
     /// From the request to the head and the first state.
     pub(crate) latency: Duration,
+    /// From the head to the first state.
+    pub(crate) first_state: Duration,
+    /// How long after a client has closed the server counts its stream.
+    pub(crate) notices_after: Duration,
     /// How many streams the server allows; the next one gets 429 and is told to wait a second.
     pub(crate) limit: usize,
     pub(crate) max_streams: usize,
@@ -53,7 +57,15 @@ impl Town {
             random
         };
         let boots = (0..cvms).map(|_| Duration::from_millis(10_000 + next() % 110_000)).collect();
-        Self { boots, latency: Duration::from_millis(80), limit: usize::MAX, max_streams: 4, until: Until::All }
+        Self {
+            boots,
+            latency: Duration::from_millis(80),
+            first_state: Duration::ZERO,
+            notices_after: Duration::ZERO,
+            limit: usize::MAX,
+            max_streams: 4,
+            until: Until::All,
+        }
     }
 
     /// As if there were no limit of streams.
@@ -81,6 +93,7 @@ impl Town {
             now: Timestamp::ZERO,
             due: BinaryHeap::new(),
             open: BTreeMap::new(),
+            ghosts: Vec::new(),
             outcome: Outcome::default(),
         };
         run.play();
@@ -95,6 +108,8 @@ struct Run<'a> {
     /// When which connection has something to say: `true` for the head.
     due: BinaryHeap<Reverse<(Timestamp, MemberId, u64, bool)>>,
     open: BTreeMap<MemberId, AttemptId>,
+    /// When the server notices that a stream has ended.
+    ghosts: Vec<Timestamp>,
     outcome: Outcome,
 }
 
@@ -135,7 +150,10 @@ impl Run<'_> {
                     self.outcome.looks.entry(member.number()).or_default().push(self.now);
                     self.due.push(Reverse((self.now + self.town.latency, member, attempt.number(), true)));
                 }
-                Action::Disconnect { attempt } => assert_eq!(self.open.remove(&member), Some(attempt)),
+                Action::Disconnect { attempt } => {
+                    assert_eq!(self.open.remove(&member), Some(attempt));
+                    self.ghosts.push(self.now + self.town.notices_after);
+                }
                 Action::Resolve(state) => self.end(member, Ok(state.status)),
                 Action::Fail(failure) => self.end(member, Err(failure)),
                 Action::AskPermit => panic!("a permit is the fleet's to give"),
@@ -152,7 +170,8 @@ impl Run<'_> {
     fn speak(&mut self, member: MemberId, is_head: bool) {
         let attempt = self.open[&member];
         if is_head {
-            let has_place = self.open.len() <= self.town.limit;
+            self.ghosts.retain(|until| *until > self.now);
+            let has_place = self.open.len() + self.ghosts.len() <= self.town.limit;
             let mut head = ResponseHead::new(if has_place { 200 } else { 429 });
             if !has_place {
                 self.outcome.refused += 1;
@@ -162,6 +181,11 @@ impl Run<'_> {
             if !has_place {
                 self.open.remove(&member);
                 self.fleet.handle(self.now, member, Input::Closed { attempt, cause: CloseCause::Ended });
+                return;
+            }
+            if self.town.first_state > Duration::ZERO {
+                let at = self.now + self.town.first_state;
+                self.due.push(Reverse((at, member, attempt.number(), false)));
                 return;
             }
         }

@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 use crate::timer::Wake;
 use crate::watch::Watch;
 
+/// What the way to the head may take of a turn that is to last for an interval.
+const HEAD_TIME: Duration = Duration::from_secs(5);
+
 /// One watch of a [`Fleet`](super::Fleet), numbered from 0 in the order in which they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(u64);
@@ -52,6 +55,8 @@ struct Member {
     has_ended: bool,
     /// When it got its last place.
     looked: Option<Timestamp>,
+    /// Its last turn ended before its stream said a state.
+    was_silent: bool,
 }
 
 impl Members {
@@ -59,7 +64,7 @@ impl Members {
         let id = MemberId(self.added);
         self.added += 1;
         self.unfinished += 1;
-        let member = Member { watch, wake: None, speaks: false, has_ended: false, looked: None };
+        let member = Member { watch, wake: None, speaks: false, has_ended: false, looked: None, was_silent: false };
         self.watches.insert(id, member);
         id
     }
@@ -81,12 +86,24 @@ impl Members {
         }
     }
 
-    /// Has it give up its connection. False if it does not, since no driver has heard of that yet.
+    /// Ends its turn. False if it goes on, since no driver has heard of its connection yet.
     pub(super) fn give_way(&mut self, now: Timestamp, id: MemberId) -> bool {
         let Some(member) = self.watches.get_mut(&id) else { return false };
-        let attempt = member.watch.attempt();
-        member.watch.handle(now, Input::Yield { attempt });
-        member.watch.phase() == Phase::Queued
+        member.was_silent = member.watch.phase() == Phase::Streaming && member.watch.latest() == Latest::Nothing;
+        member.watch.end_turn(now);
+        !matches!(member.watch.phase(), Phase::Connecting | Phase::Streaming | Phase::ReadingError)
+    }
+
+    /// How long its next turn may be. A server that is silent until it has looked at the CVM once is
+    /// given the time for that, after a first turn in which it said nothing.
+    pub(super) fn turn(&self, id: MemberId) -> Duration {
+        let silent = self.watches.get(&id).filter(|member| member.was_silent);
+        silent.map_or(Duration::ZERO, |member| member.watch.config().interval() + HEAD_TIME)
+    }
+
+    /// Whoever was looked at long ago by the clock may be looked at again now.
+    pub(super) fn forget_looks(&mut self) {
+        self.watches.values_mut().for_each(|member| member.looked = None);
     }
 
     pub(super) fn poll_action(&mut self) -> Option<(MemberId, Action)> {

@@ -9,14 +9,14 @@ use crate::state::Latest;
 use crate::time::Timestamp;
 use crate::timer::{Wake, WakeReason, earliest};
 
-/// How long a stream may keep its place while others wait, whether it has said something or not.
+/// How long a connection may keep its place while others wait, if it has not said a state.
 const TURN: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Places {
     limit: usize,
     /// Fewer places than the limit, for a while, since the server refused one more.
-    narrowed: Option<(usize, Timestamp)>,
+    narrowed: Option<Narrowed>,
     /// Who has a place, in the order in which they got it.
     held: Vec<Held>,
     /// Who waits: from when on they may be looked at, and in which order they asked.
@@ -29,9 +29,25 @@ pub(super) struct Places {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     member: MemberId,
-    since: Timestamp,
+    /// When its turn is over, if others wait.
+    turn_ends: Timestamp,
     /// It gives way, and its place is free when its connection is closed.
     leaves: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Narrowed {
+    places: usize,
+    /// As long as the server asked for.
+    until: Timestamp,
+}
+
+impl Narrowed {
+    /// While others have places, whoever was refused gets one of theirs first: only later is it
+    /// tried whether there is one more. Where nobody has a place there is none to get.
+    fn ends(self) -> Timestamp {
+        if self.places == 0 { self.until } else { self.until + TURN }
+    }
 }
 
 impl Places {
@@ -47,6 +63,14 @@ impl Places {
         self.waiters.insert(member, (from, self.asked));
     }
 
+    /// Nobody needs to wait for a later look any more.
+    pub(super) fn make_all_due(&mut self, now: Timestamp) {
+        for (from, asked, member) in self.waiting.split_off(&(now + Duration::from_nanos(1), 0, MemberId::FIRST)) {
+            self.waiting.insert((now.min(from), asked, member));
+            self.waiters.insert(member, (now.min(from), asked));
+        }
+    }
+
     /// A member waits no longer.
     pub(super) fn leave_queue(&mut self, member: MemberId) {
         if let Some((from, asked)) = self.waiters.remove(&member) {
@@ -55,13 +79,16 @@ impl Places {
     }
 
     /// Gives a free place to the member that has waited longest, if its time has come.
-    pub(super) fn take_next(&mut self, now: Timestamp) -> Option<MemberId> {
+    ///
+    /// Its turn lasts so long, but not less than ten seconds.
+    pub(super) fn take_next(&mut self, now: Timestamp, turn: impl Fn(MemberId) -> Duration) -> Option<MemberId> {
         if self.held.len() >= self.room(now) {
             return None;
         }
         let (_, _, member) = self.waiting.first().copied().filter(|(from, ..)| *from <= now)?;
         self.leave_queue(member);
-        self.held.push(Held { member, since: now, leaves: false });
+        let turn_ends = now + turn(member).max(TURN);
+        self.held.push(Held { member, turn_ends, leaves: false });
         Some(member)
     }
 
@@ -75,10 +102,13 @@ impl Places {
         }
     }
 
-    /// The server refused a place to `member`: there are as many as the others have, until then.
-    pub(super) fn narrow(&mut self, member: MemberId, until: Timestamp) {
-        let others = self.held.iter().filter(|held| held.member != member).count();
-        self.narrowed = Some((others, until));
+    /// The server refused a place to `member`: there are as many as the others have, until then or
+    /// as long as it has asked for before.
+    pub(super) fn narrow(&mut self, member: MemberId, now: Timestamp, until: Timestamp) {
+        let places = self.held.iter().filter(|held| held.member != member).count();
+        let before = self.narrowed.filter(|narrowed| now < narrowed.ends());
+        let until = before.map_or(until, |narrowed| narrowed.until.max(until));
+        self.narrowed = Some(Narrowed { places, until });
     }
 
     /// Those that may be asked to give way to others, the longest there first: their stream has
@@ -92,7 +122,7 @@ impl Places {
             _ if held.leaves => false,
             Latest::Reached => false,
             Latest::NotYet | Latest::Steady => true,
-            Latest::Nothing => held.since + TURN <= now,
+            Latest::Nothing => held.turn_ends <= now,
         };
         self.held.iter().filter(may).map(|held| held.member).collect()
     }
@@ -106,7 +136,7 @@ impl Places {
     /// How many may have a place now.
     pub(super) fn room(&self, now: Timestamp) -> usize {
         match self.narrowed {
-            Some((places, until)) if now < until => places.min(self.limit),
+            Some(narrowed) if now < narrowed.ends() => narrowed.places.min(self.limit),
             _ => self.limit,
         }
     }
@@ -126,8 +156,8 @@ impl Places {
             return next_look;
         }
         let turns = self.held.iter().filter(|held| !held.leaves && !has_reached(held.member));
-        let turn = turns.map(|held| held.since + TURN).find(|over| *over > now);
-        let room = self.narrowed.map(|(_, until)| until);
+        let turn = turns.map(|held| held.turn_ends).filter(|over| *over > now).min();
+        let room = self.narrowed.map(Narrowed::ends);
         earliest([next_look, wake(turn, WakeReason::TurnOver), wake(room, WakeReason::RoomAgain)])
     }
 
