@@ -41,11 +41,13 @@ pub enum Until {
 /// more): the place goes to whoever has been due longest, and each CVM is looked at once per
 /// [`interval`](Config::interval) at most. A stream at its target keeps its place for its
 /// [`complete_grace`](Config::complete_grace). Where all fit, each has a stream of its own, as if
-/// alone. Giving up a stream is no retry; a connection that has brought no head in its turn has met
-/// its connect timeout, which is 10 seconds at most while others wait. HTTP 429 is no retry either:
-/// it says that there is no place. The watch goes back to the queue for as long as the server asks,
-/// and meanwhile the fleet makes do with the connections that it has. So give a
-/// [`deadline`](Config::deadline): a server that has no place for ever refuses for ever.
+/// alone.
+///
+/// Each turn is an attempt, and giving up a stream is no retry. A connection that has brought no
+/// head in its turn has met its connect timeout, which is 10 seconds at most while others wait. HTTP
+/// 429 is no retry either: it says that there is no place. The watch goes back to the queue for as
+/// long as the server asks, and meanwhile the fleet makes do with the connections that it has. So
+/// give a [`deadline`](Config::deadline): a server that has no place for ever refuses for ever.
 ///
 /// It is driven like a [`Watch`], with a member beside each input and action; it asks for no
 /// permit. A deadline in the [`Config`] counts from when the member is added, waiting included:

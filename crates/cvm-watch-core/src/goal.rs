@@ -11,8 +11,9 @@ use crate::time::Timestamp;
 
 /// The progress a boot ends with (source: the platform's public installer).
 const BOOTED: &str = "done";
-/// So many states in a row must say that the target cannot be reached.
-const IN_A_ROW: u8 = 2;
+/// So many attempts with a `complete` and no state of their own say that the server does not tell
+/// how far the boot is.
+const SILENT_LOOKS: u8 = 2;
 
 /// What one state says by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// Judges a state before anything in it is masked.
+    /// Judges a state by its own words; of one that is read from a stream, before they are masked.
     pub(crate) fn at(state: &CvmState, config: &Config) -> Self {
         let at_target = state.is(config.target());
         Self {
@@ -58,8 +59,10 @@ pub(crate) struct Progress {
     changed: bool,
     /// Since when only the target was seen, while another status is waited for.
     steady_since: Option<Timestamp>,
-    /// How many states in a row said that the target cannot be reached.
-    hopeless: u8,
+    /// Since when each state has said that the target cannot be reached, if the latest did.
+    hopeless_since: Option<Timestamp>,
+    /// How many attempts since the last state said just that the target is reached.
+    silent_looks: u8,
 }
 
 /// What a state means, given those before it.
@@ -74,25 +77,48 @@ pub(crate) enum Standing {
 }
 
 impl Progress {
-    /// Takes note of a state.
-    pub(crate) fn state(&mut self, look: Look, state: &CvmState, config: &Config, now: Timestamp) -> Standing {
+    /// Takes note of a state, which may be the first of its stream.
+    pub(crate) fn state(
+        &mut self,
+        look: Look,
+        state: &CvmState,
+        is_first: bool,
+        config: &Config,
+        now: Timestamp,
+    ) -> Standing {
         if !self.seen_any {
             self.seen_any = true;
-            self.old_boot_error = state.boot_error.as_deref().map(Box::from);
+            if config.fail_early().is_some_and(FailEarly::counts_boot_errors) {
+                self.old_boot_error = state.boot_error.as_deref().map(Box::from);
+            }
         }
+        self.silent_looks = 0;
         self.status(look.at_target, now);
+        let hopeless_since = self.hopeless_since.take();
         if look.at_target {
-            self.hopeless = 0;
             return if look.ready && self.has_changed(config) { Standing::Reached } else { Standing::NotYet };
         }
-        let is_hopeless = look.hopeless || self.boot_failed(state, config);
-        self.hopeless = if is_hopeless { self.hopeless.saturating_add(1) } else { 0 };
-        if self.hopeless >= IN_A_ROW { Standing::Hopeless } else { Standing::NotYet }
+        if !look.hopeless && !self.boot_failed(state, config) {
+            return Standing::NotYet;
+        }
+        // Another stream may repeat what the server has seen in one look at the CVM; two in a row
+        // are two looks.
+        let is_second = hopeless_since.is_some_and(|since| !is_first || now >= since + config.interval());
+        self.hopeless_since = hopeless_since.or(Some(now));
+        if is_second { Standing::Hopeless } else { Standing::NotYet }
     }
 
     /// Takes note of a status that a `complete` named.
     pub(crate) fn completed(&mut self, at_target: bool, now: Timestamp) {
         self.status(at_target, now);
+    }
+
+    /// Takes note that an attempt said that the target is reached, and no state. True if that has
+    /// happened often enough since the last state: what that said of the boot is old then, and
+    /// progress that is not reported does not count.
+    pub(crate) fn is_unreported(&mut self) -> bool {
+        self.silent_looks = self.silent_looks.saturating_add(1);
+        self.silent_looks >= SILENT_LOOKS
     }
 
     /// Whether the target counts, given what was seen before it.

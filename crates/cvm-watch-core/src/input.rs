@@ -60,8 +60,9 @@ pub enum Input<'a> {
     ///
     /// [`Watch::next_wake`]: crate::Watch::next_wake
     Tick,
-    /// The machine was suspended and runs again: connections from before are not to be trusted, and
-    /// delays from before are over. The watch reconnects at once, which counts as no retry.
+    /// The machine was suspended and runs again: connections from before are not to be trusted. The
+    /// watch opens its own anew at once, which counts as no retry. Delays have gone on meanwhile: one
+    /// that is over by now is followed by the next attempt.
     Resumed,
     /// A watch that asked may connect now; see [`Watch::with_permits`]. Ignored if it did not ask.
     ///

@@ -5,8 +5,8 @@ use core::time::Duration;
 use cvm_watch_core::Timestamp;
 
 /// A clock that goes on while the machine is suspended, so that a watch notices after a laptop's
-/// nap that its deadlines have passed. On Linux it is `CLOCK_BOOTTIME`; elsewhere what
-/// `std::time::Instant` does.
+/// nap that its deadlines have passed. On Linux it is `CLOCK_BOOTTIME` and on Apple's systems
+/// `CLOCK_MONOTONIC`; elsewhere what `std::time::Instant` does.
 ///
 /// ```
 /// let clock = cvm_watch_driver::BootClock::new();
@@ -42,40 +42,50 @@ impl Default for BootClock {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
 mod system {
     use core::time::Duration;
+    use std::time::Instant;
+
     use rustix::time::{ClockId, clock_gettime};
+
+    /// Apple's goes on by itself (source: its manual page of `clock_gettime`).
+    #[cfg(target_os = "linux")]
+    const GOES_ON: ClockId = ClockId::Boottime;
+    #[cfg(target_vendor = "apple")]
+    const GOES_ON: ClockId = ClockId::Monotonic;
 
     #[derive(Clone, Copy, Debug)]
     pub(super) struct Epoch {
         boot: Duration,
-        /// The same moment on the clock that stands still while the machine is suspended.
-        awake: Duration,
+        /// The same moment on the clock that stands still while the machine is suspended: that of
+        /// the standard library is, on these systems.
+        awake: Instant,
     }
 
     impl Epoch {
         pub(super) fn now() -> Self {
-            Self { boot: read(ClockId::Boottime), awake: read(ClockId::Monotonic) }
+            Self { boot: read(), awake: Instant::now() }
         }
 
         pub(super) fn elapsed(&self) -> Duration {
-            read(ClockId::Boottime).saturating_sub(self.boot)
+            read().saturating_sub(self.boot)
         }
 
         pub(super) fn suspended(&self) -> Duration {
-            let awake = read(ClockId::Monotonic).saturating_sub(self.awake);
-            self.elapsed().saturating_sub(awake)
+            // Read first, so that what passes between the two readings is no nap.
+            let elapsed = self.elapsed();
+            elapsed.saturating_sub(self.awake.elapsed())
         }
     }
 
-    fn read(clock: ClockId) -> Duration {
-        let time = clock_gettime(clock);
+    fn read() -> Duration {
+        let time = clock_gettime(GOES_ON);
         Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 mod system {
     use core::time::Duration;
     use std::time::Instant;

@@ -67,8 +67,8 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
         }
     }
 
-    /// Adds the next watch, or what is wrong with it.
-    pub(crate) fn add(&mut self, config: Result<Config, ConfigError>, seed: u64) {
+    /// Adds the next watch, which begins now, or what is wrong with it.
+    pub(crate) fn add(&mut self, config: Result<Config, ConfigError>, seed: u64, now: Timestamp) {
         let index = self.lines.len() + self.refused;
         let config = match config {
             Ok(config) => config,
@@ -77,7 +77,7 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
                 return self.news.push_back((index, News::Ended(Err(error.into()))));
             }
         };
-        let id = self.fleet.add(config.into(), seed, self.shared.timer.now());
+        let id = self.fleet.add(config.into(), seed, now);
         let waker = Wakeup::waker(self.lines.len(), &self.woken);
         self.lines.push(Line { index, id, link: Link::new(), waker });
     }

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use cvm_watch_core::{ConfigBuilder, CvmState, Event, Fleet, Until};
+use cvm_watch_core::{ConfigBuilder, CvmState, Event, Failure, Fleet, Until};
 use futures_core::Stream;
 
 use crate::client::Shared;
@@ -193,6 +193,7 @@ impl<T: Transport, C: Timer> WatchingAll<T, C> {
                     // Its own end, which the abort brings, comes too late to count.
                     member.outcome = Some(Err(WatchError::Stopped(error)));
                     run.abort();
+                    return self.poll_update(cx);
                 }
                 Poll::Ready(Some(MemberUpdate::Update { index, update }))
             }
@@ -209,8 +210,10 @@ impl<T: Transport, C: Timer> Plan<T, C> {
         let mut run = FleetRun::new(Arc::clone(&self.shared), self.max_streams, self.until, self.abort.take());
         // Std's hasher keys are random per process and differ from one to the next.
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+        // They begin together, so that one deadline is one moment.
+        let now = self.shared.timer.now();
         for (number, config) in (0..).zip(self.configs.drain(..)) {
-            run.add(config.build(), seed.wrapping_add(number));
+            run.add(config.build(), seed.wrapping_add(number), now);
         }
         run
     }
@@ -229,18 +232,20 @@ impl<T: Transport, C: Timer> IntoFuture for WatchingAll<T, C> {
     type IntoFuture = Outcomes<T, C>;
 
     fn into_future(self) -> Outcomes<T, C> {
-        Outcomes(self)
+        Outcomes(Some(self))
     }
 }
 
 /// How many watches end, each with its id: the future behind awaiting a [`WatchingAll`].
-pub struct Outcomes<T: Transport, C: Timer>(WatchingAll<T, C>);
+pub struct Outcomes<T: Transport, C: Timer>(Option<WatchingAll<T, C>>);
 
 impl<T: Transport, C: Timer> Future for Outcomes<T, C> {
     type Output = Vec<(String, Result<CvmState, WatchError>)>;
 
+    #[expect(clippy::panic, reason = "a future that is polled after its end is the caller's mistake, as everywhere")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let watching = &mut self.get_mut().0;
+        let slot = &mut self.get_mut().0;
+        let Some(watching) = slot else { panic!("the outcomes of watches were polled after they were given") };
         for taken in 0.. {
             if ready!(watching.poll_update(cx)).is_none() {
                 break;
@@ -251,8 +256,16 @@ impl<T: Transport, C: Timer> Future for Outcomes<T, C> {
                 return Poll::Pending;
             }
         }
-        let members = core::mem::take(&mut watching.members);
-        Poll::Ready(members.into_iter().filter_map(|member| Some((member.id, member.outcome?))).collect())
+        let members = slot.take().map(|watching| watching.members).unwrap_or_default();
+        Poll::Ready(members.into_iter().map(Member::into_outcome).collect())
+    }
+}
+
+impl Member {
+    /// Once all have ended.
+    fn into_outcome(self) -> (String, Result<CvmState, WatchError>) {
+        let aborted = || Err(WatchError::Failed { failure: Box::new(Failure::Aborted), source: None });
+        (self.id, self.outcome.unwrap_or_else(aborted))
     }
 }
 

@@ -141,8 +141,9 @@ impl ConfigBuilder {
 
     /// Whether `running` is not enough: the boot's progress must be `done` or not reported, and
     /// there must be no boot error. While the server completes before that, the watch looks again
-    /// each [`interval`](Self::interval), which counts as no retry. Off by default; for the target
-    /// `running` only.
+    /// each [`interval`](Self::interval), which counts as no retry. A `complete` without a state in
+    /// its attempt is judged by the state before; the second such one since that state counts, as
+    /// the server does not report progress. Off by default; for the target `running` only.
     pub fn ready(mut self, ready: bool) -> Self {
         self.ready = ready;
         self

@@ -9,8 +9,9 @@ use crate::error::ConfigError;
 
 /// When to give up before any deadline, because the CVM says that it will not get there.
 ///
-/// It counts only in two states in a row, whichever attempts they come from, since a start may
-/// begin at `stopped` and a status may flicker. A state at the target never counts.
+/// It counts only in two states in a row, since a start may begin at `stopped` and a status may
+/// flicker: two of one attempt, or of several if an [`interval`](crate::Config::interval) lies between
+/// them, so that they are two looks of the server at the CVM. A state at the target never counts.
 ///
 /// ```
 /// use cvm_watch_core::{Config, FailEarly};

@@ -78,7 +78,7 @@ impl Places {
         }
     }
 
-    /// Gives a free place to the member that has waited longest, if its time has come.
+    /// Gives a free place to the member that has been due longest.
     ///
     /// Its turn lasts so long, but not less than ten seconds.
     pub(super) fn take_next(&mut self, now: Timestamp, turn: impl Fn(MemberId) -> Duration) -> Option<MemberId> {

@@ -11,6 +11,7 @@ use super::{Context, State};
 use crate::action::End;
 use crate::cvm::CvmState;
 use crate::error::{Failure, RetryCause};
+use crate::goal::Progress;
 use crate::input::AttemptId;
 use crate::request;
 use crate::response::Answer;
@@ -184,6 +185,7 @@ impl State {
         cx.out.end = Some(Box::new(end));
         cx.out.ask_permit = false;
         self.last_state = None;
+        self.progress = Progress::default();
         self.go(trigger, Stage::Ended);
     }
 

@@ -76,7 +76,8 @@ impl State {
     }
 
     fn state(&mut self, look: Look, state: &CvmState, cx: &mut Context<'_>) {
-        let mut standing = self.progress.state(look, state, cx.config, cx.now);
+        let is_first = self.latest() == Latest::Nothing;
+        let mut standing = self.progress.state(look, state, is_first, cx.config, cx.now);
         let is_steady = look.at_target && look.ready && !self.progress.has_changed(cx.config);
         if is_steady && self.progress.steady_at(cx.config).is_some_and(|at| at <= cx.now) {
             self.accept_steady(cx);
@@ -102,8 +103,9 @@ impl State {
         if !at_target {
             return self.lose(RetryCause::CompletedElsewhere { status }, None, cx);
         }
+        let said_state = self.latest() != Latest::Nothing;
         let state = CvmState { status, ..self.last_state() };
-        if !Look::at(&state, cx.config).ready {
+        if !Look::at(&state, cx.config).ready && (said_state || !self.progress.is_unreported()) {
             return self.lose(RetryCause::NotReady, None, cx);
         }
         if !self.progress.has_changed(cx.config) {

@@ -60,6 +60,44 @@ fn the_row_goes_on_over_a_lost_attempt() {
 }
 
 #[test]
+fn what_another_stream_repeats_within_an_interval_is_not_a_second_look() {
+    let exited = status("exited");
+    let script =
+        [states(&[&exited]).reset(), states(&[&exited]).reset(), states(&[&exited]).reset(), states(&[&exited])];
+    world(attempts(script))
+        .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(7 * SECOND).retry_delay(2 * SECOND))
+        .check(
+            r#"
+            0.000 connect 1, timeout 300
+            0.000 state exited
+            1.000 retry in 2s: the connection was reset
+            3.000 connect 2, timeout 300
+            3.000 state exited
+            4.000 retry in 2s: the connection was reset
+            6.000 connect 3, timeout 300
+            6.000 state exited
+            7.000 retry in 2s: the connection was reset
+            9.000 connect 4, timeout 300
+            9.000 state exited
+            9.000 disconnect
+            9.000 fail unreachable: "running" can no longer be reached: the status is "exited"
+            "#,
+        );
+    // A stream that goes on has looked again.
+    let second = states(&[&exited, &exited]).stall();
+    let end = world(attempts([states(&[&exited]).reset(), second]))
+        .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(30 * SECOND).retry_delay(SECOND));
+    assert!(end.end().starts_with("3.000 fail unreachable"));
+    // Another status in between ends the row, and the time since it began.
+    let between = states(&[&exited, &status("starting"), &exited]).reset();
+    let third = states(&[&exited, &status("running")]).stall();
+    let end = world(attempts([between, third]))
+        .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(5 * SECOND).retry_delay(SECOND))
+        .end();
+    assert_eq!(end, "7.000 resolve status=running");
+}
+
+#[test]
 fn failing_early_is_off_unless_asked_for_and_a_start_may_begin_at_stopped() {
     let (error, stopped) = (status("error"), status("stopped"));
     let boot = |first: &str| states(&[first, first, first]).event("complete", status("running"));
@@ -154,6 +192,35 @@ fn a_complete_before_the_cvm_is_ready_is_looked_at_again_each_interval_and_is_no
             17.000 resolve boot_progress=done status=running
             "#,
         );
+}
+
+#[test]
+fn progress_that_is_no_longer_reported_does_not_hold_a_ready_cvm_back() {
+    let booting = states(&[r#"{"status":"running","boot_progress":"booting"}"#]).event("complete", status("running"));
+    let wordless = Attempt::stream().event("complete", status("running"));
+    let again = || [booting.clone(), wordless.clone(), wordless.clone()];
+    world(attempts(again())).with(|c| c.ready(true).max_retries(0)).check(
+        r#"
+        0.000 connect 1, timeout 300
+        0.000 state running
+        1.000 complete running
+        1.000 disconnect
+        1.000 retry in 5s: the server completed before the CVM was ready
+        6.000 connect 2, timeout 300
+        6.000 complete running
+        6.000 disconnect
+        6.000 retry in 5s: the server completed before the CVM was ready
+        11.000 connect 3, timeout 300
+        11.000 complete running
+        11.000 disconnect
+        11.000 resolve boot_progress=booting status=running
+        "#,
+    );
+    // A state is news: what was not said before it no longer counts.
+    let end = world(attempts([booting.clone(), wordless.clone()].into_iter().chain(again())))
+        .with(|c| c.ready(true).max_retries(0))
+        .end();
+    assert_eq!(end, "22.000 resolve boot_progress=booting status=running");
 }
 
 #[test]

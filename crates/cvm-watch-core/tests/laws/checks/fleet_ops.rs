@@ -13,9 +13,11 @@ use super::watch_ops::{bodies, id, setting};
 const MAX_STEPS: usize = 300;
 
 /// Claims, after every step: never more connections are open than there are places, never two of
-/// one member; each member ends once, and says nothing after; a tick at the wake moves the wake on;
-/// nobody is asked for a permit; an abort ends all and leaves nothing open. Where there is a place
-/// for everyone, each member does exactly what a watch does that is alone.
+/// one member; each member ends once, and says nothing after; while one has not ended there is a
+/// wake, and a tick at the wake moves the wake on; nobody is asked for a permit; only a member that
+/// has ended and was heard is forgotten, and then whatever is told of it does nothing; an abort ends
+/// all and leaves nothing open. Where there is a place for everyone, each member does exactly what a
+/// watch does that is alone.
 pub fn check(data: &[u8]) {
     let mut choices = Choices::new(data);
     let rules = setting::rules(&mut choices);
@@ -94,7 +96,7 @@ impl Run {
             other @ 1..=6 => u64::from(other),
             _ => self.last.get(&member).copied().unwrap_or(1),
         };
-        match choices.below(14) {
+        match choices.below(16) {
             0 | 1 => self.tick_at_wake(),
             2 => {
                 self.now = self.now.saturating_add(setting::span(choices));
@@ -104,7 +106,8 @@ impl Run {
             5 => self.head(index, attempt, &bodies::head(choices)),
             6 => self.head(index, attempt, &super::answer::Head { status: 429, ..bodies::stream_head() }),
             7..=9 => {
-                let bytes = bodies::bytes(choices, self.watch(member).phase() == Phase::ReadingError);
+                let phase = self.fleet.watch(member).map(Watch::phase);
+                let bytes = bodies::bytes(choices, phase == Some(Phase::ReadingError));
                 self.offer(index, attempt, &bytes);
             }
             10 => {
@@ -116,7 +119,7 @@ impl Run {
             }
             11 => self.lazy = choices.below(4),
             12 => self.handle(index, &Input::Permit),
-            _ => match choices.byte() {
+            13 => match choices.byte() {
                 0..4 => {
                     self.fleet.abort(self.at());
                     self.tell_alone(&Input::Abort);
@@ -129,6 +132,8 @@ impl Run {
                 // A clock that goes backwards.
                 back => self.now = self.now.saturating_sub(u64::from(back) * 100_000_000),
             },
+            14 => self.handle(index, &Input::Yield { attempt: id(attempt) }),
+            _ => self.forget(index),
         }
         if self.lazy > 0 && self.alone.iter().all(Option::is_none) {
             self.lazy -= 1;
@@ -197,6 +202,19 @@ impl Run {
         }
     }
 
+    fn forget(&mut self, index: usize) {
+        let member = self.ids[index];
+        let has_more = self.fleet.watch(member).is_some_and(|watch| watch.phase() != Phase::Ended);
+        if self.fleet.forget(member) {
+            assert!(!has_more && self.ended.contains(&member), "{member} is forgotten before its end was told");
+            assert!(self.fleet.watch(member).is_none());
+            self.alone[index] = None;
+        } else {
+            let is_known = self.fleet.watch(member).is_some();
+            assert!(!is_known || !self.ended.contains(&member), "{member} has ended and is not forgotten");
+        }
+    }
+
     fn drain(&mut self) {
         while let Some((member, action)) = self.fleet.poll_action() {
             let index = usize::try_from(member.number()).unwrap();
@@ -212,9 +230,8 @@ impl Run {
         assert!(self.open.len() <= self.places, "{} connections, {} places", self.open.len(), self.places);
         let unfinished = self.ids.iter().filter(|id| !self.ended.contains(id)).count();
         assert_eq!(self.fleet.unfinished(), unfinished);
-        if unfinished == 0 {
-            assert_eq!(self.fleet.next_wake(), None, "nothing is left to wait for");
-        }
+        // Whoever has not ended is always woken again: every phase has its limit, every queue its end.
+        assert_eq!(self.fleet.next_wake().is_some(), unfinished > 0, "{unfinished} have not ended");
     }
 
     fn hold_to_the_laws(&mut self, member: MemberId, action: &Action) {
@@ -236,10 +253,6 @@ impl Run {
             Action::AskPermit => panic!("a permit is the fleet's to give"),
             _ => {}
         }
-    }
-
-    fn watch(&self, member: MemberId) -> &Watch {
-        self.fleet.watch(member).expect("nobody is forgotten")
     }
 
     fn latest(&mut self) -> Timestamp {

@@ -11,18 +11,26 @@ use crate::checks::answer::{Answer, Asked, cut};
 
 impl Model {
     pub(super) fn event(&mut self, event: Event) {
-        let Stage::Streaming(_, stream) = &mut self.stage else { return };
+        let Stage::Streaming(attempt, stream) = &mut self.stage else { return };
+        let (attempt, said_a_state) = (attempt.number, stream.said_a_state);
         match event {
             Event::State(state) => {
                 let since = stream.at_target.as_ref().map(|(since, _)| *since);
-                self.state(CvmState::clone(&state), since);
+                stream.said_a_state = true;
+                self.state(CvmState::clone(&state), attempt, since);
             }
             Event::Complete(complete) if complete.status.eq_ignore_ascii_case(&self.rules.target) => {
                 self.steady_since.get_or_insert(self.now);
                 let mut state = self.last_state.clone().unwrap_or_default();
                 state.status = complete.status;
                 if !self.rules.is_ready(&state) {
-                    return self.over(Over::Lost(RetryCause::NotReady));
+                    // Twice without a word of the boot: the server does not tell.
+                    if !said_a_state {
+                        self.completed_wordless += 1;
+                    }
+                    if said_a_state || self.completed_wordless < 2 {
+                        return self.over(Over::Lost(RetryCause::NotReady));
+                    }
                 }
                 if !self.has_changed() {
                     if self.steady_at().is_none_or(|moment| self.now < moment) {
@@ -55,7 +63,7 @@ impl Model {
     }
 
     /// A state came; `since` is when the target was first seen without a break in this stream.
-    fn state(&mut self, state: CvmState, since: Option<u64>) {
+    fn state(&mut self, state: CvmState, attempt: u64, since: Option<u64>) {
         let before = self.first_boot_error.get_or_insert_with(|| state.boot_error.clone()).clone();
         self.last_state = Some(state.clone());
         if state.is(&self.rules.target) {
@@ -63,12 +71,13 @@ impl Model {
         } else {
             self.changed = true;
         }
+        self.completed_wordless = 0;
         if self.rules.is_hopeless(&state, before.as_deref()) {
-            self.hopeless_in_a_row += 1;
+            self.hopeless_row.push((attempt, self.now));
         } else {
-            self.hopeless_in_a_row = 0;
+            self.hopeless_row.clear();
         }
-        if self.hopeless_in_a_row == 2 {
+        if self.is_hopeless() {
             self.disconnect();
             return self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::Unreachable {
                 target: self.rules.target.clone(),
@@ -85,6 +94,13 @@ impl Model {
         let Stage::Streaming(_, stream) = &mut self.stage else { return };
         stream.at_target = (counts && changed).then(|| (since.unwrap_or(now), state));
         stream.steady = counts && !changed;
+    }
+
+    /// The last two states of the row are of one stream, or the row has lasted for an interval.
+    fn is_hopeless(&self) -> bool {
+        let [.., (before, _), (last, moment)] = self.hopeless_row[..] else { return false };
+        let interval = Duration::from_secs(self.rules.interval);
+        before == last || moment >= after(self.hopeless_row[0].1, interval)
     }
 
     fn has_changed(&self) -> bool {

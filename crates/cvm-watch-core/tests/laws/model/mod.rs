@@ -47,7 +47,10 @@ pub struct Model {
     changed: bool,
     /// Since when the target is seen.
     steady_since: Option<u64>,
-    hopeless_in_a_row: u32,
+    /// The states in a row that end hope: the attempt and the moment of each.
+    hopeless_row: Vec<(u64, u64)>,
+    /// How many attempts since the last state completed without one.
+    completed_wordless: u32,
     last_cause: Option<RetryCause>,
     last_error: Option<String>,
     queue: VecDeque<Expected>,
@@ -110,7 +113,8 @@ impl Model {
             first_boot_error: None,
             changed: false,
             steady_since: None,
-            hopeless_in_a_row: 0,
+            hopeless_row: Vec::new(),
+            completed_wordless: 0,
             last_cause: None,
             last_error: None,
             queue: VecDeque::new(),

@@ -21,6 +21,8 @@ pub(super) struct Stream {
     pub(super) at_target: Option<(u64, CvmState)>,
     /// Whether its latest state would be the target if another status had been seen before.
     pub(super) steady: bool,
+    /// Whether it has said a state that could be read.
+    pub(super) said_a_state: bool,
 }
 
 pub(super) enum Item {
@@ -38,6 +40,7 @@ impl Stream {
             last_byte: now,
             at_target: None,
             steady: false,
+            said_a_state: false,
         }
     }
 
