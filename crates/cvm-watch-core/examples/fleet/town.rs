@@ -33,7 +33,7 @@ pub(crate) struct Outcome {
     pub(crate) ends: BTreeMap<u64, (Timestamp, Result<String, Failure>)>,
     /// When each CVM was looked at.
     pub(crate) looks: BTreeMap<u64, Vec<Timestamp>>,
-    /// When each asked first, and when it got its connection.
+    /// How many streams were open at once, at most.
     pub(crate) most_open: usize,
     pub(crate) refused: usize,
     pub(crate) ticks: usize,

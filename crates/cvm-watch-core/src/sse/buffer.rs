@@ -130,7 +130,31 @@ mod tests {
     }
 
     #[test]
+    fn growth_is_as_documented() {
+        let mut buffer = String::with_capacity(100);
+        push(&mut buffer, &"x".repeat(100), usize::MAX);
+        assert_eq!(buffer.capacity(), 100, "what fits needs no growth");
+        push(&mut buffer, "x", usize::MAX);
+        assert_eq!(buffer.capacity(), 200, "a small buffer doubles");
+        let mut buffer = "x".repeat(128 * 1024);
+        buffer.shrink_to_fit();
+        push(&mut buffer, "x", usize::MAX);
+        assert_eq!(buffer.capacity(), 160 * 1024, "a large one grows by a quarter");
+    }
+
+    #[test]
+    fn a_buffer_is_trimmed_when_more_than_a_quarter_of_its_text_is_spare() {
+        for (capacity, kept) in [(125_000, 125_000), (125_001, 100_000)] {
+            let mut buffer = String::with_capacity(capacity);
+            buffer.push_str(&"x".repeat(100_000));
+            trim(&mut buffer);
+            assert_eq!(buffer.capacity(), kept);
+        }
+    }
+
+    #[test]
     fn a_large_buffer_shrinks_and_a_small_one_is_reused() {
+        assert_eq!(KEPT, 4096);
         let mut buffer = String::with_capacity(KEPT);
         clear(&mut buffer);
         assert_eq!(buffer.capacity(), KEPT);

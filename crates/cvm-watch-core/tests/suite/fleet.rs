@@ -110,6 +110,30 @@ fn where_all_fit_every_stream_stays_open() {
 }
 
 #[test]
+fn where_all_just_fit_nobody_waits_for_an_interval_before_the_next_attempt() {
+    let mut fleet = Fleet::new(2, Until::All);
+    for number in 0..2 {
+        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(SECOND);
+        fleet.add(config.build().unwrap().into(), 1, at(0));
+    }
+    assert_eq!(drain(&mut fleet), ["0 connect 1", "1 connect 1"]);
+    close(&mut fleet, at(1), 0, CloseCause::Reset);
+    assert_eq!(drain(&mut fleet), ["0 retry in 1s"]);
+    fleet.tick(at(2));
+    assert_eq!(drain(&mut fleet), ["0 connect 2"]);
+    // One more, and it waits: the CVM was looked at two seconds ago.
+    let config = Config::builder("cvm-2", "running").build().unwrap();
+    fleet.add(config.into(), 1, at(2));
+    close(&mut fleet, at(2), 0, CloseCause::Reset);
+    assert_eq!(drain(&mut fleet), ["2 connect 1", "0 retry in 1s"]);
+    close(&mut fleet, at(3), 2, CloseCause::Reset);
+    fleet.tick(at(6));
+    assert!(!drain(&mut fleet).contains(&"0 connect 3".to_owned()));
+    fleet.tick(at(7));
+    assert!(drain(&mut fleet).contains(&"0 connect 3".to_owned()));
+}
+
+#[test]
 fn a_silent_stream_gives_way_after_ten_seconds() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);

@@ -56,6 +56,18 @@ fn what_never_ends_is_held_up_to_the_limit_only() {
     }
 }
 
+/// Where two lines of data lie in a chunk, room is made once for all of it.
+#[test]
+fn room_is_made_for_the_further_lines_of_a_chunk_at_once() {
+    let mut decoder = Decoder::default();
+    let (first, second) = ("a".repeat(300), "b".repeat(40));
+    let rest = "data: cc\n\n";
+    let chunk = alloc::format!("data: {first}\ndata: {second}\n{rest}");
+    assert!(decoder.decode(&mut chunk.as_bytes()).is_some());
+    // The second line with its line break, and what comes after it: those may all be data.
+    assert_eq!(decoder.buffered_bytes(), first.len() + 1 + second.len() + rest.len());
+}
+
 #[test]
 fn an_id_is_held_up_to_its_own_limit_only() {
     let mut decoder = Decoder::new(Limits::default().max_id_bytes(100));
