@@ -10,7 +10,6 @@ use core::time::Duration;
 use crate::action::Action;
 use crate::config::Config;
 use crate::input::{AttemptId, Input};
-use crate::state::Latest;
 use crate::time::Timestamp;
 use crate::timer::Wake;
 use crate::watch::Watch;
@@ -40,8 +39,8 @@ pub enum Until {
 /// it got the place (after a turn in which it said nothing, an interval and 5 seconds if that is
 /// more): the place goes to whoever has been due longest, and each CVM is looked at once per
 /// [`interval`](Config::interval) at most. A stream at its target keeps its place for its
-/// [`complete_grace`](Config::complete_grace). Where all fit, each has a stream of its own, as if
-/// alone.
+/// [`complete_grace`](Config::complete_grace), unless another is due for it and nobody else can give
+/// way: then the target counts at once. Where all fit, each has a stream of its own, as if alone.
 ///
 /// Each turn is an attempt, and giving up a stream is no retry. A connection that has brought no
 /// head in its turn has met its connect timeout, which is 10 seconds at most while others wait. HTTP
@@ -167,7 +166,7 @@ impl Fleet {
     /// When to [`tick`](Self::tick) next; `None` when there is nothing to wait for.
     pub fn next_wake(&self) -> Option<Wake> {
         let members = self.members.next_wake();
-        let places = self.places.next_wake(self.last_now, |member| self.members.latest(member) == Latest::Reached);
+        let places = self.places.next_wake(self.last_now);
         [members, places].into_iter().flatten().min_by_key(|wake| wake.at)
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Town {
     pub(crate) latency: Duration,
     /// From the head to the first state.
     pub(crate) first_state: Duration,
+    /// Whether it says `complete` after a state at the target.
+    pub(crate) completes: bool,
     /// How long after a client has closed the server counts its stream.
     pub(crate) notices_after: Duration,
     /// How many streams the server allows; the next one gets 429 and is told to wait a second.
@@ -61,6 +63,7 @@ impl Town {
             boots,
             latency: Duration::from_millis(80),
             first_state: Duration::ZERO,
+            completes: true,
             notices_after: Duration::ZERO,
             limit: usize::MAX,
             max_streams: 4,
@@ -190,10 +193,12 @@ impl Run<'_> {
             }
         }
         let is_running = self.now.since(Timestamp::ZERO) >= self.town.boots[usize::try_from(member.number()).unwrap()];
-        let bytes: &[u8] = if is_running {
-            b"event: state\ndata: {\"status\":\"running\"}\n\nevent: complete\ndata: {\"status\":\"running\"}\n\n"
-        } else {
-            b"event: state\ndata: {\"status\":\"starting\"}\n\n"
+        let bytes: &[u8] = match (is_running, self.town.completes) {
+            (true, true) => {
+                b"event: state\ndata: {\"status\":\"running\"}\n\nevent: complete\ndata: {\"status\":\"running\"}\n\n"
+            }
+            (true, false) => b"event: state\ndata: {\"status\":\"running\"}\n\n",
+            (false, _) => b"event: state\ndata: {\"status\":\"starting\"}\n\n",
         };
         let mut rest = bytes;
         while !rest.is_empty() {

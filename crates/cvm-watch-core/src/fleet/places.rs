@@ -112,19 +112,16 @@ impl Places {
     }
 
     /// Those that may be asked to give way to others, the longest there first: their stream has
-    /// said that the target is not reached, or their turn is over. A stream at its target is about
-    /// to end by itself.
+    /// said where the CVM stands, or their turn is over. Last come those at their target, which wait
+    /// for a `complete` only.
     pub(super) fn may_give_way(&self, now: Timestamp, latest: impl Fn(MemberId) -> Latest) -> Vec<MemberId> {
         if !self.is_wanted(now) {
             return Vec::new();
         }
-        let may = |held: &&Held| match latest(held.member) {
-            _ if held.leaves => false,
-            Latest::Reached => false,
-            Latest::NotYet | Latest::Steady => true,
-            Latest::Nothing => held.turn_ends <= now,
-        };
-        self.held.iter().filter(may).map(|held| held.member).collect()
+        let stays = self.held.iter().filter(|held| !held.leaves);
+        let (reached, others): (Vec<_>, Vec<_>) = stays.partition(|held| latest(held.member) == Latest::Reached);
+        let may = |held: &&&Held| latest(held.member) != Latest::Nothing || held.turn_ends <= now;
+        others.iter().filter(may).chain(&reached).map(|held| held.member).collect()
     }
 
     /// Whether as many give way as there are others whose turn it is, or more.
@@ -147,7 +144,7 @@ impl Places {
 
     /// When something changes by time alone: somebody may be looked at, a turn is over, or the
     /// server may have room again.
-    pub(super) fn next_wake(&self, now: Timestamp, has_reached: impl Fn(MemberId) -> bool) -> Option<Wake> {
+    pub(super) fn next_wake(&self, now: Timestamp) -> Option<Wake> {
         let wake = |at: Option<Timestamp>, reason| at.filter(|at| *at > now).map(|at| Wake { at, reason });
         let not_yet = (now + Duration::from_nanos(1), 0, MemberId::FIRST);
         let next_look = self.waiting.range(not_yet..).next().map(|(from, ..)| *from);
@@ -155,7 +152,7 @@ impl Places {
         if !self.is_wanted(now) {
             return next_look;
         }
-        let turns = self.held.iter().filter(|held| !held.leaves && !has_reached(held.member));
+        let turns = self.held.iter().filter(|held| !held.leaves);
         let turn = turns.map(|held| held.turn_ends).filter(|over| *over > now).min();
         let room = self.narrowed.map(Narrowed::ends);
         earliest([next_look, wake(turn, WakeReason::TurnOver), wake(room, WakeReason::RoomAgain)])

@@ -157,15 +157,49 @@ fn a_place_is_free_only_when_its_connection_is_closed() {
 }
 
 #[test]
-fn a_stream_at_its_target_keeps_its_place_and_frees_it_at_once_when_done() {
+fn a_stream_at_its_target_is_done_when_another_is_due_for_its_place() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(0), 0, RUNNING);
-    assert_eq!(drain(&mut fleet), ["0 emit"]);
-    say(&mut fleet, at(1), 0, COMPLETE);
     assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "0 resolve running", "1 connect 1"]);
     assert_eq!(fleet.unfinished(), 1);
+}
+
+#[test]
+fn a_stream_at_its_target_keeps_its_place_while_nobody_is_due_and_frees_it_at_once_when_done() {
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(1), 0, STARTING);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    open(&mut fleet, at(1), 1);
+    say(&mut fleet, at(4), 1, RUNNING);
+    assert_eq!(drain(&mut fleet), ["1 emit"]);
+    say(&mut fleet, at(4), 1, COMPLETE);
+    assert_eq!(drain(&mut fleet), ["1 emit", "1 disconnect 1", "1 resolve running"]);
+    fleet.tick(at(5));
+    assert_eq!(drain(&mut fleet), ["0 connect 2"]);
+}
+
+#[test]
+fn a_stream_that_is_not_at_its_target_gives_way_before_one_that_is() {
+    let mut fleet = Fleet::new(2, Until::All);
+    for number in 0..3 {
+        let config = Config::builder(format!("cvm-{number}"), "running").complete_grace(30 * SECOND);
+        fleet.add(config.build().unwrap().into(), 1, at(0));
+    }
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(1), 0, STARTING);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "2 connect 1"]);
+    for (number, said) in [(1, RUNNING), (2, STARTING)] {
+        open(&mut fleet, at(1), number);
+        say(&mut fleet, at(1), number, said);
+    }
+    assert_eq!(drain(&mut fleet), ["1 emit", "2 emit"]);
+    fleet.tick(at(5));
+    assert_eq!(drain(&mut fleet), ["2 disconnect 1", "0 connect 2"]);
 }
 
 #[test]
@@ -323,6 +357,14 @@ fn a_hundred_cvms_end_within_two_intervals_of_a_world_without_limits() {
         assert!(took <= could + 10 * SECOND, "seed {seed}: {took:?} where {could:?} would do");
         assert!(took <= town.one_after_another(), "seed {seed}: slower than one by one");
     }
+}
+
+#[test]
+fn a_hundred_that_boot_at_once_do_not_wait_for_each_others_complete() {
+    let town = Town { limit: 4, completes: false, boots: vec![12 * SECOND; 100], ..Town::of(100, 1) };
+    let ideal = Town { limit: usize::MAX, ..town.without_limit() }.play(|c| c).finished();
+    let took = town.play(|c| c).finished();
+    assert!(took <= ideal + 10 * SECOND, "{took:?} where {ideal:?} would do");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn the_same_handle_is_a_stream_of_updates_that_says_who_has_ended() {
         "1 event",
         "0 connecting 2",
         "0 event",
-        "0 event",
+        // The place is wanted, so no `complete` is waited for.
         "0 ended: a running",
         "1 connecting 2",
         "1 event",
