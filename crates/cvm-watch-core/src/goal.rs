@@ -126,12 +126,10 @@ impl Progress {
         self.changed || config.after_change().is_none()
     }
 
-    /// When a steady target begins to count, if that is waited for.
+    /// When a target that has not changed begins to count, if that is waited for.
     pub(crate) fn steady_at(&self, config: &Config) -> Option<Timestamp> {
-        match (config.after_change(), self.steady_since) {
-            (Some(limit), Some(since)) if !self.changed => Some(since + limit),
-            _ => None,
-        }
+        let (limit, since) = config.after_change().zip(self.steady_since)?;
+        Some(since + limit)
     }
 
     /// A steady target counts from now on.

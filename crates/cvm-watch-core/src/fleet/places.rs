@@ -104,10 +104,9 @@ impl Places {
 
     /// The server refused a place to `member`: there are as many as the others have, until then or
     /// as long as it has asked for before.
-    pub(super) fn narrow(&mut self, member: MemberId, now: Timestamp, until: Timestamp) {
+    pub(super) fn narrow(&mut self, member: MemberId, until: Timestamp) {
         let places = self.held.iter().filter(|held| held.member != member).count();
-        let before = self.narrowed.filter(|narrowed| now < narrowed.ends());
-        let until = before.map_or(until, |narrowed| narrowed.until.max(until));
+        let until = self.narrowed.map_or(until, |narrowed| narrowed.until.max(until));
         self.narrowed = Some(Narrowed { places, until });
     }
 

@@ -518,6 +518,76 @@ fn a_resumed_crowd_does_not_wait_for_its_interval() {
 }
 
 #[test]
+fn after_a_nap_whoever_has_waited_comes_before_whoever_was_connected() {
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(0), 0, STARTING);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    open(&mut fleet, at(0), 1);
+    fleet.resumed(at(2));
+    assert_eq!(drain(&mut fleet), ["1 disconnect 1", "1 retry in 0ns", "0 connect 2"]);
+}
+
+#[test]
+fn of_those_that_are_due_the_first_to_ask_comes_first() {
+    let mut fleet = Fleet::new(1, Until::All);
+    for (number, delay) in [8, 5, 1].into_iter().enumerate() {
+        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(delay * SECOND);
+        fleet.add(config.build().unwrap().into(), 1, at(0));
+    }
+    for (number, now) in [(0, 1), (1, 2), (2, 3)] {
+        drain(&mut fleet);
+        close(&mut fleet, at(now), number, CloseCause::Reset);
+    }
+    drain(&mut fleet);
+    // A late tick finds all of their delays over: of the last first.
+    fleet.tick(at(20));
+    assert_eq!(drain(&mut fleet), ["2 connect 2"]);
+    close(&mut fleet, at(20), 2, CloseCause::Reset);
+    assert_eq!(drain(&mut fleet), ["2 retry in 1s", "1 connect 2"]);
+}
+
+#[test]
+fn only_a_turn_without_a_word_makes_the_next_one_longer() {
+    let mut fleet = Fleet::new(1, Until::All);
+    for number in 0..2 {
+        let config = Config::builder(format!("cvm-{number}"), "running").interval(30 * SECOND);
+        fleet.add(config.build().unwrap().into(), 1, at(0));
+    }
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(0), 0, STARTING);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    open(&mut fleet, at(0), 1);
+    // This one was silent, the other one not.
+    fleet.tick(at(30));
+    assert_eq!(drain(&mut fleet), ["1 disconnect 1", "0 connect 2"]);
+    open(&mut fleet, at(30), 0);
+    fleet.tick(at(39));
+    assert_eq!(drain(&mut fleet), [""; 0]);
+    fleet.tick(at(40));
+    assert_eq!(drain(&mut fleet), ["0 disconnect 2", "1 connect 2"]);
+    open(&mut fleet, at(40), 1);
+    fleet.tick(at(60));
+    assert_eq!(drain(&mut fleet), [""; 0]);
+    assert_eq!(fleet.next_wake().unwrap().at, at(75));
+}
+
+#[test]
+fn to_forget_one_takes_nothing_from_the_others() {
+    let mut fleet = fleet(2, 2, Until::All);
+    drain(&mut fleet);
+    close(&mut fleet, at(1), 0, CloseCause::Reset);
+    assert_eq!(drain(&mut fleet), ["0 max_retries_exceeded"]);
+    open(&mut fleet, at(1), 1);
+    say(&mut fleet, at(1), 1, STARTING);
+    let first = member(&fleet, 0);
+    assert!(fleet.forget(first));
+    assert_eq!(drain(&mut fleet), ["1 emit"]);
+}
+
+#[test]
 fn where_any_is_enough_the_fleet_ends_with_the_first_that_runs() {
     let town = Town { until: Until::Any, ..Town::of(50, 11) };
     let fleet = town.play(|c| c);

@@ -278,6 +278,26 @@ fn a_target_that_stays_steady_counts_after_its_limit_and_says_so() {
 }
 
 #[test]
+fn a_complete_at_the_very_end_of_the_limit_counts() {
+    let running = status("running");
+    let complete = states(&[&running]).wait(19 * SECOND).event("complete", &running).stall();
+    let end = world(complete).with(|c| c.after_change(20 * SECOND)).end();
+    assert_eq!(end, "20.000 resolve status=running");
+    let config = Config::builder("my-cvm", "running").after_change(20 * SECOND).build().unwrap();
+    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
+    watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
+    for (now, said) in [(0, "state"), (20, "complete")] {
+        let bytes = format!("id: {now}\nevent: {said}\ndata: {running}\n\n");
+        watch.receive(Timestamp::from_secs(now), attempt, bytes.as_bytes());
+        assert!(matches!(watch.poll_action(), Some(Action::Emit { .. } | Action::SteadyTarget { .. })));
+        assert_eq!(watch.last_event_id(), now.to_string());
+    }
+    let rest: Vec<_> = std::iter::from_fn(|| watch.poll_action()).collect();
+    assert!(matches!(rest.last(), Some(Action::Resolve(_))), "{rest:?}");
+}
+
+#[test]
 fn another_status_in_a_complete_is_a_change() {
     let elsewhere = Attempt::stream().event("complete", status("stopped"));
     let running = states(&[&status("running")]).stall();
