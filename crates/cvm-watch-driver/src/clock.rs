@@ -79,6 +79,14 @@ mod system {
         }
     }
 
+    #[cfg(test)]
+    impl Epoch {
+        /// As if five seconds had passed since, in which the machine was suspended.
+        pub(super) fn five_seconds_ago_but_asleep(self) -> Self {
+            Self { boot: self.boot.saturating_sub(Duration::from_secs(5)), ..self }
+        }
+    }
+
     fn read() -> Duration {
         let time = clock_gettime(GOES_ON);
         Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
@@ -105,5 +113,35 @@ mod system {
         pub(super) fn suspended(&self) -> Duration {
             Duration::ZERO
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn it_goes_as_fast_as_the_clock_of_the_standard_library() {
+        let outer = Instant::now();
+        let clock = BootClock::new();
+        let inner = Instant::now();
+        while inner.elapsed() < Duration::from_millis(3) {}
+        let least = inner.elapsed();
+        let told = clock.now().since(Timestamp::ZERO);
+        // The two are of one rate, but not of one resolution.
+        let slack = Duration::from_micros(100);
+        assert!(told + slack >= least && told <= outer.elapsed() + slack, "{told:?} in {least:?}");
+    }
+
+    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
+    #[test]
+    fn what_the_other_clock_has_missed_was_slept_through() {
+        let now = system::Epoch::now();
+        let clock = BootClock { epoch: now.five_seconds_ago_but_asleep() };
+        let slept = clock.suspended();
+        assert!(slept > Duration::ZERO && slept <= Duration::from_millis(5001), "{slept:?}");
+        assert!(clock.now() >= Timestamp::from_secs(5));
     }
 }

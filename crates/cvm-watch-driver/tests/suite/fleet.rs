@@ -221,6 +221,57 @@ fn after_a_nap_every_stream_is_opened_anew() {
     assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
 }
 
+#[test]
+fn a_nap_in_which_no_timer_came_due_is_noticed_too() {
+    let world = World::default();
+    let mut task = pin!(world.client_of(|_| boot()).watch_all(["a", "b"], "running").into_future());
+    assert!(world.poll(task.as_mut()).is_pending());
+    world.nap(20 * SECOND);
+    let outcomes = world.run(task);
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+    assert!(world.now() < Timestamp::from_secs(30), "it waited until {}", world.now());
+}
+
+#[test]
+fn a_flood_on_one_stream_keeps_no_timer_of_another_from_being_judged() {
+    let world = World::default();
+    let client = world.client_of(|id| match id {
+        "flood" => Attempt::stream().repeat("event: x\ndata: x\n\n", Duration::ZERO, 1000).stall().into(),
+        _ => Attempt::stream().stall().into(),
+    });
+    let watches = client.watch_all(["flood", "silent"], "running");
+    let mut watches = watches.configure(|config| config.idle_timeout(10 * SECOND).max_retries(0));
+    // Each event takes the caller a second, and meanwhile the next one has come.
+    for _ in 0..20 {
+        assert!(world.poll(pin!(watches.next_update())).is_ready());
+        world.jump(SECOND);
+    }
+    assert!(watches.outcome(1).is_some_and(Result::is_err), "at {}", world.now());
+    assert!(watches.outcome(0).is_none());
+}
+
+#[test]
+fn a_steady_target_that_counts_is_told() {
+    let world = World::default();
+    let client = world.client_of(|_| Attempt::stream().state("running").stall().into());
+    let mut alone = client.watch("my-cvm", "running").configure(|config| config.after_change(20 * SECOND));
+    let steady = |update: &Update| *update == Update::SteadyTarget { after: 20 * SECOND };
+    let mut told = 0;
+    world.run(async {
+        while let Some(update) = alone.next_update().await {
+            told += usize::from(steady(&update));
+        }
+    });
+    let mut all = client.watch_all(["a", "b"], "running").configure(|config| config.after_change(20 * SECOND));
+    world.run(async {
+        while let Some(update) = all.next_update().await {
+            let MemberUpdate::Update { update, .. } = update else { continue };
+            told += usize::from(steady(&update));
+        }
+    });
+    assert_eq!(told, 3);
+}
+
 struct Task;
 
 impl std::task::Wake for Task {
