@@ -197,7 +197,8 @@ pub enum Failure {
     /// As many attempts were lost as the caller allows.
     #[error("gave up after {attempts} {}: {last_cause}{}", if *attempts == 1 { "attempt" } else { "attempts" }, SaidBeside(last_error.as_deref(), last_cause))]
     MaxRetriesExceeded {
-        /// How many attempts were started.
+        /// How many attempts were lost: the retries allowed, and one. Those that count as no retry are
+        /// left out.
         attempts: u64,
         /// Why the last one was lost.
         last_cause: RetryCause,

@@ -133,7 +133,7 @@ impl State {
 
     fn retries_used_up(&mut self, last_cause: RetryCause, cx: &mut Context<'_>) {
         let last_error = self.last_error.take();
-        let failure = Failure::MaxRetriesExceeded { attempts: self.attempts, last_cause, last_error };
+        let failure = Failure::MaxRetriesExceeded { attempts: self.retries + 1, last_cause, last_error };
         self.end(Trigger::RetriesUsedUp, End::Failed(failure), cx);
     }
 

@@ -195,6 +195,14 @@ fn a_complete_before_the_cvm_is_ready_is_looked_at_again_each_interval_and_is_no
 }
 
 #[test]
+fn what_counts_as_no_retry_does_not_count_when_it_gives_up() {
+    let booting = r#"{"status":"running","boot_progress":"booting"}"#;
+    let look = states(&[booting]).event("complete", status("running"));
+    let end = world(attempts([look.clone(), look, Attempt::stream().reset()])).with(|c| c.ready(true).max_retries(0));
+    assert_eq!(end.end(), "12.000 fail max_retries_exceeded: gave up after 1 attempt: the connection was reset");
+}
+
+#[test]
 fn progress_that_is_no_longer_reported_does_not_hold_a_ready_cvm_back() {
     let booting = states(&[r#"{"status":"running","boot_progress":"booting"}"#]).event("complete", status("running"));
     let wordless = Attempt::stream().event("complete", status("running"));

@@ -211,7 +211,7 @@ impl Model {
         let no_place = self.rules.permits && matches!(cause, RetryCause::Status { status: 429, .. });
         if !no_place && self.rules.max_retries.is_some_and(|most| self.retries >= most) {
             self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::MaxRetriesExceeded {
-                attempts: self.attempts,
+                attempts: self.retries + 1,
                 last_cause: cause,
                 last_error: self.last_error.clone(),
             })));
