@@ -173,6 +173,8 @@ mod tests {
                 assert_eq!(is_printable(&bytes), (32..128).contains(&byte), "{bytes:?}");
             }
         }
+        // Two at the same place of their words do not make up for each other.
+        assert!(!is_printable(b"ab\ndefghij\nlmnop"));
     }
 
     #[test]
@@ -183,8 +185,8 @@ mod tests {
         }
     }
 
-    /// The bytes sought and all that differ from one by a bit, in turn, at every place of blocks of every length, among bytes that differ
-    /// from those sought by one bit.
+    /// The bytes sought and all that differ from one by a bit, in turn, at every place of blocks of
+    /// every length, among bytes that differ from those sought by one bit.
     #[test]
     fn what_is_found_is_what_the_plain_version_finds() {
         for length in 0..=130 {
