@@ -76,14 +76,20 @@ impl<W: Write> Github<W> {
         };
         let mut lines = format!("outcome={outcome}\n");
         if let Some(status) = status {
-            // In one line: another one would be an output of the server's choice.
-            lines.push_str(&format!("status={}\n", printable(status, STATUS_WIDTH)));
+            lines.push_str(&format!("status={}\n", plain(status)));
         }
         if let Err(trouble) = &ended.outcome {
             lines.push_str(&format!("error={}\n", trouble.kind));
         }
         lines
     }
+}
+
+/// A status of the server as a word of the step's outputs, which workflows put into scripts: nothing
+/// in it means anything to a shell, an expression or the file of outputs. Known ones stay as they are.
+pub(super) fn plain(status: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-');
+    status.chars().take(STATUS_WIDTH).map(|char| if is_plain(char) { char } else { '_' }).collect()
 }
 
 /// Begins a group of lines about these CVMs.
@@ -172,6 +178,19 @@ mod tests {
         assert_eq!(data("100%\r\n::error::x, y"), "100%25%0D%0A::error::x, y");
         assert_eq!(data("%0A"), "%250A", "what looks escaped already is not");
         assert_eq!(property("a: b, c%"), "a%3A b%2C c%25");
+    }
+
+    #[test]
+    fn a_status_is_a_plain_word() {
+        for (status, expected) in [
+            ("in_progress", "in_progress"),
+            ("Running-2.0", "Running-2.0"),
+            ("$(x)`y`\nerror=\u{e9}", "__x__y__error__"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(status), expected);
+        }
+        assert_eq!(plain(&"\u{e9}".repeat(1000)), "_".repeat(200));
     }
 
     #[test]
