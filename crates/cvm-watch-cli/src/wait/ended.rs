@@ -106,6 +106,11 @@ impl Ended {
         Self { exit, outcome: Err(Box::new(trouble)) }
     }
 
+    /// A signal came before anything was requested.
+    pub(super) fn aborted(signal: Signal) -> Self {
+        Self::failed(signal.into(), Failure::Aborted.kind(), aborted(signal, None))
+    }
+
     /// Another one of several got there, and any was enough.
     pub(super) fn left_out(last_status: Option<&str>) -> Self {
         let message = format!("another CVM got there first; {}", status_seen(last_status));
