@@ -151,6 +151,12 @@ impl Trouble {
 
     /// What the server has to say beside its message, and what to do next: a line each, for people.
     pub(super) fn particulars(&self) -> impl Iterator<Item = String> {
+        let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
+        self.servers_words().chain(hint)
+    }
+
+    /// What the server has to say beside its message: a line each, for people.
+    pub(super) fn servers_words(&self) -> impl Iterator<Item = String> + use<> {
         let named = |name: &'static str, texts: &[String]| {
             texts.iter().take(5).map(|text| format!("{name}: {}", printable(text, 160))).collect::<Vec<_>>()
         };
@@ -158,8 +164,7 @@ impl Trouble {
         let suggestions = named("suggestion", &self.suggestions);
         let links = named("see", &self.links);
         let id = self.request_id.as_ref().map(|id| format!("request id: {}", printable(id, 100)));
-        let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
-        details.into_iter().chain(suggestions).chain(links).chain(id).chain(hint)
+        details.into_iter().chain(suggestions).chain(links).chain(id)
     }
 }
 
