@@ -1,6 +1,6 @@
 //! Where the news of many CVMs goes: the output that was asked for.
 
-use std::io::{self, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal, Write};
 
 use console::Term;
 use cvm_watch_hyper::Update;
@@ -15,7 +15,7 @@ use super::{table, workflow};
 use crate::args::{OutputMode, WaitArgs};
 use crate::duration;
 use crate::exit::Exit;
-use crate::output::{self, Lines};
+use crate::output::{self, Lines, Stdout};
 
 /// The most different hints that are given to people.
 const MOST_HINTS: usize = 5;
@@ -43,8 +43,8 @@ impl Board {
         let form = match args.output {
             OutputMode::Text if output::stderr_is_lively() && !logs => Form::Panel(Panel::new(&roster)),
             OutputMode::Text => Form::Log(Lines::new(Box::new(io::stderr()))),
-            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(io::stdout(), ids.iter().map(String::as_str))),
-            OutputMode::Github => Form::Github { to: Lines::new(io::stdout()), group_is_open: false },
+            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(output::stdout(), ids.iter().map(String::as_str))),
+            OutputMode::Github => Form::Github { to: Lines::new(output::stdout()), group_is_open: false },
             OutputMode::Quiet => Form::Quiet,
         };
         Self { roster, form }
