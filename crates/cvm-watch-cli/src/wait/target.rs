@@ -29,7 +29,7 @@ pub(super) fn doubt(target: &str) -> Option<String> {
     }
     let likely = match nearest(&lower) {
         Some(known) => format!("did you mean \"{known}\"?"),
-        None => format!("known are {}", KNOWN.join(", ")),
+        None => format!("known are {}.", KNOWN.join(", ")),
     };
     let target = cvm_watch_core::printable(target, 60);
     Some(format!("target \"{target}\" is not a known status; {likely} Waiting for it all the same"))
@@ -87,5 +87,6 @@ mod tests {
         }
         let doubt = doubt("x\ny").unwrap();
         assert!(doubt.starts_with(r#"target "x\ny" is not a known status; known are running, starting, "#), "{doubt}");
+        assert!(doubt.ends_with(", error. Waiting for it all the same"), "{doubt}");
     }
 }
