@@ -64,25 +64,30 @@ impl<W: Write> Github<W> {
             }
             Err(trouble) => self.log.line(error(&self.id, trouble)),
         }
-        add("GITHUB_OUTPUT", &Self::outputs(ended));
-        add("GITHUB_STEP_SUMMARY", &item(&self.id, ended, &passed));
+        add_end(&self.id, ended, &passed);
     }
+}
 
-    /// A `name=value` line each.
-    fn outputs(ended: &Ended) -> String {
-        let (outcome, status) = match &ended.outcome {
-            Ok(state) => ("resolved", Some(&state.status)),
-            Err(trouble) => ("failed", trouble.last_status.as_ref()),
-        };
-        let mut lines = format!("outcome={outcome}\n");
-        if let Some(status) = status {
-            lines.push_str(&format!("status={}\n", plain(status)));
-        }
-        if let Err(trouble) = &ended.outcome {
-            lines.push_str(&format!("error={}\n", trouble.kind));
-        }
-        lines
+/// Adds one end to the step's outputs and its summary. An empty id is none.
+pub(super) fn add_end(id: &str, ended: &Ended, passed: &str) {
+    add("GITHUB_OUTPUT", &outputs(ended));
+    add("GITHUB_STEP_SUMMARY", &item(id, ended, passed));
+}
+
+/// A `name=value` line each.
+fn outputs(ended: &Ended) -> String {
+    let (outcome, status) = match &ended.outcome {
+        Ok(state) => ("resolved", Some(&state.status)),
+        Err(trouble) => ("failed", trouble.last_status.as_ref()),
+    };
+    let mut lines = format!("outcome={outcome}\n");
+    if let Some(status) = status {
+        lines.push_str(&format!("status={}\n", plain(status)));
     }
+    if let Err(trouble) = &ended.outcome {
+        lines.push_str(&format!("error={}\n", trouble.kind));
+    }
+    lines
 }
 
 /// A status of the server as a word of the step's outputs, which workflows put into scripts: nothing

@@ -169,14 +169,17 @@ fn files_that_are_not_named_or_cannot_be_written_change_nothing() {
 
 #[test]
 fn bad_input_is_an_error_too() {
+    let outputs = Scratch::new("refused-output", b"");
     for (args, title, message) in [
+        ("wait a b --interval 4 --output github", "cvm-watch", "interval \"4s\" must be"),
         ("wait my-cvm --interval 4 --output github", "cvm-watch%3A my-cvm", "interval \"4s\" must be"),
         ("wait --nope --output=github", "cvm-watch", "unexpected argument '--nope' found"),
     ] {
-        let finished = cvm_watch(args).run();
+        let finished = cvm_watch(args).env("GITHUB_OUTPUT", outputs.path()).run();
         assert_eq!(finished.code, Some(2), "{finished:?}");
         let line = finished.stdout.lines().last().unwrap();
         assert!(line.starts_with(&format!("::error title={title}::{message}")), "{line}");
         assert!(finished.last_words().starts_with(&format!("error: {message}")), "{finished:?}");
     }
+    assert_eq!(outputs.text(), "outcome=failed\nerror=invalid_input\n".repeat(3));
 }

@@ -102,7 +102,10 @@ impl Board {
             Form::Panel(panel) => panel.clear(),
             Form::Log(_) => {}
             Form::Ndjson(ndjson) => ndjson.refused(ended),
-            Form::Github { to, .. } => print(to, github::error("", trouble)),
+            Form::Github { to, .. } => {
+                print(to, github::error("", trouble));
+                github::add_end("", ended, &duration::passed(self.roster.passed()));
+            }
             Form::Quiet => return ended.exit,
         }
         output::failure(&trouble.message);
