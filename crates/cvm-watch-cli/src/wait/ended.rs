@@ -119,6 +119,11 @@ impl Ended {
         Self { exit: Exit::Failure, outcome: Err(Box::new(trouble)) }
     }
 
+    /// Whether it was left, since another one was enough. Who ends a wait by a signal has its exit code.
+    pub(super) fn is_left(&self) -> bool {
+        self.exit == Exit::Failure && self.kind() == Failure::Aborted.kind()
+    }
+
     /// Nothing was requested, since the input is no good.
     pub(super) fn invalid(message: &str) -> Self {
         Self::failed(Exit::Usage, "invalid_input", message.to_owned())

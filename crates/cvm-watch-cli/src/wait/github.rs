@@ -124,7 +124,10 @@ pub(super) fn item(id: &str, ended: &Ended, passed: &str) -> String {
     let name = code(id);
     match &ended.outcome {
         Ok(state) => format!("- {name} is {} after {passed}\n", code(&state.status)),
-        Err(trouble) => format!("- {name} failed: {}\n", code(&trouble.message)),
+        Err(trouble) => {
+            let end = if ended.is_left() { "left" } else { "failed" };
+            format!("- {name} {end}: {}\n", code(&trouble.message))
+        }
     }
 }
 

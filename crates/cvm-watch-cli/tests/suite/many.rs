@@ -215,6 +215,11 @@ fn a_workflow_step_has_a_group_an_error_for_each_failure_a_notice_and_outputs() 
     let summary = summary.text();
     let items: Vec<_> = summary.lines().map(|line| line.split("` ").next().unwrap()).collect();
     assert_eq!(items, ["- `good", "- `http-404-1", "- `lost"]);
+    let summary = Scratch::new("any-summary", b"");
+    let run = wait(&sim, "good stuck --any --output github").env("GITHUB_STEP_SUMMARY", summary.path());
+    assert_eq!(run.run().code, Some(0));
+    let left = "- `stuck` left: `another CVM got there first; ";
+    assert!(summary.text().lines().nth(1).is_some_and(|line| line.starts_with(left)), "{}", summary.text());
 }
 
 #[test]
