@@ -152,7 +152,7 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WaitArgs {
     /// CVM ids, UUIDs, app ids, instance ids or names; - reads a list of them from stdin
     #[arg(value_name = "ID", required_unless_present = "ids_from")]

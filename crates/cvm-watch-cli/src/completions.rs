@@ -37,6 +37,21 @@ fn script(shell: Shell) -> String {
         // clap_complete 4.6.11 writes the dash of the program's name in two ways, and then finds no
         // command again.
         Shell::Bash => script.replace("cvm__subcmd__watch", "cvm__watch"),
+        // What follows a double colon sees only the words from the first id on, so zsh would offer no
+        // flag any more.
+        Shell::Zsh => script.replace("'*::ids ", "'*:ids "),
         _ => script,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zsh_completes_flags_after_an_id_too() {
+        let script = script(Shell::Zsh);
+        assert_eq!(script.matches("'*:ids -- CVM ids").count(), 1, "{script}");
+        assert!(!script.contains("'*::"), "{script}");
     }
 }

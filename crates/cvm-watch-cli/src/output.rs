@@ -1,6 +1,7 @@
 //! Standard output and error that can be closed under the program without ending it.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cvm_watch_core::printable;
 
@@ -36,9 +37,40 @@ impl<W: Write> Lines<W> {
     }
 }
 
+/// Standard output. That it cannot be written is told on standard error, once: nobody can see what is
+/// missing in a file on a full disk. A closed pipe is no trouble: whoever closed it knows.
+pub(crate) struct Stdout(io::Stdout);
+
+/// Standard output, to print a run's results to.
+pub(crate) fn stdout() -> Stdout {
+    Stdout(io::stdout())
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).inspect_err(tell)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes).inspect_err(tell)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().inspect_err(tell)
+    }
+}
+
+fn tell(error: &io::Error) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    let is_trouble = !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted);
+    if is_trouble && !TOLD.swap(true, Ordering::Relaxed) {
+        to_stderr(format!("warning: cannot write to stdout: {error}"));
+    }
+}
+
 /// Prints a line on standard output, if that is open.
 pub(crate) fn to_stdout(line: impl Into<String>) {
-    let _ = Lines::new(io::stdout()).print(line);
+    let _ = Lines::new(stdout()).print(line);
 }
 
 /// Prints a line on standard error, if that is open.

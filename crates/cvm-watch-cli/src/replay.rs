@@ -1,6 +1,6 @@
 //! `cvm-watch replay`: a recording of `wait --record` once more, without a server and without time.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 
 use cvm_watch_recording::{Difference, Played, Player, ReadError};
 
@@ -23,7 +23,7 @@ be read as a recording; the line is named. A last line that was cut off is left 
 
 pub(crate) fn run(args: &ReplayArgs) -> Exit {
     let played = match input::open(&args.file) {
-        Ok(input) => replay(input, io::stdout().lock()),
+        Ok(input) => replay(input, output::stdout()),
         Err(exit) => return exit,
     };
     let played = match played {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::ValueEnum;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::OutputMode;
 use crate::exit::Exit;
@@ -24,12 +24,25 @@ pub(crate) fn report(error: &clap::Error, args: impl Iterator<Item = OsString>) 
         }
         _ => {}
     }
-    let message = one_line(&error.render().to_string());
+    let message = message(error);
     match asked_output(args).and_then(|asked| OutputMode::from_str(&asked, false).ok()) {
         None | Some(OutputMode::Text) => output::failure(&message),
         Some(mode) => wait::report_unusable_arguments(mode, &message),
     }
     Exit::Usage
+}
+
+/// What is wrong, and what to do.
+fn message(error: &clap::Error) -> String {
+    let is_id = |argument: &String| argument.starts_with("<ID>");
+    let tip = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        // clap says what is required, but not what would do instead.
+        (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) if missing.iter().any(is_id) => {
+            "; name a CVM, or give a list with --ids-from"
+        }
+        _ => "",
+    };
+    format!("{}{tip}; try --help", one_line(&error.render().to_string()))
 }
 
 /// The facts and tips of clap's message, without its headings and usage.
@@ -39,7 +52,7 @@ fn one_line(message: &str) -> String {
         .split("\n\n")
         .take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
         .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-    format!("{}; try --help", facts.collect::<Vec<_>>().join("; "))
+    facts.collect::<Vec<_>>().join("; ")
 }
 
 /// The value of `--output` in arguments that could not be read as a whole; the last one counts.
@@ -65,15 +78,19 @@ mod tests {
     use crate::args::Args;
     use clap::Parser;
 
-    fn message(args: &str) -> String {
-        let error = Args::try_parse_from(args.split(' ')).unwrap_err();
-        one_line(&error.render().to_string())
+    fn told(args: &str) -> String {
+        message(&Args::try_parse_from(args.split(' ')).unwrap_err())
     }
 
     #[test]
     fn a_mistake_is_told_in_one_line_that_names_it() {
         for (args, expected) in [
-            ("cvm-watch wait", "the following required arguments were not provided: <ID>...; try --help"),
+            (
+                "cvm-watch wait",
+                "the following required arguments were not provided: <ID>...; name a CVM, or give a list with \
+                 --ids-from; try --help",
+            ),
+            ("cvm-watch completions", "the following required arguments were not provided: <SHELL>; try --help"),
             (
                 "cvm-watch wait a --interval 4x",
                 "invalid value '4x' for '--interval <DURATION>': must be a duration such as 500ms, 5s, 1.5m or 1h; \
@@ -97,7 +114,7 @@ mod tests {
                 "invalid value '0' for '--max-event-bytes <N>': 0 is not in 1..=1073741824; try --help",
             ),
         ] {
-            assert_eq!(message(args), expected);
+            assert_eq!(told(args), expected);
         }
     }
 

@@ -106,12 +106,22 @@ impl Ended {
         Self { exit, outcome: Err(Box::new(trouble)) }
     }
 
+    /// A signal came before anything was requested.
+    pub(super) fn aborted(signal: Signal) -> Self {
+        Self::failed(signal.into(), Failure::Aborted.kind(), aborted(signal, None))
+    }
+
     /// Another one of several got there, and any was enough.
     pub(super) fn left_out(last_status: Option<&str>) -> Self {
         let message = format!("another CVM got there first; {}", status_seen(last_status));
         let last_status = last_status.map(str::to_owned);
         let trouble = Trouble { kind: Failure::Aborted.kind(), message, last_status, ..Trouble::default() };
         Self { exit: Exit::Failure, outcome: Err(Box::new(trouble)) }
+    }
+
+    /// Whether it was left, since another one was enough. Who ends a wait by a signal has its exit code.
+    pub(super) fn is_left(&self) -> bool {
+        self.exit == Exit::Failure && self.kind() == Failure::Aborted.kind()
     }
 
     /// Nothing was requested, since the input is no good.
@@ -146,6 +156,12 @@ impl Trouble {
 
     /// What the server has to say beside its message, and what to do next: a line each, for people.
     pub(super) fn particulars(&self) -> impl Iterator<Item = String> {
+        let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
+        self.servers_words().chain(hint)
+    }
+
+    /// What the server has to say beside its message: a line each, for people.
+    pub(super) fn servers_words(&self) -> impl Iterator<Item = String> + use<> {
         let named = |name: &'static str, texts: &[String]| {
             texts.iter().take(5).map(|text| format!("{name}: {}", printable(text, 160))).collect::<Vec<_>>()
         };
@@ -153,8 +169,7 @@ impl Trouble {
         let suggestions = named("suggestion", &self.suggestions);
         let links = named("see", &self.links);
         let id = self.request_id.as_ref().map(|id| format!("request id: {}", printable(id, 100)));
-        let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
-        details.into_iter().chain(suggestions).chain(links).chain(id).chain(hint)
+        details.into_iter().chain(suggestions).chain(links).chain(id)
     }
 }
 

@@ -64,26 +64,37 @@ impl<W: Write> Github<W> {
             }
             Err(trouble) => self.log.line(error(&self.id, trouble)),
         }
-        add("GITHUB_OUTPUT", &Self::outputs(ended));
-        add("GITHUB_STEP_SUMMARY", &item(&self.id, ended, &passed));
+        add_end(&self.id, ended, &passed);
     }
+}
 
-    /// A `name=value` line each.
-    fn outputs(ended: &Ended) -> String {
-        let (outcome, status) = match &ended.outcome {
-            Ok(state) => ("resolved", Some(&state.status)),
-            Err(trouble) => ("failed", trouble.last_status.as_ref()),
-        };
-        let mut lines = format!("outcome={outcome}\n");
-        if let Some(status) = status {
-            // In one line: another one would be an output of the server's choice.
-            lines.push_str(&format!("status={}\n", printable(status, STATUS_WIDTH)));
-        }
-        if let Err(trouble) = &ended.outcome {
-            lines.push_str(&format!("error={}\n", trouble.kind));
-        }
-        lines
+/// Adds one end to the step's outputs and its summary. An empty id is none.
+pub(super) fn add_end(id: &str, ended: &Ended, passed: &str) {
+    add("GITHUB_OUTPUT", &outputs(ended));
+    add("GITHUB_STEP_SUMMARY", &item(id, ended, passed));
+}
+
+/// A `name=value` line each.
+fn outputs(ended: &Ended) -> String {
+    let (outcome, status) = match &ended.outcome {
+        Ok(state) => ("resolved", Some(&state.status)),
+        Err(trouble) => ("failed", trouble.last_status.as_ref()),
+    };
+    let mut lines = format!("outcome={outcome}\n");
+    if let Some(status) = status {
+        lines.push_str(&format!("status={}\n", plain(status)));
     }
+    if let Err(trouble) = &ended.outcome {
+        lines.push_str(&format!("error={}\n", trouble.kind));
+    }
+    lines
+}
+
+/// A status of the server as a word of the step's outputs, which workflows put into scripts: nothing
+/// in it means anything to a shell, an expression or the file of outputs. Known ones stay as they are.
+pub(super) fn plain(status: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-');
+    status.chars().take(STATUS_WIDTH).map(|char| if is_plain(char) { char } else { '_' }).collect()
 }
 
 /// Begins a group of lines about these CVMs.
@@ -113,7 +124,10 @@ pub(super) fn item(id: &str, ended: &Ended, passed: &str) -> String {
     let name = code(id);
     match &ended.outcome {
         Ok(state) => format!("- {name} is {} after {passed}\n", code(&state.status)),
-        Err(trouble) => format!("- {name} failed: {}\n", code(&trouble.message)),
+        Err(trouble) => {
+            let end = if ended.is_left() { "left" } else { "failed" };
+            format!("- {name} {end}: {}\n", code(&trouble.message))
+        }
     }
 }
 
@@ -172,6 +186,19 @@ mod tests {
         assert_eq!(data("100%\r\n::error::x, y"), "100%25%0D%0A::error::x, y");
         assert_eq!(data("%0A"), "%250A", "what looks escaped already is not");
         assert_eq!(property("a: b, c%"), "a%3A b%2C c%25");
+    }
+
+    #[test]
+    fn a_status_is_a_plain_word() {
+        for (status, expected) in [
+            ("in_progress", "in_progress"),
+            ("Running-2.0", "Running-2.0"),
+            ("$(x)`y`\nerror=\u{e9}", "__x__y__error__"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(status), expected);
+        }
+        assert_eq!(plain(&"\u{e9}".repeat(1000)), "_".repeat(200));
     }
 
     #[test]

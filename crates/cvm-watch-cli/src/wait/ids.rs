@@ -1,6 +1,7 @@
 //! Which CVMs to wait for: ids on the command line, in files and on stdin.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -17,8 +18,8 @@ const MOST_BYTES: u64 = 1 << 20;
 pub(super) struct Ids {
     /// As they were given, each CVM once.
     pub(super) ids: Vec<String>,
-    /// Those that were given again.
-    repeated: Vec<String>,
+    /// Those that were given again, each with its first form.
+    repeated: Vec<(String, String)>,
 }
 
 /// Why nothing can be waited for.
@@ -72,26 +73,31 @@ impl Ids {
 
     /// What to tell of ids that were given more than once.
     pub(super) fn doubt(&self) -> Option<String> {
-        let (first, others) = self.repeated.split_first()?;
-        let first = printable(first, 100);
+        let ((again, first), others) = self.repeated.split_first()?;
+        let is_same_form = again == first;
+        let (again, first) = (printable(again, 100), printable(first, 100));
         Some(match others.len() {
+            0 if !is_same_form => format!("id \"{again}\" is the same CVM as \"{first}\"; it is waited for once"),
             0 => format!("id \"{first}\" is given more than once; it is waited for once"),
             others => {
-                format!("{} ids are given more than once, such as \"{first}\"; each is waited for once", others + 1)
+                format!("{} ids are given more than once, such as \"{again}\"; each is waited for once", others + 1)
             }
         })
     }
 
     fn check(given: Vec<Given>) -> Result<Self, Refused> {
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         let mut these = Self { ids: Vec::new(), repeated: Vec::new() };
         let mut refused: Option<Refused> = None;
         let mut more = 0_usize;
         for Given { id, at } in given {
-            match CvmId::new(&id) {
-                Ok(cvm) if seen.insert(cvm.clone()) => these.ids.push(id),
-                Ok(_) if these.repeated.contains(&id) => {}
-                Ok(_) => these.repeated.push(id),
+            match CvmId::new(&id).map(|cvm| seen.entry(cvm)) {
+                Ok(Entry::Vacant(place)) => {
+                    place.insert(id.clone());
+                    these.ids.push(id);
+                }
+                Ok(Entry::Occupied(_)) if these.repeated.iter().any(|(again, _)| *again == id) => {}
+                Ok(Entry::Occupied(first)) => these.repeated.push((id, first.get().clone())),
                 Err(_) if refused.is_some() => more += 1,
                 Err(error) => {
                     let place = at.map(|(list, line)| format!("{list}, line {line}: ")).unwrap_or_default();
@@ -200,8 +206,9 @@ mod tests {
         let dashed = "550e8400-e29b-41d4-a716-446655440000";
         let ids = Ids::check(given(&["b", dashed, "a", "550e8400e29b41d4a716446655440000"])).unwrap();
         assert_eq!(ids.ids, ["b", dashed, "a"]);
-        let expected = "id \"550e8400e29b41d4a716446655440000\" is given more than once; it is waited for once";
-        assert_eq!(ids.doubt().as_deref(), Some(expected));
+        let expected =
+            format!("id \"550e8400e29b41d4a716446655440000\" is the same CVM as \"{dashed}\"; it is waited for once");
+        assert_eq!(ids.doubt(), Some(expected));
         let ids = Ids::check(given(&["a", "b", "a", "a", "b"])).unwrap();
         let expected = "2 ids are given more than once, such as \"a\"; each is waited for once";
         assert_eq!((ids.ids.len(), ids.doubt().as_deref()), (2, Some(expected)));

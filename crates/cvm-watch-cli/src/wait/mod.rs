@@ -16,10 +16,14 @@ mod report;
 mod setup;
 mod target;
 
+use std::io;
+use std::thread;
+
 use cvm_watch_core::Event;
 use cvm_watch_driver::Origins;
 use cvm_watch_hyper::{Client, Update, Watching};
 use futures_core::Stream;
+use tokio::sync::oneshot;
 
 use crate::args::{OutputMode, WaitArgs};
 use crate::exit::Exit;
@@ -32,18 +36,19 @@ pub(crate) use report::Report;
 
 pub(crate) fn run(args: &WaitArgs) -> Exit {
     let logs = args.output != OutputMode::Quiet && logging::start();
-    // Before signals are listened to: reading stdin is ended by a signal as in any program.
-    let ids = match Ids::collect(args) {
+    let ids = Signals::listen().map_err(|error| (String::new(), Ended::broken(&error)));
+    let ids = ids.and_then(|signals| Ok((collect(args, &signals)?, signals)));
+    let (ids, signals) = match ids {
         Ok(ids) => ids,
-        Err(refused) => return end(Report::new(args.output, &refused.id, false), &Ended::invalid(&refused.message)),
+        Err((id, ended)) => return end(Report::new(args.output, &id, false), &ended),
     };
     match ids.ids.as_slice() {
         [id] => {
             let mut report = Report::new(args.output, id, logs);
-            let ended = one(args, &ids, id, &mut report).unwrap_or_else(|ended| ended);
+            let ended = one(args, &ids, id, &mut report, &signals).unwrap_or_else(|ended| ended);
             end(report, &ended)
         }
-        _ => many::run(args, &ids, logs),
+        _ => many::run(args, &ids, logs, &signals),
     }
 }
 
@@ -63,21 +68,43 @@ fn end(mut report: Report, ended: &Ended) -> Exit {
     ended.exit
 }
 
-fn one(args: &WaitArgs, ids: &Ids, id: &str, report: &mut Report) -> Result<Ended, Ended> {
-    let (client, signals) = start(args)?;
+/// Reads the ids, until a signal comes. They are read on a thread of its own, since a pipe that nobody
+/// writes to can't be left in another way.
+///
+/// # Errors
+///
+/// How the wait ended then, and the id that is to blame, if one is.
+fn collect(args: &WaitArgs, signals: &Signals) -> Result<Ids, (String, Ended)> {
+    let (sender, read) = oneshot::channel();
+    let of = args.clone();
+    // Nobody hears of it any more once a signal came.
+    let collect = move || drop(sender.send(Ids::collect(&of)));
+    let thread = thread::Builder::new().name("ids".to_owned()).spawn(collect);
+    thread.map_err(|error| (String::new(), Ended::broken(&error)))?;
+    let ids = on_runtime(async {
+        tokio::select! {
+            biased;
+            signal = signals.first() => Err(Ended::aborted(signal)),
+            ids = read => ids.map_err(|_| Ended::broken(&io::Error::other("the ids cannot be read"))),
+        }
+    });
+    let ids = ids.and_then(|ids| ids).map_err(|ended| (String::new(), ended))?;
+    ids.map_err(|refused| (refused.id, Ended::invalid(&refused.message)))
+}
+
+fn one(args: &WaitArgs, ids: &Ids, id: &str, report: &mut Report, signals: &Signals) -> Result<Ended, Ended> {
+    let client = client(args)?;
     setup::remarks(args, ids, &client).iter().for_each(|remark| report.remark(remark));
     let watching = client.watch(id, &args.target).abort_on(signals.first());
     let mut watching = watching.configure(|config| policy::configure(args, config));
     if let Some(file) = &args.record {
         watching = record::record(watching, file, args.output)?;
     }
-    Ok(follow(watching, report, &signals, client.settings().origins()))
+    Ok(follow(watching, report, signals, client.settings().origins()))
 }
 
-fn start(args: &WaitArgs) -> Result<(Client, Signals), Ended> {
-    let signals = Signals::listen().map_err(|error| Ended::broken(&error))?;
-    let client = setup::client(args).map_err(|error| Ended::invalid(&error.to_string()))?;
-    Ok((client, signals))
+fn client(args: &WaitArgs) -> Result<Client, Ended> {
+    setup::client(args).map_err(|error| Ended::invalid(&error.to_string()))
 }
 
 fn follow(mut watching: Watching, report: &mut Report, signals: &Signals, origins: &Origins) -> Ended {
@@ -129,7 +156,7 @@ mod tests {
     use super::*;
     use cvm_watch_core::{CloseCause, CvmState, RetryCause};
     use std::collections::VecDeque;
-    use std::io::{self, Write};
+    use std::io::Write;
     use std::pin::Pin;
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll};

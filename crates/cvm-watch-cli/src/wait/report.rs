@@ -1,6 +1,6 @@
 //! Where updates go: the output that was asked for.
 
-use std::io::{self, Stdout, Write};
+use std::io::{self, Write};
 
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
@@ -13,7 +13,7 @@ use super::ndjson::Ndjson;
 use super::progress;
 use super::setup::Remark;
 use crate::args::OutputMode;
-use crate::output;
+use crate::output::{self, Stdout};
 
 /// An output of a wait.
 pub(crate) struct Report {
@@ -36,8 +36,8 @@ impl Report {
         let form = match mode {
             OutputMode::Text if output::stderr_is_lively() && !logs => Form::Live(Live::new(id)),
             OutputMode::Text => return Self::log(Box::new(io::stderr()), id),
-            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(io::stdout(), [id])),
-            OutputMode::Github => return Self::github(Box::new(io::stdout()), id),
+            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(output::stdout(), [id])),
+            OutputMode::Github => return Self::github(Box::new(output::stdout()), id),
             OutputMode::Quiet => Form::Quiet,
         };
         Self { id: id.to_owned(), form }

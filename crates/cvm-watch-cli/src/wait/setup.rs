@@ -40,8 +40,10 @@ pub(super) fn client(args: &WaitArgs) -> Result<Client, ConfigError> {
 
 pub(super) fn remarks(args: &WaitArgs, ids: &Ids, client: &Client) -> Vec<Remark> {
     let notes = if args.verbose { notes(client.settings()) } else { Vec::new() };
-    let warnings = [warning(client.settings()), target::doubt(&args.target), ids.doubt()];
-    notes.into_iter().map(Remark::Note).chain(warnings.into_iter().flatten().map(Remark::Warning)).collect()
+    let warnings = [warning(client.settings()), target::doubt(&args.target)].into_iter().flatten();
+    let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
+    let warnings = warnings.chain(ids.doubt());
+    notes.into_iter().map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
 }
 
 /// Where the settings come from, a line each.

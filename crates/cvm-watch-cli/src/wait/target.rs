@@ -1,5 +1,7 @@
-//! Whether a target looks like a slip of the pen. It may be a status that is new, so this is a doubt
-//! and no refusal.
+//! Whether a status that was given looks like a slip of the pen. It may be a new one, so this is a
+//! doubt and no refusal.
+
+use cvm_watch_core::printable;
 
 /// The statuses that the platform's public material names. There may be others.
 const KNOWN: [&str; 12] = [
@@ -22,17 +24,29 @@ const SIMILAR: f64 = 0.75;
 
 /// What to tell of a target that is no known status.
 pub(super) fn doubt(target: &str) -> Option<String> {
-    let lower = target.to_ascii_lowercase();
+    let likely = likely(target)?;
+    let target = printable(target, 60);
+    Some(format!("target \"{target}\" is not a known status; {likely} Waiting for it all the same"))
+}
+
+/// The same of a status on which to give up.
+pub(super) fn doubt_of_giving_up(status: &str) -> Option<String> {
+    let likely = likely(status)?;
+    let status = printable(status, 60);
+    Some(format!("status \"{status}\" of --fail-on is not a known one; {likely} Giving up on it all the same"))
+}
+
+/// What is meant, if the status is no known one.
+fn likely(status: &str) -> Option<String> {
+    let lower = status.to_ascii_lowercase();
     // A blank one is refused elsewhere.
     if lower.trim().is_empty() || KNOWN.contains(&lower.as_str()) {
         return None;
     }
-    let likely = match nearest(&lower) {
+    Some(match nearest(&lower) {
         Some(known) => format!("did you mean \"{known}\"?"),
-        None => format!("known are {}", KNOWN.join(", ")),
-    };
-    let target = cvm_watch_core::printable(target, 60);
-    Some(format!("target \"{target}\" is not a known status; {likely} Waiting for it all the same"))
+        None => format!("known are {}.", KNOWN.join(", ")),
+    })
 }
 
 fn nearest(target: &str) -> Option<&'static str> {
@@ -87,5 +101,6 @@ mod tests {
         }
         let doubt = doubt("x\ny").unwrap();
         assert!(doubt.starts_with(r#"target "x\ny" is not a known status; known are running, starting, "#), "{doubt}");
+        assert!(doubt.ends_with(", error. Waiting for it all the same"), "{doubt}");
     }
 }

@@ -1,5 +1,7 @@
 //! Closed outputs: the printing stops, the wait goes on, the exit code tells the truth.
 
+#[cfg(target_os = "linux")]
+use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
 
@@ -52,4 +54,26 @@ fn decode_stops_in_peace_when_nobody_reads() {
     // Writing fails once the program is gone.
     while stdin.write_all(b"data: 1\n\n").is_ok() {}
     assert_eq!(running.finish().code, Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_stdout_is_told_once_and_the_exit_code_stays_the_cvms() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    for (ids, code) in [("boot-1", 0), ("http-403-1", 5), ("boot-2 http-403-2", 5)] {
+        for mode in ["text", "ndjson", "github", "quiet"] {
+            let full = File::options().write(true).open("/dev/full").unwrap();
+            let run = cvm_watch(&format!("wait {ids} --output {mode}")).base_url(&sim.base_url());
+            let finished = run.stdout(full).run();
+            assert_eq!(finished.code, Some(code), "{ids} {mode}: {finished:?}");
+            let warning = "warning: cannot write to stdout: No space left on device (os error 28)\n";
+            // The result of one CVM that failed is on stderr.
+            let is_told = mode != "quiet" && (mode != "text" || ids != "http-403-1");
+            assert_eq!(finished.stderr.matches(warning).count(), usize::from(is_told), "{mode} {ids}: {finished:?}");
+            assert_eq!(finished.stderr.matches("No space").count(), usize::from(is_told), "{finished:?}");
+            if code != 0 && mode != "quiet" {
+                assert!(finished.last_words().starts_with("error: "), "{finished:?}");
+            }
+        }
+    }
 }

@@ -130,6 +130,30 @@ fn nothing_that_the_server_says_starts_a_command_or_sets_an_output() {
 }
 
 #[test]
+fn a_status_in_the_outputs_is_harmless_in_a_shell() {
+    let nasty = "a\"; $(touch x) `id` & 'b' | \\ < ${{ y }} é";
+    let safe = "a_____touch_x___id_____b____________y_____";
+    let sim = Sim::start().unwrap();
+    sim.script("my-cvm", Attempt::stream().state(nasty).close());
+    sim.script("in-progress", Attempt::stream().state("in_progress").close());
+    let (outputs, _summary, run) = with_files("shell-one", wait(&sim, "my-cvm", ""));
+    assert_eq!(run.run().code, Some(3));
+    assert_eq!(outputs.text(), format!("before=1\noutcome=failed\nstatus={safe}\nerror=max_retries_exceeded\n"));
+    let (outputs, _summary, run) = with_files("shell-many", wait(&sim, "my-cvm in-progress", ""));
+    assert_eq!(run.run().code, Some(3));
+    let text = outputs.text();
+    let results = text.lines().find_map(|line| line.strip_prefix("results=")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(results).unwrap();
+    assert_eq!(results["my-cvm"]["status"], safe);
+    assert_eq!(results["in-progress"]["status"], "in_progress");
+    let reached = "$(id)";
+    sim.script("reached", Attempt::stream().state(reached).complete(reached));
+    let (outputs, _summary, run) = with_files("shell-reached", wait(&sim, "reached", "--target").arg(reached));
+    assert_eq!(run.run().code, Some(0));
+    assert_eq!(outputs.text(), "before=1\noutcome=resolved\nstatus=__id_\n");
+}
+
+#[test]
 fn files_that_are_not_named_or_cannot_be_written_change_nothing() {
     let sim = played(Attempt::stream().state("running").complete("running"));
     let finished = wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", "").run();
@@ -145,14 +169,17 @@ fn files_that_are_not_named_or_cannot_be_written_change_nothing() {
 
 #[test]
 fn bad_input_is_an_error_too() {
+    let outputs = Scratch::new("refused-output", b"");
     for (args, title, message) in [
+        ("wait a b --interval 4 --output github", "cvm-watch", "interval \"4s\" must be"),
         ("wait my-cvm --interval 4 --output github", "cvm-watch%3A my-cvm", "interval \"4s\" must be"),
         ("wait --nope --output=github", "cvm-watch", "unexpected argument '--nope' found"),
     ] {
-        let finished = cvm_watch(args).run();
+        let finished = cvm_watch(args).env("GITHUB_OUTPUT", outputs.path()).run();
         assert_eq!(finished.code, Some(2), "{finished:?}");
         let line = finished.stdout.lines().last().unwrap();
         assert!(line.starts_with(&format!("::error title={title}::{message}")), "{line}");
         assert!(finished.last_words().starts_with(&format!("error: {message}")), "{finished:?}");
     }
+    assert_eq!(outputs.text(), "outcome=failed\nerror=invalid_input\n".repeat(3));
 }

@@ -84,6 +84,37 @@ fn the_worst_end_is_the_exit_code_and_the_last_line_counts() {
 }
 
 #[test]
+fn what_the_server_says_of_each_that_failed_comes_before_the_last_line() {
+    let sim = sim();
+    let refusal = json!({
+        "message": "no", "request_id": "req-1\x1b", "details": ["why"], "suggestions": ["Check the id"],
+        "links": [{ "url": "https://x.example/help", "label": "Help" }],
+    });
+    let refused: Vec<_> = (1..=12).map(|n| format!("refused-{n}")).collect();
+    refused.iter().for_each(|id| sim.script(id, Attempt::json(403, &refusal)));
+    for mode in ["text", "github"] {
+        let finished = wait(&sim, &format!("refused-1 good refused-2 lost --output {mode}")).run();
+        let at = finished.stderr.find("refused-1: detail: ").unwrap_or_else(|| panic!("{finished:?}"));
+        let lines: Vec<_> = finished.stderr[at..].lines().collect();
+        for (id, lines) in [("refused-1", &lines[..4]), ("refused-2", &lines[4..8])] {
+            assert_eq!(lines[0], format!("{id}: detail: why"), "{mode}");
+            assert_eq!(lines[1], format!("{id}: suggestion: Check the id"));
+            assert!(lines[2].starts_with(&format!("{id}: see: ")) && lines[2].contains("https://x.example/help"));
+            assert_eq!(lines[3], format!(r"{id}: request id: req-1\x1b"));
+        }
+        assert!(lines[8].starts_with("hint: ") && lines[9].starts_with("hint: "), "{lines:?}");
+        assert_eq!(lines[10..], ["error: 3 of 4 CVMs did not get to running"]);
+        // One that got there was enough: the others are no trouble.
+        let finished = wait(&sim, &format!("refused-1 good --any --output {mode}")).run();
+        assert_eq!((finished.code, finished.stderr.matches("suggestion: ").count()), (Some(0), 0), "{finished:?}");
+    }
+    let finished = wait(&sim, &refused.join(" ")).run();
+    let more = "the server says more about 2 other CVMs; --output ndjson has all of it\n";
+    assert_eq!(finished.stderr.matches("suggestion: ").count(), 10, "{finished:?}");
+    assert!(finished.stderr.contains(more) && !finished.stderr.contains("refused-11: detail"), "{finished:?}");
+}
+
+#[test]
 fn any_is_done_with_the_first_and_leaves_the_others() {
     let sim = sim();
     let started = Instant::now();
@@ -184,6 +215,11 @@ fn a_workflow_step_has_a_group_an_error_for_each_failure_a_notice_and_outputs() 
     let summary = summary.text();
     let items: Vec<_> = summary.lines().map(|line| line.split("` ").next().unwrap()).collect();
     assert_eq!(items, ["- `good", "- `http-404-1", "- `lost"]);
+    let summary = Scratch::new("any-summary", b"");
+    let run = wait(&sim, "good stuck --any --output github").env("GITHUB_STEP_SUMMARY", summary.path());
+    assert_eq!(run.run().code, Some(0));
+    let left = "- `stuck` left: `another CVM got there first; ";
+    assert!(summary.text().lines().nth(1).is_some_and(|line| line.starts_with(left)), "{}", summary.text());
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! SIGINT and SIGTERM in each phase: the end at once, the truth in exit code and result, the
 //! connection closed.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cvm_watch_sim::{Attempt, RefusedPort, Sim};
@@ -10,6 +13,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use crate::program::{Finished, Running, cvm_watch};
+use crate::scratch::{Folder, Scratch};
 
 /// Far more than it takes, and far less than anything it could be waiting for.
 const SOON: Duration = Duration::from_secs(5);
@@ -152,6 +156,43 @@ fn a_signal_is_heard_while_nobody_reads_the_output() {
     until(&mut running, "state");
     running.signal(Signal::TERM);
     assert_eq!(running.wait().code(), Some(143));
+}
+
+#[test]
+fn a_signal_ends_the_reading_of_ids() {
+    // More than a pipe holds: once it is written, the program has begun to read.
+    let list = [b'#'; 200_000];
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let outputs = Scratch::new(&format!("ids-{code}"), b"");
+        let folder = Folder::new(&format!("fifo-{code}"));
+        let fifo = folder.path().join("ids");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let wait = |ids: &str, mode: &str| {
+            let run = cvm_watch(&format!("wait a {ids} --output {mode}")).env("GITHUB_OUTPUT", outputs.path());
+            run.stdin(Stdio::piped()).start()
+        };
+        let running = wait(&format!("--ids-from {}", fifo.display()), "ndjson");
+        let mut held = File::options().write(true).open(&fifo).unwrap();
+        held.write_all(&list).unwrap();
+        ended_by(signal, running);
+        for mode in ["ndjson", "text", "github", "quiet"] {
+            let mut running = wait("-", mode);
+            let mut stdin = running.stdin();
+            stdin.write_all(&list).unwrap();
+            if mode == "ndjson" {
+                let finished = ended_by(signal, running);
+                let result: Value = serde_json::from_str(&finished.stdout).unwrap();
+                assert_eq!((&result["cvm"], &result["attempt"]), (&"".into(), &0.into()), "{finished:?}");
+                assert!(finished.last_words().ends_with("; no status was seen"), "{finished:?}");
+                continue;
+            }
+            running.signal(signal);
+            let finished = running.finish();
+            assert_eq!(finished.code, Some(code), "{mode}: {finished:?}");
+            assert_eq!(finished.stderr.is_empty(), mode == "quiet", "{finished:?}");
+        }
+        assert_eq!(outputs.text(), "outcome=failed\nerror=aborted\n");
+    }
 }
 
 #[test]

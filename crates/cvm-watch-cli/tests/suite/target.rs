@@ -42,6 +42,34 @@ fn each_output_tells_it_in_its_own_way() {
 }
 
 #[test]
+fn an_unknown_status_to_fail_on_is_told_with_the_nearest_known_and_counts_all_the_same() {
+    let sim = Sim::start().unwrap();
+    let stuck = Attempt::stream().state("starting").state("exitd").state("exitd").stall();
+    sim.script("my-cvm", stuck.clone());
+    sim.script("other", stuck);
+    let words = |given: &str, nearest: &str| {
+        format!(
+            "status \"{given}\" of --fail-on is not a known one; did you mean \"{nearest}\"? Giving up on it all the same"
+        )
+    };
+    for ids in ["my-cvm", "my-cvm other"] {
+        let wait = |mode: &str| {
+            let args = format!("wait {ids} --fail-on exitd,Stopped,removd --output {mode}");
+            cvm_watch(&args).base_url(&sim.base_url()).run()
+        };
+        let finished = wait("text");
+        assert_eq!(finished.code, Some(4), "{finished:?}");
+        let expected = format!("warning: {}\nwarning: {}\n", words("exitd", "exited"), words("removd", "removing"));
+        assert!(finished.stderr.starts_with(&expected), "{finished:?}");
+        assert_eq!(finished.stderr.matches("warning: ").count(), 2, "{finished:?}");
+        let finished = wait("ndjson");
+        let first: Value = serde_json::from_str(finished.stdout.lines().next().unwrap()).unwrap();
+        assert_eq!((&first["type"], &first["message"]), (&"warning".into(), &words("exitd", "exited").into()));
+        assert_eq!(wait("quiet").stderr, "");
+    }
+}
+
+#[test]
 fn a_known_target_in_any_case_is_no_slip() {
     let sim = Sim::builder().speed(50.0).start().unwrap();
     for target in ["RUNNING", "Exited"] {

@@ -135,7 +135,8 @@ fn many_have_a_live_line_each_and_leave_a_table_on_a_clean_screen() {
         let (finished, screen) = on_terminal(run, columns);
         assert_eq!(finished.code, Some(5), "{finished:?}");
         let drawn = drawn(&screen);
-        let is_live = |line: &&String| !line.starts_with("error: ") && !line.starts_with("hint: ");
+        let stays = ["error: ", "hint: ", &format!("http-404-{columns}: ")];
+        let is_live = |line: &&String| !stays.iter().any(|begin| line.starts_with(begin));
         let live: Vec<_> = drawn.iter().filter(is_live).flat_map(|line| wrapped(line, columns)).collect();
         // A line that did not fit would begin in the middle of something.
         assert!(live.iter().all(|line| line.starts_with(|char| "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏✓✗".contains(char))), "{live:?}");
@@ -149,6 +150,7 @@ fn many_have_a_live_line_each_and_leave_a_table_on_a_clean_screen() {
         let last: Vec<_> = drawn.iter().rev().take(2).collect();
         assert_eq!(last[0], "error: 1 of 3 CVMs did not get to running");
         assert!(last[1].starts_with("hint: check the id"), "{last:?}");
+        assert!(drawn.contains(&format!("http-404-{columns}: suggestion: Check the id")), "{drawn:?}");
     }
 }
 

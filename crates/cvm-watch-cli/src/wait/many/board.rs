@@ -1,6 +1,6 @@
 //! Where the news of many CVMs goes: the output that was asked for.
 
-use std::io::{self, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal, Write};
 
 use console::Term;
 use cvm_watch_hyper::Update;
@@ -15,10 +15,12 @@ use super::{table, workflow};
 use crate::args::{OutputMode, WaitArgs};
 use crate::duration;
 use crate::exit::Exit;
-use crate::output::{self, Lines};
+use crate::output::{self, Lines, Stdout};
 
 /// The most different hints that are given to people.
 const MOST_HINTS: usize = 5;
+/// The most CVMs of which people are told what else the server says.
+const MOST_TOLD: usize = 10;
 
 /// An output of a wait for many.
 pub(super) struct Board {
@@ -41,8 +43,8 @@ impl Board {
         let form = match args.output {
             OutputMode::Text if output::stderr_is_lively() && !logs => Form::Panel(Panel::new(&roster)),
             OutputMode::Text => Form::Log(Lines::new(Box::new(io::stderr()))),
-            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(io::stdout(), ids.iter().map(String::as_str))),
-            OutputMode::Github => Form::Github { to: Lines::new(io::stdout()), group_is_open: false },
+            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(output::stdout(), ids.iter().map(String::as_str))),
+            OutputMode::Github => Form::Github { to: Lines::new(output::stdout()), group_is_open: false },
             OutputMode::Quiet => Form::Quiet,
         };
         Self { roster, form }
@@ -100,7 +102,10 @@ impl Board {
             Form::Panel(panel) => panel.clear(),
             Form::Log(_) => {}
             Form::Ndjson(ndjson) => ndjson.refused(ended),
-            Form::Github { to, .. } => print(to, github::error("", trouble)),
+            Form::Github { to, .. } => {
+                print(to, github::error("", trouble));
+                github::add_end("", ended, &duration::passed(self.roster.passed()));
+            }
             Form::Quiet => return ended.exit,
         }
         output::failure(&trouble.message);
@@ -114,9 +119,9 @@ impl Board {
             Form::Quiet => return exit,
             Form::Panel(panel) => {
                 panel.clear();
-                people(&self.roster);
+                people(&self.roster, exit);
             }
-            Form::Log(_) => people(&self.roster),
+            Form::Log(_) => people(&self.roster, exit),
             Form::Ndjson(ndjson) => {
                 let failed = self.roster.members().iter().filter(|member| !member.has_reached());
                 let failed: Vec<_> = failed.map(|member| member.id.as_str()).collect();
@@ -127,6 +132,7 @@ impl Board {
                     print(to, github::END.to_owned());
                 }
                 workflow::end(&self.roster, exit).into_iter().for_each(|line| print(to, line));
+                advise(&self.roster, exit);
             }
         }
         if exit != Exit::Success {
@@ -163,10 +169,27 @@ fn print<W: Write>(to: &mut Lines<W>, line: String) {
     let _ = to.print(line);
 }
 
-/// The table, and what to do next about each kind of trouble.
-fn people(roster: &Roster) {
+/// The table, and what else there is to tell.
+fn people(roster: &Roster, exit: Exit) {
     let columns = if io::stdout().is_terminal() { Term::stdout().size().1.into() } else { usize::MAX };
     table::lines(roster, columns).into_iter().for_each(output::to_stdout);
+    advise(roster, exit);
+}
+
+/// What the server says beside its messages, and what to do next about each kind of trouble.
+fn advise(roster: &Roster, exit: Exit) {
+    // Where one was enough, the others are no trouble.
+    if exit != Exit::Success {
+        let mut told = roster.servers_words();
+        told.by_ref().take(MOST_TOLD).flatten().for_each(output::to_stderr);
+        match told.count() {
+            0 => {}
+            1 => output::to_stderr("the server says more about another CVM; --output ndjson has all of it"),
+            more => output::to_stderr(format!(
+                "the server says more about {more} other CVMs; --output ndjson has all of it"
+            )),
+        }
+    }
     for hint in roster.hints().into_iter().take(MOST_HINTS) {
         output::to_stderr(format!("hint: {hint}"));
     }

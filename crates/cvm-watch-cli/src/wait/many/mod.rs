@@ -13,23 +13,23 @@ use cvm_watch_hyper::{MemberUpdate, WatchError, WatchingAll};
 use super::ended::Ended;
 use super::heartbeat::{Heard, Heartbeat};
 use super::ids::Ids;
-use super::{on_runtime, policy, setup, start};
+use super::{client, on_runtime, policy, setup};
 use crate::args::WaitArgs;
 use crate::exit::Exit;
 use crate::signals::Signals;
 use board::Board;
 
 /// Waits for all of them, or for any.
-pub(super) fn run(args: &WaitArgs, ids: &Ids, logs: bool) -> Exit {
+pub(super) fn run(args: &WaitArgs, ids: &Ids, logs: bool, signals: &Signals) -> Exit {
     let mut board = Board::new(args, &ids.ids, logs);
-    match wait(args, ids, &mut board) {
+    match wait(args, ids, &mut board, signals) {
         Ok(()) => board.finish(),
         Err(ended) => board.refuse(&ended),
     }
 }
 
-fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board) -> Result<(), Ended> {
-    let (client, signals) = start(args)?;
+fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board, signals: &Signals) -> Result<(), Ended> {
+    let client = client(args)?;
     check(args, ids)?;
     setup::remarks(args, ids, &client).iter().for_each(|remark| board.remark(remark));
     let watching = client
@@ -38,7 +38,7 @@ fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board) -> Result<(), Ended> {
         .until(if args.any { Until::Any } else { Until::All })
         .configure(|config| policy::configure(args, config))
         .abort_on(signals.first());
-    on_runtime(follow(watching, board, &signals, client.settings().origins()))
+    on_runtime(follow(watching, board, signals, client.settings().origins()))
 }
 
 /// What is wrong with the parameters is wrong with all of the watches: it is told once, and before

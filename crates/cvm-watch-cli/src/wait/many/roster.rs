@@ -119,6 +119,17 @@ impl Roster {
         })
     }
 
+    /// What the server has to say beside its messages, of each CVM that failed and of which it does:
+    /// lines that name the CVM.
+    pub(super) fn servers_words(&self) -> impl Iterator<Item = Vec<String>> {
+        let of = |member: &Member| {
+            let trouble = member.end.as_ref()?.ended.outcome.as_ref().err()?;
+            let lines = trouble.servers_words().map(|words| format!("{}: {words}", member.name));
+            Some(lines.collect::<Vec<_>>()).filter(|lines| !lines.is_empty())
+        };
+        self.members.iter().filter_map(of)
+    }
+
     /// How many CVMs are in which position, the most frequent first.
     fn positions(&self) -> String {
         let mut counts = BTreeMap::<&str, usize>::new();

@@ -29,21 +29,24 @@ pub(super) fn end(roster: &Roster, exit: Exit) -> Vec<String> {
 }
 
 /// The step's outputs: the outcome of all, and those of each as JSON in one line.
-fn outputs<'a>(roster: &'a Roster, exit: Exit) -> String {
+fn outputs(roster: &Roster, exit: Exit) -> String {
     #[derive(Serialize)]
-    struct Result<'a> {
+    struct Result {
         outcome: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        status: Option<&'a str>,
+        status: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'static str>,
     }
-    let result = |member: &'a Member| {
+    let result = |member: &Member| {
         let result = match &member.end.as_ref()?.ended.outcome {
-            Ok(state) => Result { outcome: "resolved", status: Some(&state.status), error: None },
-            Err(trouble) => Result { outcome: "failed", status: member.last_status(), error: Some(trouble.kind) },
+            Ok(state) => Result { outcome: "resolved", status: Some(github::plain(&state.status)), error: None },
+            Err(trouble) => {
+                let status = member.last_status().map(github::plain);
+                Result { outcome: "failed", status, error: Some(trouble.kind) }
+            }
         };
-        Some((member.id.as_str(), result))
+        Some((member.id.clone(), result))
     };
     let results: BTreeMap<_, _> = roster.members().iter().filter_map(result).collect();
     format!("outcome={}\nresults={}\n", exit.outcome(), json::line(&results))
