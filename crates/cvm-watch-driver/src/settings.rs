@@ -153,7 +153,7 @@ impl SettingsBuilder {
                 let mut problem = format!("is missing; set {API_KEY_VARIABLE} to your Phala Cloud API key");
                 if let Some(path) = self.without_key {
                     let path = printable(&path.to_string_lossy(), 160);
-                    problem.push_str(&format!(", or log in with the phala command line ({path} has no key)"));
+                    problem.push_str(&format!(", or log in with the phala command line (no key was found in {path})"));
                 }
                 return Err(ConfigError::new("api key", "", problem));
             }

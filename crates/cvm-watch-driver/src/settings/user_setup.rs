@@ -376,7 +376,7 @@ mod tests {
         let home = Home::new("nowhere");
         let expected = format!(
             "api key is missing; set PHALA_CLOUD_API_KEY to your Phala Cloud API key, or log in with the phala command \
-             line ({} has no key)",
+             line (no key was found in {})",
             home.file().display()
         );
         assert_eq!(home.build(None, &[URL]).unwrap_err().to_string(), expected);
