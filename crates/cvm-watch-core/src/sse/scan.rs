@@ -178,6 +178,15 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_nothing_but_line_ends_is_not_passed_over() {
+        for end in [b'\n', b'\r'] {
+            let mut bytes = [b'x'; 128];
+            bytes[64..].fill(end);
+            assert_eq!(find_on(&bytes, 0, b'\n', b'\r'), (64, u64::MAX));
+        }
+    }
+
+    #[test]
     fn a_square_is_turned_about_its_diagonal() {
         for (row, column) in (0..8).flat_map(|row| (0..8).map(move |column| (row, column))) {
             let others = 0x8040_2010_0804_0201;

@@ -2,7 +2,7 @@
 
 use std::future::{Future, IntoFuture, poll_fn};
 use std::ops::ControlFlow;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use cvm_watch_driver::core::{CvmState, Failure, Timestamp, Until};
 use cvm_watch_driver::{MemberUpdate, Update, WatchError};
 use cvm_watch_sim::{Attempt, Script};
+use futures_core::Stream;
 
 use crate::world::World;
 
@@ -294,6 +295,23 @@ fn a_fleet_that_is_over_or_dropped_leaves_no_waker_behind() {
         drop((waker, client, world));
         assert_eq!(Arc::strong_count(&task), 1, "dropped early: {drop_it_early}");
     }
+}
+
+#[test]
+fn a_handle_says_how_many_it_watches_and_where_it_stands() {
+    let world = World::default();
+    let client = world.client_of(|_| Attempt::stream().stall().into());
+    let mut all = client.watch_all(["a", "b"], "running");
+    let mut one = client.watch("a", "running");
+    assert_eq!((all.len(), all.is_empty(), all.id(1), all.id(2)), (2, false, Some("b"), None));
+    assert_eq!(format!("{all:?}"), r#"WatchingAll { stage: "planned", len: 2, .. }"#);
+    assert_eq!(format!("{one:?}"), r#"Watching { stage: "planned", .. }"#);
+    let next = poll_fn(|cx| Pin::new(&mut all).poll_next(cx));
+    assert_eq!(world.run(next), Some(MemberUpdate::Update { index: 0, update: Update::Connecting { attempt: 1 } }));
+    assert!(world.poll(pin!(one.next_update())).is_ready());
+    let (all, one) = (format!("{:?}", all.into_future()), format!("{:?}", one.into_future()));
+    assert_eq!(all, r#"Outcomes(Some(WatchingAll { stage: "running", len: 2, .. }))"#);
+    assert_eq!(one, r#"Outcome(Watching { stage: "running", .. })"#);
 }
 
 #[test]

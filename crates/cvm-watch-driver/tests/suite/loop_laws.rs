@@ -90,10 +90,11 @@ fn a_flood_of_events_lets_other_tasks_run_too() {
     let flood = "event: state\ndata: {\"status\":\"starting\"}\n\n";
     let script = || Attempt::stream().repeat(flood, Duration::ZERO, 1000).complete("running");
     world.run(world.client(script()).watch("my-cvm", "running")).unwrap();
-    assert!(world.polls() >= 1000 / 40, "polled {} times", world.polls());
+    assert!((1000 / 40..1000 / 10).contains(&world.polls()), "polled {} times", world.polls());
     let before = world.polls();
     world.run(world.client(script()).watch_all(["a", "b"], "running"));
-    assert!(world.polls() - before >= 2000 / 40, "polled {} times", world.polls() - before);
+    let polls = world.polls() - before;
+    assert!((2000 / 40..2000 / 10).contains(&polls), "polled {polls} times");
 }
 
 #[test]
