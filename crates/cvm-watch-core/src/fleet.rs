@@ -10,6 +10,7 @@ use core::time::Duration;
 use crate::action::Action;
 use crate::config::Config;
 use crate::input::{AttemptId, Input};
+use crate::state::Latest;
 use crate::time::Timestamp;
 use crate::timer::Wake;
 use crate::watch::Watch;
@@ -73,6 +74,8 @@ pub struct Fleet {
     places: Places,
     until: Until,
     last_now: Timestamp,
+    /// Nothing came in since the last tick: whatever was ready by then has been read.
+    is_tick: bool,
 }
 
 impl Fleet {
@@ -82,7 +85,13 @@ impl Fleet {
     /// A fleet without members. `max_streams` is how many connections may be open at once, at least
     /// one.
     pub fn new(max_streams: usize, until: Until) -> Self {
-        Self { members: Members::default(), places: Places::new(max_streams.max(1)), until, last_now: Timestamp::ZERO }
+        Self {
+            members: Members::default(),
+            places: Places::new(max_streams.max(1)),
+            until,
+            last_now: Timestamp::ZERO,
+            is_tick: false,
+        }
     }
 
     /// One more watch, which begins now. `seed` is as in [`Watch::new`].
@@ -125,6 +134,7 @@ impl Fleet {
             self.members.handle(now, member, Input::Tick);
             self.settle(member);
         }
+        self.is_tick = true;
         self.assign();
     }
 
@@ -135,9 +145,13 @@ impl Fleet {
 
     /// The machine was suspended and runs again; see [`Input::Resumed`].
     pub fn resumed(&mut self, now: Timestamp) {
+        let now = self.at(now);
         self.members.forget_looks();
-        self.places.make_all_due(self.last_now.max(now));
-        self.tell_all(now, &Input::Resumed);
+        self.places.make_all_due(now);
+        let all = self.members.all();
+        // Every one, before any place is given or taken: what the nap did is nobody's fault.
+        all.iter().for_each(|member| self.members.handle(now, *member, Input::Resumed));
+        all.into_iter().for_each(|member| self.settle(member));
     }
 
     /// The next thing to do, and for whom. Call until `None` after each input.
@@ -148,6 +162,9 @@ impl Fleet {
                 self.ask(member);
                 self.settle(member);
                 continue;
+            }
+            if let Action::Connect { .. } = action {
+                self.places.begins(member, self.last_now, self.members.turn(member));
             }
             self.settle(member);
             if let (Action::Resolve(_), Until::Any) = (&action, self.until) {
@@ -166,7 +183,8 @@ impl Fleet {
     /// When to [`tick`](Self::tick) next; `None` when there is nothing to wait for.
     pub fn next_wake(&self) -> Option<Wake> {
         let members = self.members.next_wake();
-        let places = self.places.next_wake(self.last_now);
+        let has_reached = |member| self.members.latest(member) == Latest::Reached;
+        let places = self.places.next_wake(self.last_now, has_reached);
         [members, places].into_iter().flatten().min_by_key(|wake| wake.at)
     }
 
@@ -213,10 +231,12 @@ impl Fleet {
     fn settle(&mut self, member: MemberId) {
         self.members.refresh(member);
         if let Some(delay) = self.members.refused_place(member) {
-            self.places.narrow(member, self.last_now + delay.max(SHORTEST_PAUSE));
+            self.places.narrow(member, self.last_now, self.last_now + delay.max(SHORTEST_PAUSE));
         }
         if !self.members.is_connected(member) {
             self.places.free(member);
+        } else if self.members.is_leaving(member) {
+            self.places.leaves(member);
         }
         if self.members.has_ended(member) {
             self.places.leave_queue(member);
@@ -225,13 +245,14 @@ impl Fleet {
     }
 
     /// Gives free places to those whose turn it is, and has others give way to the rest of them.
+    /// Whose turn is over is judged like any timer: at a tick, after whatever was ready came in.
     fn assign(&mut self) {
         let now = self.last_now;
-        while let Some(member) = self.places.take_next(now, |member| self.members.turn(member)) {
+        while let Some(member) = self.places.take_next(now) {
             self.members.permit(now, member);
             self.members.refresh(member);
         }
-        for member in self.places.may_give_way(now, |member| self.members.latest(member)) {
+        for member in self.places.may_give_way(now, self.is_tick, |member| self.members.latest(member)) {
             // Its place is free when its connection is closed.
             if self.places.is_enough_leaving(now) {
                 break;
@@ -244,6 +265,7 @@ impl Fleet {
     }
 
     fn at(&mut self, now: Timestamp) -> Timestamp {
+        self.is_tick = false;
         self.last_now = self.last_now.max(now);
         self.last_now
     }

@@ -4,6 +4,7 @@
 //! means is kept in [`Progress`].
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use crate::config::{Config, FailEarly};
 use crate::cvm::CvmState;
@@ -11,6 +12,9 @@ use crate::time::Timestamp;
 
 /// The progress a boot ends with (source: the platform's public installer).
 const BOOTED: &str = "done";
+/// What the way of one answer may take more than that of another: looks an interval apart are told
+/// so much less than an interval apart.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// So many attempts with a `complete` and no state of their own say that the server does not tell
 /// how far the boot is.
 const SILENT_LOOKS: u8 = 2;
@@ -103,7 +107,7 @@ impl Progress {
         }
         // Another stream may repeat what the server has seen in one look at the CVM; two in a row
         // are two looks.
-        let is_second = hopeless_since.is_some_and(|since| !is_first || now >= since + config.interval());
+        let is_second = hopeless_since.is_some_and(|since| !is_first || now + ON_THE_WAY >= since + config.interval());
         self.hopeless_since = hopeless_since.or(Some(now));
         if is_second { Standing::Hopeless } else { Standing::NotYet }
     }

@@ -2,7 +2,7 @@
 //! say.
 
 use core::task::{Context, Poll, Waker};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use cvm_watch_core::{AttemptId, Config, ConfigError, CvmState, Fleet, Input, MemberId, Timestamp, Until};
@@ -135,7 +135,10 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
     /// Ends every watch: no connection is open when this returns.
     pub(crate) fn abort(&mut self) {
         self.abort = None;
-        self.news.retain(|(_, news)| matches!(news, News::Ended(_)));
+        let ended = |(index, news): &(usize, News)| matches!(news, News::Ended(_)).then_some(*index);
+        let ended: HashSet<usize> = self.news.iter().filter_map(ended).collect();
+        // What one that has ended still has to say is handed out.
+        self.news.retain(|(index, _)| ended.contains(index));
         self.fleet.abort(self.shared.timer.now());
         // Each member's connection is closed first; how each ended is still to be handed out.
         for line in &mut self.lines {

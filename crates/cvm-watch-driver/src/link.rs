@@ -149,8 +149,9 @@ impl<T: Transport> Link<T> {
     /// How the watch ended, with the transport's error if the end was due to one.
     pub(crate) fn outcome(&mut self, end: Result<CvmState, Failure>) -> Result<CvmState, WatchError> {
         end.map_err(|failure| {
-            // A rejection is the answer's, whatever became of its body.
-            let source = self.trouble.take().filter(|_| !matches!(failure, Failure::Rejected(_)));
+            // A rejection is the answer's, whatever became of its body, and an abort the caller's.
+            let is_due_to_it = !matches!(failure, Failure::Rejected(_) | Failure::Aborted);
+            let source = self.trouble.take().filter(|_| is_due_to_it);
             WatchError::Failed { failure: Box::new(failure), source }
         })
     }

@@ -15,6 +15,11 @@ use crate::watch::Watch;
 /// What the way to the head may take of a turn that is to last for an interval.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
+/// A turn after one in which nothing was said; each further one is twice as long.
+const SILENT_TURN: Duration = Duration::from_secs(20);
+/// No turn is longer, but for the interval: others wait.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
+
 /// One watch of a [`Fleet`](super::Fleet), numbered from 0 in the order in which they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(u64);
@@ -55,8 +60,8 @@ struct Member {
     has_ended: bool,
     /// When it got its last place.
     looked: Option<Timestamp>,
-    /// Its last turn ended before its stream said a state.
-    was_silent: bool,
+    /// How many of its turns ended before its stream said a state.
+    silent_turns: u32,
 }
 
 impl Members {
@@ -64,7 +69,7 @@ impl Members {
         let id = MemberId(self.added);
         self.added += 1;
         self.unfinished += 1;
-        let member = Member { watch, wake: None, speaks: false, has_ended: false, looked: None, was_silent: false };
+        let member = Member { watch, wake: None, speaks: false, has_ended: false, looked: None, silent_turns: 0 };
         self.watches.insert(id, member);
         id
     }
@@ -89,16 +94,21 @@ impl Members {
     /// Ends its turn. False if it goes on, since no driver has heard of its connection yet.
     pub(super) fn give_way(&mut self, now: Timestamp, id: MemberId) -> bool {
         let Some(member) = self.watches.get_mut(&id) else { return false };
-        member.was_silent = member.watch.phase() == Phase::Streaming && member.watch.latest() == Latest::Nothing;
+        if member.watch.phase() == Phase::Streaming && member.watch.latest() == Latest::Nothing {
+            member.silent_turns = member.silent_turns.saturating_add(1);
+        }
         member.watch.end_turn(now);
-        !matches!(member.watch.phase(), Phase::Connecting | Phase::Streaming | Phase::ReadingError)
+        !is_open(&member.watch)
     }
 
     /// How long its next turn may be. A server that is silent until it has looked at the CVM once is
-    /// given the time for that, after a first turn in which it said nothing.
+    /// given the time for that after a turn in which it said nothing, and a slower one more and more.
     pub(super) fn turn(&self, id: MemberId) -> Duration {
-        let silent = self.watches.get(&id).filter(|member| member.was_silent);
-        silent.map_or(Duration::ZERO, |member| member.watch.config().interval() + HEAD_TIME)
+        let Some(member) = self.watches.get(&id).filter(|member| member.silent_turns > 0) else {
+            return Duration::ZERO;
+        };
+        let doubled = SILENT_TURN * 2_u32.saturating_pow(member.silent_turns.min(8) - 1);
+        doubled.min(LONGEST_TURN).max(member.watch.config().interval() + HEAD_TIME)
     }
 
     /// Whoever was looked at long ago by the clock may be looked at again now.
@@ -181,6 +191,11 @@ impl Members {
         self.watch(id).is_some_and(Watch::is_connected)
     }
 
+    /// Whether its connection is over, but for the order to close it.
+    pub(super) fn is_leaving(&self, id: MemberId) -> bool {
+        self.watch(id).is_some_and(|watch| watch.is_connected() && !is_open(watch))
+    }
+
     /// What its stream has said last.
     pub(super) fn latest(&self, id: MemberId) -> Latest {
         self.watch(id).map_or(Latest::Nothing, Watch::latest)
@@ -196,4 +211,9 @@ impl Members {
         let member = self.watches.get(&id)?;
         member.looked.map(|at| at + member.watch.config().interval())
     }
+}
+
+/// Whether its attempt goes on.
+fn is_open(watch: &Watch) -> bool {
+    matches!(watch.phase(), Phase::Connecting | Phase::Streaming | Phase::ReadingError)
 }

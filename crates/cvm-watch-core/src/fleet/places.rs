@@ -15,8 +15,9 @@ const TURN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Places {
     limit: usize,
-    /// Fewer places than the limit, for a while, since the server refused one more.
-    narrowed: Option<Narrowed>,
+    /// Fewer places than the limit, for a while, since the server refused one more: the fewer the
+    /// places, the sooner it is over.
+    narrowed: Vec<Narrowed>,
     /// Who has a place, in the order in which they got it.
     held: Vec<Held>,
     /// Who waits: from when on they may be looked at, and in which order they asked.
@@ -29,8 +30,8 @@ pub(super) struct Places {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     member: MemberId,
-    /// When its turn is over, if others wait.
-    turn_ends: Timestamp,
+    /// When its turn is over, if others wait; `None` until its connection was asked for.
+    turn_ends: Option<Timestamp>,
     /// It gives way, and its place is free when its connection is closed.
     leaves: bool,
 }
@@ -52,7 +53,14 @@ impl Narrowed {
 
 impl Places {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, narrowed: None, held: Vec::new(), waiting: BTreeSet::new(), waiters: BTreeMap::new(), asked: 0 }
+        Self {
+            limit,
+            narrowed: Vec::new(),
+            held: Vec::new(),
+            waiting: BTreeSet::new(),
+            waiters: BTreeMap::new(),
+            asked: 0,
+        }
     }
 
     /// A member waits for a place, and is not to be looked at before `from`.
@@ -79,17 +87,22 @@ impl Places {
     }
 
     /// Gives a free place to the member that has been due longest.
-    ///
-    /// Its turn lasts so long, but not less than ten seconds.
-    pub(super) fn take_next(&mut self, now: Timestamp, turn: impl Fn(MemberId) -> Duration) -> Option<MemberId> {
+    pub(super) fn take_next(&mut self, now: Timestamp) -> Option<MemberId> {
         if self.held.len() >= self.room(now) {
             return None;
         }
         let (_, _, member) = self.waiting.first().copied().filter(|(from, ..)| *from <= now)?;
         self.leave_queue(member);
-        let turn_ends = now + turn(member).max(TURN);
-        self.held.push(Held { member, turn_ends, leaves: false });
+        self.held.push(Held { member, turn_ends: None, leaves: false });
         Some(member)
+    }
+
+    /// Its connection is asked for now: its turn begins, and lasts so long, but not less than ten
+    /// seconds.
+    pub(super) fn begins(&mut self, member: MemberId, now: Timestamp, turn: Duration) {
+        for held in self.held.iter_mut().filter(|held| held.member == member) {
+            held.turn_ends = Some(now + turn.max(TURN));
+        }
     }
 
     pub(super) fn free(&mut self, member: MemberId) {
@@ -102,25 +115,36 @@ impl Places {
         }
     }
 
-    /// The server refused a place to `member`: there are as many as the others have, until then or
-    /// as long as it has asked for before.
-    pub(super) fn narrow(&mut self, member: MemberId, until: Timestamp) {
+    /// The server refused a place to `member`: there are as many as the others have, until then.
+    /// Another one may have been told to wait longer when there were more.
+    pub(super) fn narrow(&mut self, member: MemberId, now: Timestamp, until: Timestamp) {
         let places = self.held.iter().filter(|held| held.member != member).count();
-        let until = self.narrowed.map_or(until, |narrowed| narrowed.until.max(until));
-        self.narrowed = Some(Narrowed { places, until });
+        let new = Narrowed { places, until };
+        self.narrowed.retain(|old| now < old.ends() && (old.places < places || old.ends() > new.ends()));
+        if self.narrowed.iter().all(|old| old.places > places || old.ends() < new.ends()) {
+            self.narrowed.push(new);
+        }
     }
 
     /// Those that may be asked to give way to others, the longest there first: their stream has
-    /// said where the CVM stands, or their turn is over. Last come those at their target, which wait
-    /// for a `complete` only.
-    pub(super) fn may_give_way(&self, now: Timestamp, latest: impl Fn(MemberId) -> Latest) -> Vec<MemberId> {
+    /// said that the target is not reached. When time is judged, and so whatever was ready has been
+    /// read, also those whose turn is over, and last those at their target, which wait for a
+    /// `complete` only.
+    pub(super) fn may_give_way(
+        &self,
+        now: Timestamp,
+        is_tick: bool,
+        latest: impl Fn(MemberId) -> Latest,
+    ) -> Vec<MemberId> {
         if !self.is_wanted(now) {
             return Vec::new();
         }
         let stays = self.held.iter().filter(|held| !held.leaves);
         let (reached, others): (Vec<_>, Vec<_>) = stays.partition(|held| latest(held.member) == Latest::Reached);
-        let may = |held: &&&Held| latest(held.member) != Latest::Nothing || held.turn_ends <= now;
-        others.iter().filter(may).chain(&reached).map(|held| held.member).collect()
+        let is_over = |held: &Held| held.turn_ends.is_some_and(|ends| ends <= now);
+        let may = |held: &&&Held| latest(held.member) != Latest::Nothing || is_tick && is_over(held);
+        let reached = reached.iter().filter(|_| is_tick);
+        others.iter().filter(may).chain(reached).map(|held| held.member).collect()
     }
 
     /// Whether as many give way as there are others whose turn it is, or more.
@@ -131,19 +155,17 @@ impl Places {
 
     /// How many may have a place now.
     pub(super) fn room(&self, now: Timestamp) -> usize {
-        match self.narrowed {
-            Some(narrowed) if now < narrowed.ends() => narrowed.places.min(self.limit),
-            _ => self.limit,
-        }
+        let narrowed = self.narrowed.iter().filter(|narrowed| now < narrowed.ends());
+        narrowed.map(|narrowed| narrowed.places).fold(self.limit, usize::min)
     }
 
     pub(super) fn held(&self) -> usize {
         self.held.len()
     }
 
-    /// When something changes by time alone: somebody may be looked at, a turn is over, or the
-    /// server may have room again.
-    pub(super) fn next_wake(&self, now: Timestamp) -> Option<Wake> {
+    /// When something changes by time alone: somebody may be looked at, a turn is over or a stream
+    /// at its target is not waited for any more, or the server may have room again.
+    pub(super) fn next_wake(&self, now: Timestamp, has_reached: impl Fn(MemberId) -> bool) -> Option<Wake> {
         let wake = |at: Option<Timestamp>, reason| at.filter(|at| *at > now).map(|at| Wake { at, reason });
         let not_yet = (now + Duration::from_nanos(1), 0, MemberId::FIRST);
         let next_look = self.waiting.range(not_yet..).next().map(|(from, ..)| *from);
@@ -151,10 +173,16 @@ impl Places {
         if !self.is_wanted(now) {
             return next_look;
         }
-        let turns = self.held.iter().filter(|held| !held.leaves);
-        let turn = turns.map(|held| held.turn_ends).filter(|over| *over > now).min();
-        let room = self.narrowed.map(Narrowed::ends);
-        earliest([next_look, wake(turn, WakeReason::TurnOver), wake(room, WakeReason::RoomAgain)])
+        let room = self.narrowed.iter().map(|narrowed| narrowed.ends()).filter(|ends| *ends > now).min();
+        let room = wake(room, WakeReason::RoomAgain);
+        if self.is_enough_leaving(now) {
+            return earliest([next_look, room]);
+        }
+        let ends = |held: &Held| if has_reached(held.member) { Some(now) } else { held.turn_ends };
+        // One that is over already is judged at the next tick.
+        let turn = self.held.iter().filter(|held| !held.leaves).filter_map(ends).min();
+        let turn = turn.map(|at| Wake { at, reason: WakeReason::TurnOver });
+        earliest([next_look, turn, room])
     }
 
     /// Whether somebody whose turn it is has no place.

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::time::Duration;
 
-use super::stage::{Attempt, Stage};
+use super::stage::{Attempt, Latest, Stage};
 use super::transitions::{self, Phase, Trigger};
 use super::{Context, State};
 use crate::action::End;
@@ -78,7 +78,9 @@ impl State {
             if stream.has_reached() && !matches!(cause, RetryCause::CompletedElsewhere { .. }) {
                 return self.reached(cx);
             }
-            if cause == RetryCause::ServerTimeout || cx.now.since(attempt.started) >= LONG_LIVED {
+            // A look that gave way to others has gone well, short as it was.
+            let gave_way = cause == RetryCause::Yielded && stream.latest != Latest::Nothing;
+            if gave_way || cause == RetryCause::ServerTimeout || cx.now.since(attempt.started) >= LONG_LIVED {
                 self.delays.reset();
             }
         }

@@ -162,8 +162,41 @@ fn a_stream_at_its_target_is_done_when_another_is_due_for_its_place() {
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(0), 0, RUNNING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "0 resolve running", "1 connect 1"]);
+    assert_eq!(drain(&mut fleet), ["0 emit"]);
+    // At the next tick, when whatever else has come was read.
+    let wake = fleet.next_wake().unwrap();
+    assert_eq!((wake.at, wake.reason), (at(0), WakeReason::TurnOver));
+    fleet.tick(at(0));
+    assert_eq!(drain(&mut fleet), ["0 disconnect 1", "0 resolve running", "1 connect 1"]);
     assert_eq!(fleet.unfinished(), 1);
+}
+
+#[test]
+fn a_target_that_is_taken_back_at_once_does_not_count_in_a_crowd_either() {
+    let mut fleet = fleet(2, 1, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(0), 0, RUNNING);
+    assert_eq!(drain(&mut fleet), ["0 emit"]);
+    say(&mut fleet, at(0), 0, STARTING);
+    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    assert_eq!(fleet.unfinished(), 2);
+}
+
+#[test]
+fn a_turn_is_judged_at_a_tick_when_what_was_ready_has_been_read() {
+    let mut fleet = fleet(5, 4, Until::All);
+    drain(&mut fleet);
+    // The caller was busy for twelve seconds; the heads of the others lie there too.
+    for number in 0..4 {
+        open(&mut fleet, at(12), number);
+        assert_eq!(drain(&mut fleet), [""; 0]);
+    }
+    say(&mut fleet, at(12), 3, STARTING);
+    assert_eq!(drain(&mut fleet), ["3 emit", "3 disconnect 1", "4 connect 1"]);
+    // Its turn begins when its connection is asked for.
+    fleet.tick(at(21));
+    assert!(!drain(&mut fleet).contains(&"4 disconnect 1".to_owned()));
 }
 
 #[test]
@@ -266,9 +299,12 @@ fn when_no_place_is_left_at_all_nobody_tries_until_the_server_may_have_room() {
     assert_eq!(fleet.open_connections(), 0);
     fleet.tick(at(1));
     assert_eq!(drain(&mut fleet), ["2 connect 1"]);
-    // The others were looked at less than an interval ago.
+    open(&mut fleet, at(1), 2);
+    // Whether there is more than that one place is tried after a turn.
     fleet.tick(at(5));
-    assert_eq!(drain(&mut fleet), ["0 connect 2"]);
+    assert_eq!(drain(&mut fleet), [""; 0]);
+    fleet.tick(at(11));
+    assert_eq!(drain(&mut fleet), ["0 connect 2", "2 disconnect 1", "1 connect 2"]);
 }
 
 #[test]
@@ -319,6 +355,24 @@ fn a_resumed_machine_has_every_stream_opened_anew() {
     let told = drain(&mut fleet);
     let connects = told.iter().filter(|line| line.contains("connect") && !line.contains("disconnect")).count();
     assert_eq!((connects, fleet.open_connections()), (2, 2), "{told:?}");
+    assert_eq!(fleet.unfinished(), 3, "{told:?}");
+}
+
+#[test]
+fn a_nap_costs_nobody_in_a_crowd_a_retry() {
+    for (nap, speak) in [(3600, true), (20, false)] {
+        let mut fleet = fleet(8, 4, Until::All);
+        drain(&mut fleet);
+        for number in (0..8).filter(|_| speak) {
+            open(&mut fleet, at(0), number);
+            say(&mut fleet, at(0), number, STARTING);
+            drain(&mut fleet);
+        }
+        fleet.resumed(at(nap));
+        let told = drain(&mut fleet);
+        assert_eq!(told.iter().filter(|line| line.contains("retry in 0ns")).count(), 4, "{told:?}");
+        assert_eq!((fleet.unfinished(), fleet.open_connections()), (8, 4), "{told:?}");
+    }
 }
 
 #[test]
@@ -422,11 +476,48 @@ fn a_longer_retry_after_is_not_cut_by_the_shorter_one_of_another() {
         close(&mut fleet, at(0), number, CloseCause::Ended);
     }
     drain(&mut fleet);
+    // For a second there is no place at all, and for a minute and a turn one.
     fleet.tick(at(1));
-    fleet.tick(at(59));
-    assert_eq!((drain(&mut fleet), fleet.open_connections()), (vec![], 0));
-    fleet.tick(at(60));
+    assert_eq!(drain(&mut fleet), ["2 connect 1"]);
+    open(&mut fleet, at(1), 2);
+    for now in [10, 30, 59, 69] {
+        fleet.tick(at(now));
+        drain(&mut fleet);
+        assert!(fleet.open_connections() <= 1, "at {now}");
+    }
+    fleet.tick(at(71));
     assert_eq!(fleet.open_connections(), 2);
+}
+
+#[test]
+fn a_short_retry_after_is_not_made_long_by_that_of_another() {
+    let mut fleet = fleet(20, 4, Until::All);
+    drain(&mut fleet);
+    let refuse = |fleet: &mut Fleet, now, number, seconds: &[u8]| {
+        let mut head = ResponseHead::new(429);
+        head.header("retry-after", seconds);
+        let attempt = attempt(fleet, number);
+        fleet.handle(now, member(fleet, number), Input::Head { attempt, head, wall: None });
+        close(fleet, now, number, CloseCause::Ended);
+        drain(fleet);
+    };
+    refuse(&mut fleet, at(0), 3, b"300");
+    for number in 0..3 {
+        open(&mut fleet, at(1), number);
+        say(&mut fleet, at(1), number, STARTING);
+        drain(&mut fleet);
+    }
+    // The server has not noticed yet that the others have gone.
+    for number in 4..7 {
+        refuse(&mut fleet, at(1), number, b"1");
+    }
+    assert_eq!(fleet.open_connections(), 0);
+    fleet.tick(at(2));
+    assert_eq!(fleet.open_connections(), 1);
+    drain(&mut fleet);
+    fleet.tick(at(12));
+    drain(&mut fleet);
+    assert_eq!(fleet.open_connections(), 3);
 }
 
 #[test]
@@ -455,6 +546,44 @@ fn a_refusal_whose_body_stalls_ends_its_watch_when_its_turn_is_over() {
     fleet.handle(at(9), member(&fleet, 0), input);
     fleet.tick(at(10));
     assert_eq!(drain(&mut fleet), ["0 disconnect 1", "0 rejected", "1 connect 1"]);
+}
+
+#[test]
+fn a_look_that_gives_way_ends_a_row_of_losses() {
+    let mut fleet = Fleet::new(1, Until::All);
+    for number in 0..2 {
+        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(10 * SECOND);
+        let config = config.backoff(cvm_watch_core::Backoff::up_to(300 * SECOND)).build().unwrap();
+        fleet.add(config.into(), 1, at(0));
+    }
+    drain(&mut fleet);
+    let mut now = 0;
+    for _ in 0..6 {
+        close(&mut fleet, at(now), 0, CloseCause::Reset);
+        let delay = std::iter::from_fn(|| fleet.poll_action()).find_map(|(_, action)| match action {
+            Action::Retrying { delay, .. } => Some(delay),
+            _ => None,
+        });
+        assert!(delay.is_some_and(|delay| delay <= 10 * SECOND), "{delay:?} at {now}");
+        drain(&mut fleet);
+        // A look at the other, one at this, which gives way, and one more at the other.
+        for (number, later) in [(1, 20), (0, 0), (1, 6)] {
+            open(&mut fleet, at(now), number);
+            say(&mut fleet, at(now), number, STARTING);
+            now += later;
+            fleet.tick(at(now));
+            assert!(drain(&mut fleet).contains(&format!("{number} emit")));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_slower_than_a_turn_is_heard_in_the_end() {
+    for first_state in [10, 16, 40] {
+        let town = Town { first_state: first_state * SECOND, ..Town::of(5, 3) };
+        let fleet = town.play(|c| c.deadline(3600 * SECOND));
+        assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "{first_state} s: {:?}", fleet.ends);
+    }
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn what_another_stream_repeats_within_an_interval_is_not_a_second_look() {
     let script =
         [states(&[&exited]).reset(), states(&[&exited]).reset(), states(&[&exited]).reset(), states(&[&exited])];
     world(attempts(script))
-        .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(7 * SECOND).retry_delay(2 * SECOND))
+        .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(8 * SECOND).retry_delay(2 * SECOND))
         .check(
             r#"
             0.000 connect 1, timeout 300
@@ -88,6 +88,13 @@ fn what_another_stream_repeats_within_an_interval_is_not_a_second_look() {
     let end = world(attempts([states(&[&exited]).reset(), second]))
         .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(30 * SECOND).retry_delay(SECOND));
     assert!(end.end().starts_with("3.000 fail unreachable"));
+    // An answer that was a little quicker than the first is another look all the same.
+    let [slow, quick] = [SECOND, Duration::from_millis(200)]
+        .map(|latency| Attempt::stream().wait(latency).event("state", &exited).reset());
+    let end = world(attempts([slow, quick]))
+        .with(|c| c.fail_early(FailEarly::of_a_boot()).retry_delay(Duration::from_millis(4100)))
+        .end();
+    assert!(end.starts_with("5.300 fail unreachable"), "{end}");
     // Another status in between ends the row, and the time since it began.
     let between = states(&[&exited, &status("starting"), &exited]).reset();
     let third = states(&[&exited, &status("running")]).stall();

@@ -93,7 +93,7 @@ fn the_same_handle_is_a_stream_of_updates_that_says_who_has_ended() {
         "1 event",
         "0 connecting 2",
         "0 event",
-        // The place is wanted, so no `complete` is waited for.
+        "0 event",
         "0 ended: a running",
         "1 connecting 2",
         "1 event",
@@ -271,6 +271,45 @@ fn a_steady_target_that_counts_is_told() {
         }
     });
     assert_eq!(told, 3);
+}
+
+#[test]
+fn a_caller_that_takes_its_time_does_not_starve_a_crowd() {
+    for (cvms, streams, seconds) in [(5, 4, 3), (8, 4, 3), (2, 1, 11)] {
+        let world = World::default();
+        let script = || Script::new().then(Attempt::stream().wait(SECOND / 10).state("running").complete("running"));
+        let ids: Vec<_> = (0..cvms).map(|number| format!("cvm-{number}")).collect();
+        let mut watches = world.client_of(move |_| script()).watch_all(&ids, "running").max_streams(streams);
+        watches = watches.configure(|config| config.deadline(3600 * SECOND));
+        world.run(async {
+            while watches.next_update().await.is_some() {
+                world.jump(seconds * SECOND);
+            }
+        });
+        assert!((0..cvms).all(|cvm| watches.outcome(cvm).is_some_and(Result::is_ok)), "{cvms} over {streams}");
+    }
+}
+
+#[test]
+fn an_abort_takes_nothing_back_of_what_has_ended() {
+    let world = World::default();
+    let abort = Arc::new(AtomicBool::new(false));
+    let signal = Arc::clone(&abort);
+    let signal = poll_fn(move |_| if signal.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending });
+    let client = world.client_of(|_| Attempt::stream().state("running").stall().into());
+    let watches = client.watch_all(["a", "b"], "running").abort_on(signal);
+    let mut watches = watches.configure(|config| config.after_change(20 * SECOND));
+    let mut steady = 0;
+    world.run(async {
+        while let Some(update) = watches.next_update().await {
+            if let MemberUpdate::Update { update: Update::SteadyTarget { .. }, .. } = update {
+                steady += 1;
+                abort.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    let reached = (0..2).filter(|index| watches.outcome(*index).is_some_and(Result::is_ok)).count();
+    assert_eq!(steady, reached);
 }
 
 struct Task;

@@ -99,7 +99,8 @@ impl Model {
     /// The last two states of the row are of one stream, or the row has lasted for an interval.
     fn is_hopeless(&self) -> bool {
         let [.., (before, _), (last, moment)] = self.hopeless_row[..] else { return false };
-        let interval = Duration::from_secs(self.rules.interval);
+        // A second less, since answers take their time.
+        let interval = Duration::from_secs(self.rules.interval - 1);
         before == last || moment >= after(self.hopeless_row[0].1, interval)
     }
 
@@ -139,8 +140,12 @@ impl Model {
         let attempt = self.live_attempt();
         match (std::mem::replace(&mut self.stage, Stage::Queued), over) {
             (Stage::Streaming(_, Stream { at_target: Some((_, state)), .. }), _) => self.end(Expected::Resolve(state)),
-            (Stage::Streaming(attempt, _), Over::Yielded) => {
+            (Stage::Streaming(attempt, stream), Over::Yielded) => {
                 self.went_well(attempt, None);
+                // A look that others made short has gone well too.
+                if stream.said_a_state {
+                    self.streak = 0;
+                }
                 self.enqueue();
             }
             (_, Over::Yielded) => self.enqueue(),
