@@ -48,7 +48,9 @@ impl Stream {
     pub(super) fn take(&mut self, rules: &Rules, bytes: &[u8]) -> Vec<Item> {
         self.bytes.extend_from_slice(bytes);
         let (items, last_event_id) = twin::read(&self.with_id_before(), rules.max_event_bytes, 1024);
-        self.last_event_id = last_event_id;
+        // As long as the mark is cut the id from before could not be put behind it.
+        let is_cut_mark = self.bytes.len() < BOM.len() && BOM.starts_with(&self.bytes);
+        self.last_event_id = if is_cut_mark { self.id_before.clone() } else { last_event_id };
         let new = items.into_iter().skip(self.reported).collect::<Vec<_>>();
         self.reported += new.len();
         new.into_iter().map(|item| self.understood(rules, item)).collect()
