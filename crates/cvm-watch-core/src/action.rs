@@ -48,7 +48,8 @@ pub enum Action {
     Retrying {
         /// The attempt that was lost.
         attempt: AttemptId,
-        /// How long the watch waits before the next one, or until its deadline if that is sooner.
+        /// How long the watch waits before the next one, or until its deadline if that is sooner. In
+        /// a [`Fleet`](crate::Fleet) the wait for a place comes after it.
         delay: Duration,
         /// Why it was lost.
         cause: RetryCause,

@@ -36,15 +36,16 @@ pub enum Until {
 /// Any number of watches over at most so many connections at once.
 ///
 /// The endpoint lets a user have 5 event streams. With more watches than that, a stream gives up
-/// its place for one that waits, at its first `state` that is not the target, or 10 seconds after
-/// it got the place (after a turn in which it said nothing, an interval and 5 seconds if that is
-/// more): the place goes to whoever has been due longest, and each CVM is looked at once per
-/// [`interval`](Config::interval) at most. A stream at its target keeps its place for its
-/// [`complete_grace`](Config::complete_grace), unless another is due for it and nobody else can give
-/// way: then the target counts at once. Where all fit, each has a stream of its own, as if alone.
+/// its place for one that waits, at its first `state` that is not the target, or when its turn is
+/// over: 10 seconds after its connection was asked for, or after a turn in which it said nothing 20,
+/// then 40 and 60, and an interval and 5 seconds if that is more. The place goes to whoever has been
+/// due longest, and each CVM is looked at once per [`interval`](Config::interval) at most. A stream
+/// at its target keeps its place for its [`complete_grace`](Config::complete_grace), unless another
+/// is due for it and nobody else can give way: then the target counts when whatever has come was
+/// read. Where all fit, each has a stream of its own, as if alone.
 ///
 /// Each turn is an attempt, and giving up a stream is no retry. A connection that has brought no
-/// head in its turn has met its connect timeout, which is 10 seconds at most while others wait. HTTP
+/// head in its turn has met its connect timeout, which is no longer than that while others wait. HTTP
 /// 429 is no retry either: it says that there is no place. The watch goes back to the queue for as
 /// long as the server asks, and meanwhile the fleet makes do with the connections that it has. So
 /// give a [`deadline`](Config::deadline): a server that has no place for ever refuses for ever.

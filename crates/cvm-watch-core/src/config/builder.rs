@@ -126,7 +126,8 @@ impl ConfigBuilder {
     }
 
     /// How long a stream that reported the target is waited on for its `complete` event: any
-    /// value; 2 seconds by default.
+    /// value; 2 seconds by default. In a [`Fleet`](crate::Fleet) a stream whose place another one
+    /// needs is not waited on.
     pub fn complete_grace(mut self, grace: Duration) -> Self {
         self.complete_grace = grace;
         self
