@@ -337,5 +337,9 @@ mod tests {
         assert_eq!(status(&nested(1_000_000)), Err(NotAnObject::TooDeep));
         let brackets = format!(r#"{{"a":"\"{}","status":"running"}}"#, "[".repeat(1000));
         assert_eq!(status(&brackets), running());
+        // What has been closed counts no more.
+        for siblings in ["[],".repeat(500), r#"{"b":{}},"#.repeat(500)] {
+            assert_eq!(status(&format!(r#"{{"a":[{siblings}0],"status":"running"}}"#)), running());
+        }
     }
 }
