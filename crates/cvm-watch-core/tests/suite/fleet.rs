@@ -659,6 +659,23 @@ fn after_a_nap_whoever_has_waited_comes_before_whoever_was_connected() {
 }
 
 #[test]
+fn nobody_gives_way_where_a_place_is_about_to_be_free() {
+    let mut fleet = fleet(3, 2, Until::All);
+    drain(&mut fleet);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(0), 0, STARTING);
+    for number in [1, 2] {
+        drain(&mut fleet);
+        open(&mut fleet, at(1), number);
+        say(&mut fleet, at(1), number, STARTING);
+    }
+    assert_eq!(drain(&mut fleet), ["2 emit"]);
+    // Its stream ends in the moment at which the first may be looked at again.
+    say(&mut fleet, at(5), 2, b"event: timeout\ndata: {}\n\n");
+    assert_eq!(drain(&mut fleet), ["2 emit", "2 disconnect 1", "2 max_retries_exceeded", "0 connect 2"]);
+}
+
+#[test]
 fn of_those_that_are_due_the_first_to_ask_comes_first() {
     let mut fleet = Fleet::new(1, Until::All);
     for (number, delay) in [8, 5, 1].into_iter().enumerate() {
