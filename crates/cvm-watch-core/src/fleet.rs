@@ -232,7 +232,7 @@ impl Fleet {
     fn settle(&mut self, member: MemberId) {
         self.members.refresh(member);
         if let Some(delay) = self.members.refused_place(member) {
-            self.places.narrow(member, self.last_now, self.last_now + delay.max(SHORTEST_PAUSE));
+            self.places.narrow(member, self.last_now + delay.max(SHORTEST_PAUSE));
         }
         if !self.members.is_connected(member) {
             self.places.free(member);

@@ -117,11 +117,12 @@ impl Places {
 
     /// The server refused a place to `member`: there are as many as the others have, until then.
     /// Another one may have been told to wait longer when there were more.
-    pub(super) fn narrow(&mut self, member: MemberId, now: Timestamp, until: Timestamp) {
+    pub(super) fn narrow(&mut self, member: MemberId, until: Timestamp) {
         let places = self.held.iter().filter(|held| held.member != member).count();
         let new = Narrowed { places, until };
-        self.narrowed.retain(|old| now < old.ends() && (old.places < places || old.ends() > new.ends()));
-        if self.narrowed.iter().all(|old| old.places > places || old.ends() < new.ends()) {
+        // As long as there are fewer places nobody else comes in, so this is never more than before.
+        self.narrowed.retain(|old| old.ends() > new.ends());
+        if self.narrowed.iter().all(|old| old.places > places) {
             self.narrowed.push(new);
         }
     }
