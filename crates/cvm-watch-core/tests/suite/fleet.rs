@@ -485,6 +485,8 @@ fn a_longer_retry_after_is_not_cut_by_the_shorter_one_of_another() {
         drain(&mut fleet);
         assert!(fleet.open_connections() <= 1, "at {now}");
     }
+    let wake = fleet.next_wake().unwrap();
+    assert_eq!((wake.at, wake.reason), (at(70), WakeReason::RoomAgain));
     fleet.tick(at(71));
     assert_eq!(fleet.open_connections(), 2);
 }
