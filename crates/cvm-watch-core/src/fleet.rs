@@ -141,7 +141,14 @@ impl Fleet {
 
     /// Ends every watch now.
     pub fn abort(&mut self, now: Timestamp) {
-        self.tell_all(now, &Input::Abort);
+        let now = self.at(now);
+        // Those that wait first: an end must not give them a place for nothing.
+        let (connected, waiting) = self.members.all().into_iter().partition(|id| self.members.is_connected(*id));
+        let both: [Vec<MemberId>; 2] = [waiting, connected];
+        for member in both.into_iter().flatten() {
+            self.members.handle(now, member, Input::Abort);
+            self.settle(member);
+        }
     }
 
     /// The machine was suspended and runs again; see [`Input::Resumed`].
@@ -169,7 +176,7 @@ impl Fleet {
             }
             self.settle(member);
             if let (Action::Resolve(_), Until::Any) = (&action, self.until) {
-                self.tell_all(self.last_now, &Input::Abort);
+                self.abort(self.last_now);
             }
             return Some((member, action));
         }
@@ -207,17 +214,6 @@ impl Fleet {
     /// How many connections are open, or about to be.
     pub fn open_connections(&self) -> usize {
         self.places.held()
-    }
-
-    fn tell_all(&mut self, now: Timestamp, input: &Input<'_>) {
-        let now = self.at(now);
-        // Those that wait first: an end must not give them a place for nothing.
-        let (connected, waiting) = self.members.all().into_iter().partition(|id| self.members.is_connected(*id));
-        let both: [Vec<MemberId>; 2] = [waiting, connected];
-        for member in both.into_iter().flatten() {
-            self.members.handle(now, member, input.clone());
-            self.settle(member);
-        }
     }
 
     /// A member wants to connect: it waits for its turn, and where not all fit, until it may be

@@ -3,7 +3,7 @@
 
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -20,6 +20,21 @@ use crate::update::Update;
 /// So many inputs are taken before the task lets others run: on a current-thread runtime the one
 /// that holds the abort may be waiting.
 pub(crate) const BUDGET: usize = 32;
+
+/// Takes all that `next` has, for whoever waits for the end only. Events that are all ready would
+/// never let others run, so the task waits for its next turn now and then.
+pub(crate) fn poll_to_the_end<T>(
+    cx: &mut Context<'_>,
+    mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<T>>,
+) -> Poll<()> {
+    for _ in 0..=BUDGET {
+        if ready!(next(cx)).is_none() {
+            return Poll::Ready(());
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
 
 pub(crate) type Abort = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -16,7 +16,7 @@ use futures_core::Stream;
 use crate::client::Shared;
 use crate::error::WatchError;
 use crate::observed::{Observed, ObservedWatch, Observer};
-use crate::run::{Abort, BUDGET, Run};
+use crate::run::{Abort, Run, poll_to_the_end};
 use crate::transport::{Timer, Transport};
 use crate::update::Update;
 
@@ -229,16 +229,7 @@ impl<T: Transport, C: Timer> Future for Outcome<T, C> {
     #[expect(clippy::panic, reason = "a future that is polled after its end is the caller's mistake, as everywhere")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let watching = &mut self.get_mut().0;
-        for taken in 0.. {
-            if ready!(watching.poll_update(cx)).is_none() {
-                break;
-            }
-            // Events that are all ready would never let others run.
-            if taken == BUDGET {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        }
+        ready!(poll_to_the_end(cx, |cx| watching.poll_update(cx)));
         match &mut watching.stage {
             Stage::Ended(outcome) => match outcome.take() {
                 Some(outcome) => Poll::Ready(*outcome),

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use crate::client::Shared;
 use crate::error::WatchError;
 use crate::fleet_run::{FleetRun, News};
-use crate::run::{Abort, BUDGET};
+use crate::run::{Abort, poll_to_the_end};
 use crate::transport::{Timer, Transport};
 use crate::update::Update;
 use crate::watching::Verdict;
@@ -246,16 +246,7 @@ impl<T: Transport, C: Timer> Future for Outcomes<T, C> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let slot = &mut self.get_mut().0;
         let Some(watching) = slot else { panic!("the outcomes of watches were polled after they were given") };
-        for taken in 0.. {
-            if ready!(watching.poll_update(cx)).is_none() {
-                break;
-            }
-            // Events that are all ready would never let others run.
-            if taken == BUDGET {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        }
+        ready!(poll_to_the_end(cx, |cx| watching.poll_update(cx)));
         let members = slot.take().map(|watching| watching.members).unwrap_or_default();
         Poll::Ready(members.into_iter().map(Member::into_outcome).collect())
     }
