@@ -18,12 +18,13 @@ mod input;
 mod request;
 mod response;
 mod secret;
-pub mod sse;
 mod state;
 mod text;
 mod time;
 mod timer;
 mod watch;
+
+pub use cvm_watch_sse as sse;
 
 pub use action::Action;
 pub use config::{Backoff, Config, ConfigBuilder, FailEarly};

@@ -40,6 +40,8 @@ impl State {
                     let id = cx.config.secrets().mask(self.decoder.last_event_id()).to_string();
                     (Meaning::Nothing, event, id)
                 }
+                // A kind that the decoder may add later carries nothing that a watch acts on.
+                _ => continue,
             };
             // The next event is seconds away, and watches are many.
             self.decoder.free_event();

@@ -1,4 +1,4 @@
-//! What the client promises beside the scenarios of the kit.
+//! What the client promises beside the scenarios of the suite.
 
 use std::time::{Duration, Instant};
 

@@ -10,10 +10,10 @@
 
 mod client;
 mod closing;
+mod conformance;
 mod contract;
 mod faults;
 mod fleet;
-mod kit;
 mod played;
 mod proxy;
 mod request;

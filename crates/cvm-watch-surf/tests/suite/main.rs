@@ -14,9 +14,9 @@ use std::time::Duration;
 use cvm_watch_surf::{Client, ClientBuilder, Failure, WatchError};
 
 mod close;
+mod conformance;
 mod contract;
 mod fleet;
-mod kit;
 mod proxy;
 mod request;
 mod surf_client;

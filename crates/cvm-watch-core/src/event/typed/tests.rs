@@ -7,7 +7,7 @@ use crate::config::ConfigBuilder;
 use crate::secret::ApiKey;
 
 fn event<'a>(name: &'a str, data: &'a str) -> sse::Event<'a> {
-    sse::Event { name, data, id: "" }
+    sse::Event::new(name, data, "")
 }
 
 fn config(set: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {

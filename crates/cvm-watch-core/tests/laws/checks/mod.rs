@@ -13,7 +13,7 @@ pub mod response_head;
 pub mod sse_bytes;
 pub mod watch_ops;
 
-#[path = "../../../src/sse/tests/twin.rs"]
+#[path = "../../../../cvm-watch-sse/src/tests/twin.rs"]
 pub mod twin;
 
 /// One check, and the name of its fuzz target and corpus.

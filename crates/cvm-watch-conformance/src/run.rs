@@ -1,0 +1,153 @@
+//! Plays one scenario after another.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
+use std::time::Duration;
+
+use cvm_watch_driver::{Client, Settings, Timer, Transport, Update, Watching};
+
+use crate::report::Report;
+use crate::rogue::Rogue;
+use crate::scenario::{Scenario, Stop};
+use crate::seen::Seen;
+use crate::selection::{Selection, judge};
+use crate::stage::{BoxError, CLOSING, ID, KEY, Setup, Stage};
+
+/// Runs the scenarios against a transport.
+///
+/// `make` gives a fresh transport and timer for each scenario. `run` is an ordinary future: await
+/// it on the runtime that the transport needs.
+///
+/// ```no_run
+/// # use cvm_watch_driver::{Transport, Timer};
+/// # async fn example<T: Transport, C: Timer>(make: fn(&str, Option<&str>) -> (T, C)) {
+/// let suite = cvm_watch_conformance::Suite::new(|setup| Ok(make(&setup.base_url, setup.authority_pem.as_deref())));
+/// suite.skip("early-hints", "this stack takes a 103 for the answer").run().await.assert_passed();
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a suite does nothing before it is run"]
+pub struct Suite<F> {
+    make: F,
+    selection: Selection,
+}
+
+impl<F, T, C> Suite<F>
+where
+    F: FnMut(&Setup) -> Result<(T, C), BoxError>,
+    T: Transport,
+    C: Timer,
+{
+    /// A suite for the transports that `make` makes.
+    pub fn new(make: F) -> Self {
+        Self { make, selection: Selection::default() }
+    }
+
+    /// Leaves out a scenario that the stack cannot pass, and says why in the report.
+    pub fn skip(mut self, name: &str, reason: &str) -> Self {
+        self.selection.skip(name, reason);
+        self
+    }
+
+    /// Runs just these scenarios.
+    pub fn only(mut self, names: &[&str]) -> Self {
+        self.selection.only(names);
+        self
+    }
+
+    /// Runs the scenarios one after the other.
+    pub async fn run(mut self) -> Report {
+        let mut report = Report::default();
+        for scenario in self.selection.scenarios(&mut report) {
+            let found = Box::pin(self.play(&scenario)).await;
+            report.add(judge(&scenario, found));
+        }
+        report.sort();
+        report
+    }
+
+    async fn play(&mut self, scenario: &Scenario) -> Result<String, BoxError> {
+        let stage = Stage::new(&scenario.server)?;
+        let (transport, timer) = (self.make)(&stage.setup)?;
+        let settings = Settings::builder().base_url(&stage.setup.base_url).api_key(KEY).allow_http(true).build()?;
+        let transport = Rogue { inner: transport, fault: scenario.fault };
+        let client = Client::new(settings, transport, timer);
+        let rules = &scenario.rules;
+        let watch = client
+            .watch(ID, "running")
+            .max_retries(rules.max_retries)
+            .retry_delay(Duration::ZERO)
+            .connect_timeout(rules.connect_timeout)
+            .deadline(rules.deadline);
+        let mut found = vec![watch_to_the_end(watch, scenario.stop, &stage, client.timer()).await];
+        found.extend(stage.aftermath(client.timer()).await);
+        if let Some(sim) = &stage.sim {
+            (scenario.inspect)(&sim.requests())?;
+        }
+        Ok(found.join("; "))
+    }
+}
+
+/// Follows a watch until it ends or the caller loses interest; what was seen, as text.
+async fn watch_to_the_end<T: Transport, C: Timer>(
+    mut watch: Watching<T, C>,
+    stop: Stop,
+    stage: &Stage,
+    timer: &C,
+) -> String {
+    let mut seen = Seen::default();
+    if stop == Stop::DropOnceAsked {
+        drop_once_asked(watch, stage, timer).await;
+        return "dropped".to_owned();
+    }
+    loop {
+        let update = match calm(&mut watch).await {
+            Ok(Some(update)) => update,
+            Ok(None) => break,
+            Err(Panicked) => {
+                drop(watch);
+                return seen.then("panicked");
+            }
+        };
+        seen.add(&update);
+        if let Stop::DropAfter(events) = stop
+            && seen.events >= events
+        {
+            drop(watch);
+            return seen.then("dropped");
+        }
+    }
+    match watch.await {
+        Ok(state) => seen.then(&format!("resolved {}", state.status)),
+        Err(error) => seen.then(&format!("failed: {}", stage.without_addresses(&error.to_string()))),
+    }
+}
+
+struct Panicked;
+
+/// The next update, with a panic of the transport caught: it is one of the things that are tried.
+async fn calm<T: Transport, C: Timer>(watch: &mut Watching<T, C>) -> Result<Option<Update>, Panicked> {
+    let mut next = Box::pin(watch.next_update());
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| next.as_mut().poll(cx))) {
+        Ok(Poll::Ready(update)) => Poll::Ready(Ok(update)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
+
+/// Polls the watch and, beside it, looks whether its request has arrived.
+async fn drop_once_asked<T: Transport, C: Timer>(mut watch: Watching<T, C>, stage: &Stage, timer: &C) {
+    let start = timer.now();
+    let mut update = Box::pin(async move { while watch.next_update().await.is_some() {} });
+    while stage.requests() == 0 && timer.now().since(start) < CLOSING {
+        let mut pause = Box::pin(timer.sleep_until(timer.now() + Duration::from_millis(2)));
+        poll_fn(|cx| {
+            // Only the pause says when to look again.
+            let _ = update.as_mut().poll(cx);
+            pause.as_mut().poll(cx)
+        })
+        .await;
+    }
+}

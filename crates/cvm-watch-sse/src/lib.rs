@@ -1,0 +1,69 @@
+//! Server-sent events: bytes in, events out, exactly as the WHATWG standard reads a
+//! `text/event-stream`.
+//!
+//! Use it by itself for any event stream; the watch uses it for Phala Cloud's. [`Decoder`] takes
+//! chunks as they come from the socket, cut anywhere, and lends one [`Item`] at a time. The same
+//! bytes give the same items however they are cut. [`Decoder::read`] is the fast way to all items
+//! of a chunk; [`Decoder::decode`] takes one and may leave the rest to another day.
+//!
+//! ```
+//! use cvm_watch_sse::{Decoder, Item};
+//!
+//! let mut decoder = Decoder::default();
+//! let mut seen = Vec::new();
+//! for chunk in ["retry: 5000\nevent: state\nda", "ta: {\"status\":\"starting\"}\n\n: beat\n"] {
+//!     let mut items = decoder.read(chunk.as_bytes());
+//!     while let Some(item) = items.next_item() {
+//!         match item {
+//!             Item::Event(event) => seen.push(format!("{} {}", event.event_type(), event.data)),
+//!             Item::Retry(milliseconds) => seen.push(format!("retry {milliseconds}")),
+//!             Item::TooLarge { limit } => seen.push(format!("an event of over {limit} bytes")),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! assert_eq!(seen, ["retry 5000", r#"state {"status":"starting"}"#]);
+//! ```
+//!
+//! # What it promises
+//!
+//! - **Time** is linear in the bytes given, one by one or all at once: a cut line is never read
+//!   again.
+//! - **Memory** follows [`Limits`], whatever arrives: comments, unknown fields and the rest of a
+//!   dropped event are skipped unstored, and buffers shrink after a large event.
+//!   [`Decoder::buffered_bytes`] tells the sum.
+//! - **No copy and no allocation** for an event of one `data` line that lies whole in the chunk and
+//!   is valid UTF-8.
+//! - **No panic** and no error: every byte string is an event stream. Invalid UTF-8 reads as
+//!   U+FFFD, one for each maximal subpart, as in
+//!   [`String::from_utf8_lossy`](alloc::string::String::from_utf8_lossy).
+//!
+//! At the end of the stream there is nothing to call: an unfinished event is dropped, as the
+//! standard asks. Before the bytes of a new connection call [`Decoder::reset`].
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod block;
+mod buffer;
+mod decoder;
+mod event;
+mod input;
+mod items;
+mod limits;
+mod line;
+mod pending_id;
+#[doc(hidden)]
+pub mod scan;
+mod utf8;
+
+pub use decoder::Decoder;
+pub use event::{Event, Item};
+pub use items::Items;
+pub use limits::Limits;
+
+#[cfg(test)]
+mod tests;

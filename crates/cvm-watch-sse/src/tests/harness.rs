@@ -1,0 +1,112 @@
+use super::twin::{self, TwinItem};
+use crate::{Decoder, Event, Item, Limits};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+/// Checks what `input` shows under the default limits; see [`check_within`].
+pub(super) fn check(input: &[u8], expected: &str) {
+    check_within(Limits::default(), input, expected);
+}
+
+/// Checks what `input` shows, given whole, in pieces of 1, 2, 3 and 7 bytes, and cut in two
+/// anywhere; by the decoder and by its twin.
+///
+/// `expected` lists the items, separated by `; `: `name "data"`, then ` #id` if there is one;
+/// `retry 10`; `too large`. A last `id "x"` tells the last event id if it is not that of the last
+/// event.
+pub(super) fn check_within(limits: Limits, input: &[u8], expected: &str) {
+    let text = input.escape_ascii();
+    let (items, id) = twin::read(input, limits.max_event_bytes, limits.max_id_bytes);
+    assert_eq!(render(&items, &id), expected, "the twin, of {text}");
+    for size in [input.len().max(1), 1, 2, 3, 7] {
+        let (items, id) = decode(limits, input.chunks(size));
+        assert_eq!(render(&items, &id), expected, "pieces of {size}, of {text}");
+    }
+    for at in 0..=input.len() {
+        let (first, second) = input.split_at(at);
+        let (items, id) = decode(limits, [first, second]);
+        assert_eq!(render(&items, &id), expected, "cut at {at}, of {text}");
+    }
+}
+
+/// The items that the decoder finds in `pieces`, and its last event id after them: read by chunk,
+/// and the same one by one.
+pub(super) fn decode<'a>(
+    limits: Limits,
+    pieces: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+) -> (Vec<TwinItem>, String) {
+    let pieces = pieces.into_iter();
+    let one_by_one = decode_one_by_one(limits, pieces.clone());
+    let mut decoder = Decoder::new(limits);
+    let mut items = Vec::new();
+    for piece in pieces {
+        let mut read = decoder.read(piece);
+        while let Some(item) = read.next_item() {
+            items.push(own(item, limits));
+        }
+        assert!(read.rest().is_empty(), "the input is used up");
+        assert!(decoder.buffered_bytes() <= most_held(limits), "{decoder:?}");
+    }
+    let by_chunk = (items, decoder.last_event_id().into());
+    assert_eq!(by_chunk, one_by_one, "by chunk and one by one");
+    by_chunk
+}
+
+fn decode_one_by_one<'a>(limits: Limits, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<TwinItem>, String) {
+    let mut decoder = Decoder::new(limits);
+    let mut items = Vec::new();
+    for mut piece in pieces {
+        while let Some(item) = decoder.decode(&mut piece) {
+            items.push(own(item, limits));
+        }
+        assert!(piece.is_empty(), "the input is used up");
+        assert!(decoder.buffered_bytes() <= most_held(limits), "{decoder:?}");
+    }
+    (items, decoder.last_event_id().into())
+}
+
+/// The sum that [`Decoder::buffered_bytes`] promises.
+fn most_held(limits: Limits) -> usize {
+    let event = limits.max_event_bytes + limits.max_event_bytes / 4;
+    let id = limits.max_id_bytes.min(limits.max_event_bytes);
+    event + 2 * (id + id / 4) + 16 * 1024
+}
+
+fn own(item: Item<'_>, limits: Limits) -> TwinItem {
+    match item {
+        Item::Event(Event { name, data, id }) => {
+            TwinItem::Event { name: name.into(), data: data.into(), id: id.into() }
+        }
+        Item::Retry(milliseconds) => TwinItem::Retry(milliseconds),
+        Item::TooLarge { limit } => {
+            assert_eq!(limit, limits.max_event_bytes);
+            TwinItem::TooLarge
+        }
+    }
+}
+
+fn render(items: &[TwinItem], last_id: &str) -> String {
+    let mut text = String::new();
+    let mut shown_id = "";
+    for item in items {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        match item {
+            TwinItem::Event { name, data, id } => {
+                shown_id = id;
+                let name = if name.is_empty() { "message" } else { name };
+                let mark = if id.is_empty() { "" } else { " #" };
+                write!(text, "{name} {data:?}{mark}{id}").unwrap();
+            }
+            TwinItem::Retry(milliseconds) => write!(text, "retry {milliseconds}").unwrap(),
+            TwinItem::TooLarge => text.push_str("too large"),
+        }
+    }
+    if shown_id != last_id {
+        let separator = if text.is_empty() { "" } else { "; " };
+        write!(text, "{separator}id {last_id:?}").unwrap();
+    }
+    text
+}
