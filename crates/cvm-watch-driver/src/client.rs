@@ -4,6 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::transport::{Timer, Transport};
 use crate::watching::Watching;
 use crate::watching_all::WatchingAll;
@@ -14,18 +15,10 @@ pub struct Client<T, C> {
     shared: Arc<Shared<T, C>>,
 }
 
-pub(crate) struct Shared<T, C> {
-    pub(crate) settings: Settings,
-    pub(crate) base: Arc<crate::BaseUrl>,
-    pub(crate) transport: T,
-    pub(crate) timer: C,
-}
-
 impl<T: Transport, C: Timer> Client<T, C> {
     /// A client with these settings.
     pub fn new(settings: Settings, transport: T, timer: C) -> Self {
-        let base = Arc::new(settings.base_url().clone());
-        Self { shared: Arc::new(Shared { settings, base, transport, timer }) }
+        Self { shared: Arc::new(Shared::new(settings, transport, timer)) }
     }
 
     /// Watches `id` until its status is `target`. Nothing happens before the handle is awaited or

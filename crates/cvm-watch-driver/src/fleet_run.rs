@@ -8,10 +8,10 @@ use std::sync::Arc;
 use cvm_watch_core::{AttemptId, Config, ConfigError, CvmState, Fleet, Input, MemberId, Timestamp, Until};
 
 use crate::alarm::Alarm;
-use crate::client::Shared;
 use crate::error::WatchError;
 use crate::link::{Done, Link, Listener};
 use crate::run::{Abort, BUDGET};
+use crate::shared::Shared;
 use crate::transport::{Timer, Transport};
 use crate::update::Update;
 use crate::woken::{Wakeup, Woken};

@@ -10,6 +10,7 @@ mod link;
 mod observed;
 mod run;
 mod settings;
+mod shared;
 mod transport;
 mod update;
 mod watching;

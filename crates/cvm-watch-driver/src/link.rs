@@ -10,8 +10,8 @@ use cvm_watch_core::{
 };
 use tracing::debug;
 
-use crate::client::Shared;
 use crate::error::WatchError;
+use crate::shared::Shared;
 use crate::transport::{Body, Head, Request, Timer, Transport, TransportError};
 use crate::update::Update;
 

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use cvm_watch_core::{CvmState, Input, Phase, Timestamp};
 
 use crate::alarm::Alarm;
-use crate::client::Shared;
 use crate::error::WatchError;
 use crate::link::{Done, Link, Listener};
 use crate::observed::ObservedWatch;
+use crate::shared::Shared;
 use crate::transport::{Timer, Transport};
 use crate::update::Update;
 

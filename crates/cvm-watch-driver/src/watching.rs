@@ -13,10 +13,10 @@ use std::sync::Arc;
 use cvm_watch_core::{Backoff, ConfigBuilder, CvmState, Event};
 use futures_core::Stream;
 
-use crate::client::Shared;
 use crate::error::WatchError;
 use crate::observed::{Observed, ObservedWatch, Observer};
 use crate::run::{Abort, Run, poll_to_the_end};
+use crate::shared::Shared;
 use crate::transport::{Timer, Transport};
 use crate::update::Update;
 

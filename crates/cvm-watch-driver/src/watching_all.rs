@@ -12,10 +12,10 @@ use std::sync::Arc;
 use cvm_watch_core::{ConfigBuilder, CvmState, Event, Failure, Fleet, Until};
 use futures_core::Stream;
 
-use crate::client::Shared;
 use crate::error::WatchError;
 use crate::fleet_run::{FleetRun, News};
 use crate::run::{Abort, poll_to_the_end};
+use crate::shared::Shared;
 use crate::transport::{Timer, Transport};
 use crate::update::Update;
 use crate::watching::Verdict;
