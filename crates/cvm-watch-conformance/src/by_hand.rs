@@ -99,7 +99,7 @@ where
         let mut found = vec![seen.then(&end)];
         found.extend(block_on(stage.aftermath(&Blocking(BootClock::new()))));
         if let Some(sim) = &stage.sim {
-            (scenario.inspect)(&sim.requests())?;
+            (scenario.inspect)(&sim.log().requests())?;
         }
         Ok(found.join("; "))
     }

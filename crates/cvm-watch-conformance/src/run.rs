@@ -83,7 +83,7 @@ where
         let mut found = vec![watch_to_the_end(watch, scenario.stop, &stage, client.timer()).await];
         found.extend(stage.aftermath(client.timer()).await);
         if let Some(sim) = &stage.sim {
-            (scenario.inspect)(&sim.requests())?;
+            (scenario.inspect)(&sim.log().requests())?;
         }
         Ok(found.join("; "))
     }

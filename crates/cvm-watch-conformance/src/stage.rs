@@ -88,23 +88,27 @@ impl Stage {
     }
 
     pub(crate) fn requests(&self) -> usize {
-        self.sim.as_ref().map_or(0, |sim| sim.requests().len())
+        self.sim.as_ref().map_or(0, |sim| sim.log().requests().len())
     }
 
     /// How many requests there were, and whether every connection is gone soon.
     pub(crate) async fn aftermath<C: Timer>(&self, timer: &C) -> Vec<String> {
         let Some(sim) = &self.sim else { return Vec::new() };
         let start = timer.now();
-        while sim.open_connections() > 0 && timer.now().since(start) < CLOSING {
+        while sim.log().open_connections() > 0 && timer.now().since(start) < CLOSING {
             timer.sleep_until(timer.now() + Duration::from_millis(2)).await;
         }
-        let requests = match sim.requests().len() {
+        let requests = match sim.log().requests().len() {
             1 => "1 request".to_owned(),
             many => format!("{many} requests"),
         };
-        let open = if sim.open_connections() == 0 { "closed" } else { "a connection is still open" };
+        let open = if sim.log().open_connections() == 0 { "closed" } else { "a connection is still open" };
         let mut found = vec![requests, open.to_owned()];
-        if self.elsewhere.as_ref().is_some_and(|other| other.connections().len() + other.requests().len() > 0) {
+        if self
+            .elsewhere
+            .as_ref()
+            .is_some_and(|other| other.log().connections().len() + other.log().requests().len() > 0)
+        {
             found.push("the other server was asked too".to_owned());
         }
         found

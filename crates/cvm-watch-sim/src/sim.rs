@@ -2,10 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::error::{SimError, WaitError};
-use crate::log::{Connection, Log, Request};
+use crate::error::SimError;
+use crate::log::Log;
 use crate::request::BASE_PATH;
 use crate::script::Script;
 use crate::server::Server;
@@ -82,56 +81,14 @@ impl Sim {
         format!("{scheme}://{host}:{}{BASE_PATH}", self.addr().port())
     }
 
-    /// What it saw, as a handle of its own that can go to another thread and outlives the simulator.
-    pub fn log(&self) -> Log {
-        self.world.log().clone()
-    }
-
-    /// As [`Log::requests`].
-    pub fn requests(&self) -> Vec<Request> {
-        self.world.log().requests()
-    }
-
-    /// As [`Log::connections`].
-    pub fn connections(&self) -> Vec<Connection> {
-        self.world.log().connections()
-    }
-
-    /// As [`Log::open_connections`].
-    pub fn open_connections(&self) -> usize {
-        self.world.log().open_connections()
+    /// The requests and connections so far. A clone can go to another thread and outlives the simulator.
+    pub fn log(&self) -> &Log {
+        self.world.log()
     }
 
     /// The most event streams one key had open at the same time.
     pub fn peak_streams(&self) -> usize {
         self.world.peak_streams()
-    }
-
-    /// As [`Log::wait_for_requests`].
-    ///
-    /// # Errors
-    ///
-    /// When it takes longer than `timeout`.
-    pub fn wait_for_requests(&self, count: u64, timeout: Duration) -> Result<Vec<Request>, WaitError> {
-        self.world.log().wait_for_requests(count, timeout)
-    }
-
-    /// As [`Log::wait_until_closed`].
-    ///
-    /// # Errors
-    ///
-    /// When it takes longer than `timeout`.
-    pub fn wait_until_closed(&self, connection: u64, timeout: Duration) -> Result<Connection, WaitError> {
-        self.world.log().wait_until_closed(connection, timeout)
-    }
-
-    /// As [`Log::wait_until_idle`].
-    ///
-    /// # Errors
-    ///
-    /// When it takes longer than `timeout`.
-    pub fn wait_until_idle(&self, timeout: Duration) -> Result<(), WaitError> {
-        self.world.log().wait_until_idle(timeout)
     }
 }
 

@@ -10,7 +10,7 @@ fn refused(run: Program, sim: &Sim) -> String {
     assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.starts_with("error: ") && stderr.len() < 300, "{stderr}");
-    assert_eq!(sim.connections().len(), 0, "{stderr}");
+    assert_eq!(sim.log().connections().len(), 0, "{stderr}");
     stderr
 }
 
@@ -110,7 +110,7 @@ fn a_missing_key_is_refused_by_the_name_of_its_variable_except_for_loopback() {
         assert!(line.contains("PHALA_CLOUD_API_KEY"), "{line}");
     }
     assert_eq!(cvm_watch("wait my-cvm").without_key().base_url(&sim.base_url()).run().code, Some(0));
-    assert_eq!(sim.requests()[0].header("x-api-key"), None);
+    assert_eq!(sim.log().requests()[0].header("x-api-key"), None);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn a_closed_stdout_ends_the_printing_and_not_the_wait() {
             assert_eq!(finished.code, Some(code), "{id} {flags}: {finished:?}");
         }
     }
-    assert_eq!(sim.requests().len(), 4);
+    assert_eq!(sim.log().requests().len(), 4);
 }
 
 #[test]

@@ -12,7 +12,7 @@ type Case = (&'static str, i32, &'static str, usize);
 fn run(case: &Case) -> (Finished, usize) {
     let sim = Sim::builder().speed(20.0).start().unwrap();
     let finished = cvm_watch(&format!("wait {}", case.0)).base_url(&sim.base_url()).run();
-    (finished, sim.requests().len())
+    (finished, sim.log().requests().len())
 }
 
 fn check_each(cases: &'static [Case]) {
@@ -151,7 +151,7 @@ fn flags_reach_the_request() {
     let sim = Sim::builder().speed(50.0).start().unwrap();
     let run = cvm_watch("wait --target STOPPED --interval 30 --timeout 10m stop-1").base_url(&sim.base_url());
     assert_eq!(run.run().stdout, "stop-1 stopped\n");
-    let requests = sim.requests();
+    let requests = sim.log().requests();
     assert_eq!(requests[0].uri, "/api/v1/cvms/stop-1/state?target=STOPPED&interval=30&timeout=600");
     assert_eq!(requests[0].header("x-api-key"), Some(crate::program::KEY.as_bytes()));
 }
@@ -161,7 +161,7 @@ fn the_flag_for_the_base_url_beats_the_variable() {
     let (sim, other) = (Sim::builder().speed(50.0).start().unwrap(), Sim::start().unwrap());
     let run = cvm_watch("wait my-cvm --base-url").arg(&sim.base_url()).base_url(&other.base_url());
     assert_eq!(run.run().code, Some(0));
-    assert_eq!((sim.requests().len(), other.requests().len()), (1, 0));
+    assert_eq!((sim.log().requests().len(), other.log().requests().len()), (1, 0));
 }
 
 #[test]
@@ -169,5 +169,5 @@ fn an_id_with_a_dash_in_front_comes_after_two_dashes() {
     let sim = Sim::builder().speed(50.0).start().unwrap();
     let finished = cvm_watch("wait -- --output").base_url(&sim.base_url()).run();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "--output running\n"));
-    assert_eq!(sim.requests()[0].path(), "/api/v1/cvms/--output/state");
+    assert_eq!(sim.log().requests()[0].path(), "/api/v1/cvms/--output/state");
 }

@@ -26,7 +26,7 @@ fn listed(finished: &Finished) -> Vec<&str> {
 
 fn requested(sim: &Sim) -> BTreeSet<String> {
     let id = |path: &str| path.split('/').rev().nth(1).unwrap().to_owned();
-    sim.requests().iter().map(|request| id(request.path())).collect()
+    sim.log().requests().iter().map(|request| id(request.path())).collect()
 }
 
 const LIST: &[u8] = b"\xef\xbb\xbf# all of them\r\nfrom-1\r\n\r\n  from-2  # the second\r\n";
@@ -67,7 +67,7 @@ fn a_cvm_given_twice_is_waited_for_once_with_a_warning() {
     assert_eq!(listed(&finished), ["a", "b"]);
     let warning = "id \"a\" is given more than once; it is waited for once";
     assert!(finished.stderr.starts_with(&format!("warning: {warning}\n")), "{finished:?}");
-    assert_eq!(sim.requests().len(), 2);
+    assert_eq!(sim.log().requests().len(), 2);
     // What is left may be one CVM, as if it were alone.
     let finished = wait(&sim, "a a").run();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "a running\n"));
@@ -118,5 +118,5 @@ fn a_bad_id_is_refused_before_any_request_naming_file_and_line() {
     let finished = wait(&sim, &format!("--output ndjson --ids-from {path}")).run();
     let result: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!((&result["cvm"], &result["error"]["kind"]), (&"a\x1bb".into(), &"invalid_input".into()));
-    assert_eq!(sim.connections().len(), 0);
+    assert_eq!(sim.log().connections().len(), 0);
 }

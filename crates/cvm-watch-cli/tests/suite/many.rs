@@ -124,7 +124,7 @@ fn any_is_done_with_the_first_and_leaves_the_others() {
     let stuck = &rows(&finished.stdout)[1];
     assert_eq!(stuck[..3], ["stuck", "aborted", "starting"]);
     assert!(stuck[4].starts_with("another CVM got there first; the last status was \"starting\""), "{stuck:?}");
-    sim.wait_until_idle(SOON).unwrap();
+    sim.log().wait_until_idle(SOON).unwrap();
     let finished = wait(&sim, "hopeless lost --any").run();
     assert_eq!((finished.code, finished.last_words()), (Some(4), "error: none of 2 CVMs got to running"));
 }
@@ -243,7 +243,7 @@ fn a_signal_tells_the_last_status_of_each_that_goes_on() {
         assert_eq!(table[2][4], format!("ended by {name}; the last status was \"starting\""));
         assert_eq!(table[3][..3], ["silent-1", "aborted", "-"]);
         assert_eq!(finished.last_words(), "error: 2 of 3 CVMs did not get to running");
-        sim.wait_until_idle(SOON).unwrap();
+        sim.log().wait_until_idle(SOON).unwrap();
     }
 }
 
@@ -286,5 +286,5 @@ fn bad_parameters_are_told_once_and_before_any_request() {
     }
     let finished = wait(&sim, "good fine --record /no/such/file").run();
     assert_eq!((finished.code, finished.last_words()), (Some(2), "error: --record goes with one CVM, not with 2"));
-    assert_eq!(sim.connections().len(), 0);
+    assert_eq!(sim.log().connections().len(), 0);
 }

@@ -146,7 +146,7 @@ fn what_cannot_be_recorded_is_refused_before_any_request() {
     let run = run.base_url(&sim.base_url()).run();
     assert_eq!(run.code, Some(2), "{run:?}");
     assert!(run.last_words().contains("api key is shorter than 6 bytes"), "{run:?}");
-    assert_eq!((fs::read(file.path()).unwrap().as_slice(), sim.requests().len()), (&b"kept"[..], 0));
+    assert_eq!((fs::read(file.path()).unwrap().as_slice(), sim.log().requests().len()), (&b"kept"[..], 0));
 }
 
 #[cfg(target_os = "linux")]

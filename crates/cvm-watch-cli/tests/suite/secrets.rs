@@ -76,7 +76,7 @@ fn an_echo_of_the_key_is_masked_in_every_output_and_log() {
         }
     }
     let with_key = |request: &cvm_watch_sim::Request| request.header("x-api-key") == Some(KEY.as_bytes());
-    assert!(sim.requests().iter().all(with_key), "every request has carried the key");
+    assert!(sim.log().requests().iter().all(with_key), "every request has carried the key");
 }
 
 /// Contract row 24.

@@ -26,11 +26,11 @@ fn sim() -> Sim {
 
 /// Runs to the target; answers with the key that came with the only request.
 fn key_sent(run: Program, sim: &Sim) -> (Finished, String) {
-    let before = sim.requests().len();
+    let before = sim.log().requests().len();
     let finished = run.run();
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(!finished.stdout.contains("hunter2") && !finished.stderr.contains("hunter2"), "{finished:?}");
-    let requests = sim.requests();
+    let requests = sim.log().requests();
     assert_eq!(requests.len(), before + 1);
     let key = requests[before].header("x-api-key").unwrap_or_default();
     (finished, String::from_utf8(key.to_vec()).unwrap())

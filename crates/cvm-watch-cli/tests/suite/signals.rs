@@ -89,8 +89,8 @@ fn a_signal_ends_a_stream_at_once_and_closes_its_connection() {
         until(&mut running, "state");
         let finished = ended_by(signal, running);
         assert!(finished.last_words().ends_with("the last status was \"starting\""), "{finished:?}");
-        assert!(sim.wait_until_closed(1, SOON).unwrap().left_by_client());
-        assert_eq!(sim.requests().len(), 1);
+        assert!(sim.log().wait_until_closed(1, SOON).unwrap().left_by_client());
+        assert_eq!(sim.log().requests().len(), 1);
     }
 }
 
@@ -98,10 +98,10 @@ fn a_signal_ends_a_stream_at_once_and_closes_its_connection() {
 fn a_signal_ends_the_wait_for_a_response() {
     let sim = Sim::start().unwrap();
     let running = wait("silent-1", &sim.base_url());
-    sim.wait_for_requests(1, SOON).unwrap();
+    sim.log().wait_for_requests(1, SOON).unwrap();
     let finished = ended_by(Signal::INT, running);
     assert!(finished.last_words().ends_with("no status was seen"), "{finished:?}");
-    assert!(sim.wait_until_closed(1, SOON).unwrap().left_by_client());
+    assert!(sim.log().wait_until_closed(1, SOON).unwrap().left_by_client());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_signal_is_heard_in_a_flood() {
     let mut running = wait("flood", &sim.base_url());
     until(&mut running, "state");
     ended_by(Signal::INT, running);
-    sim.wait_until_idle(SOON).unwrap();
+    sim.log().wait_until_idle(SOON).unwrap();
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_signal_ends_the_reading_of_ids() {
 fn quiet_ends_by_a_signal_without_a_word() {
     let sim = Sim::start().unwrap();
     let running = cvm_watch("wait stall-1 --output quiet").base_url(&sim.base_url()).start();
-    sim.wait_for_requests(1, SOON).unwrap();
+    sim.log().wait_for_requests(1, SOON).unwrap();
     running.signal(Signal::INT);
     let finished = running.finish();
     assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(130), "", ""));

@@ -24,7 +24,7 @@ fn an_unknown_target_is_told_once_with_the_nearest_known_and_the_watch_goes_on()
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm runing\n"));
     assert!(finished.stderr.starts_with(&format!("warning: {WORDS}\n")), "{finished:?}");
     assert_eq!(finished.stderr.matches("warning: ").count(), 1);
-    assert!(sim.requests()[0].uri.contains("target=Runing&"), "it is asked for as given");
+    assert!(sim.log().requests()[0].uri.contains("target=Runing&"), "it is asked for as given");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_certificate_that_is_not_trusted_is_exit_code_1_at_once() {
         let result: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
         assert_eq!((&result["attempt"], &result["error"]["kind"]), (&1.into(), &"tls".into()));
     }
-    assert_eq!((sim.connections().len(), sim.requests().len()), (2, 0));
+    assert_eq!((sim.log().connections().len(), sim.log().requests().len()), (2, 0));
 }
 
 #[test]

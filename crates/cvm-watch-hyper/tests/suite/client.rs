@@ -101,7 +101,7 @@ async fn a_refused_parameter_makes_no_request() {
     let build = |base: &str| -> ConfigError { Client::builder().base_url(base).api_key("phak_1").build().unwrap_err() };
     assert_eq!(build("cloud.example").field(), "base url");
     assert_eq!(build("http://cloud.example").field(), "base url");
-    assert_eq!(sim.connections().len(), 0);
+    assert_eq!(sim.log().connections().len(), 0);
 }
 
 /// Contract row 11.
@@ -113,7 +113,7 @@ async fn retry_after_is_honoured_over_sockets() {
     let start = Instant::now();
     client(&sim).watch("my-cvm", "running").retry_delay(Duration::ZERO).await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
-    assert_eq!(sim.requests().len(), 2);
+    assert_eq!(sim.log().requests().len(), 2);
 }
 
 /// Contract row 3.
@@ -125,7 +125,7 @@ async fn a_stream_at_its_target_without_complete_resolves_after_the_grace() {
     let state = client(&sim).watch("my-cvm", "running").max_retries(0).await.unwrap();
     assert_eq!(state.status, "running");
     assert!(start.elapsed() >= Duration::from_secs(2));
-    sim.wait_until_idle(Duration::from_secs(5)).unwrap();
+    sim.log().wait_until_idle(Duration::from_secs(5)).unwrap();
 }
 
 /// Contract row 24.

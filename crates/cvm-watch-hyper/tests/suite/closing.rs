@@ -26,7 +26,7 @@ async fn an_abort_closes_the_socket_in_every_phase() {
         let client = Client::builder().base_url(sim.base_url()).build().unwrap();
         let (abort, signal) = tokio::sync::oneshot::channel::<()>();
         let watch = client.watch("my-cvm", "running").abort_on(signal);
-        let log = sim.log();
+        let log = sim.log().clone();
         let asked = tokio::task::spawn_blocking(move || log.wait_for_requests(1, SOON).map(drop));
         let aborting = async {
             asked.await.unwrap().unwrap();
@@ -35,9 +35,9 @@ async fn an_abort_closes_the_socket_in_every_phase() {
         let (outcome, ()) = tokio::join!(async { watch.await }, aborting);
         let start = Instant::now();
         assert_eq!(outcome.unwrap_err().failure(), Some(&Failure::Aborted), "{phase}");
-        sim.wait_until_idle(SOON).unwrap();
+        sim.log().wait_until_idle(SOON).unwrap();
         assert!(start.elapsed() < SOON, "{phase}: the socket stayed open for {:?}", start.elapsed());
-        assert_eq!(sim.requests().len(), 1, "{phase}");
+        assert_eq!(sim.log().requests().len(), 1, "{phase}");
     }
 }
 
@@ -55,7 +55,7 @@ async fn an_abort_while_waiting_to_retry_makes_no_more_requests() {
     }
     abort.send(()).unwrap();
     assert_eq!(watch.await.unwrap_err().failure(), Some(&Failure::Aborted));
-    assert_eq!(sim.requests().len(), 1);
+    assert_eq!(sim.log().requests().len(), 1);
 }
 
 /// Contract row 5.
@@ -68,7 +68,7 @@ async fn the_old_connection_is_closed_before_the_new_one_is_made() {
     let watch = client.watch("my-cvm", "running").max_retries(5).retry_delay(Duration::from_millis(100));
     let error = watch.await.unwrap_err();
     assert!(error.to_string().contains("the server's timeout"), "{error}");
-    assert_eq!((sim.requests().len(), sim.peak_streams()), (6, 1));
+    assert_eq!((sim.log().requests().len(), sim.peak_streams()), (6, 1));
 }
 
 /// A listener whose queue is full and never emptied: the system drops what more clients send, as a
@@ -133,7 +133,7 @@ async fn an_abort_before_the_start_makes_no_request() {
     let error = client.watch("my-cvm", "running").abort_on(std::future::ready(())).await.unwrap_err();
     assert_eq!(error.failure(), Some(&Failure::Aborted));
     drop(client.watch("my-cvm", "running"));
-    assert_eq!((sim.connections().len(), sim.requests().len()), (0, 0));
+    assert_eq!((sim.log().connections().len(), sim.log().requests().len()), (0, 0));
 }
 
 /// Contract row 21.
@@ -151,7 +151,7 @@ async fn dropping_the_future_or_the_handle_closes_the_socket_in_every_phase() {
             sim.script("my-cvm", script.clone());
             let client = Client::builder().base_url(sim.base_url()).build().unwrap();
             let mut watch = client.watch("my-cvm", "running");
-            let log = sim.log();
+            let log = sim.log().clone();
             let asked = tokio::task::spawn_blocking(move || log.wait_for_requests(1, SOON).map(drop));
             if as_future {
                 tokio::select! {
@@ -166,8 +166,8 @@ async fn dropping_the_future_or_the_handle_closes_the_socket_in_every_phase() {
                 }
                 drop(watch);
             }
-            sim.wait_until_idle(SOON).unwrap();
-            assert_eq!(sim.requests().len(), 1, "{phase}");
+            sim.log().wait_until_idle(SOON).unwrap();
+            assert_eq!(sim.log().requests().len(), 1, "{phase}");
         }
     }
 }

@@ -111,6 +111,6 @@ async fn a_base_path_of_odd_characters_is_sent_percent_encoded() {
     let client = Client::builder().base_url(base).build().unwrap();
     let error = client.watch("my-cvm", "running").max_retries(0).await.unwrap_err();
     assert!(matches!(error.failure(), Some(Failure::Rejected(_))), "{error}");
-    let uri = sim.requests()[0].uri.clone();
+    let uri = sim.log().requests()[0].uri.clone();
     assert!(uri.starts_with("/%C3%A4") && uri.is_ascii(), "{uri}");
 }

@@ -25,7 +25,7 @@ async fn a_fleet_reaches_every_target_and_never_opens_more_streams_than_it_may()
     }
     assert_eq!(outcomes.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ids);
     assert!(sim.peak_streams() <= 5, "{} streams", sim.peak_streams());
-    sim.wait_until_idle(LONG).unwrap();
+    sim.log().wait_until_idle(LONG).unwrap();
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn where_any_is_enough_the_streams_of_the_others_are_closed() {
     }
     assert_eq!(ended, ["quick", "slow"]);
     assert!(watches.outcome(1).unwrap().is_ok());
-    sim.wait_until_idle(LONG).unwrap();
+    sim.log().wait_until_idle(LONG).unwrap();
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn dropping_a_fleet_closes_every_connection() {
         states += usize::from(format!("{update:?}").contains("State("));
     }
     drop(watches);
-    sim.wait_until_idle(LONG).unwrap();
+    sim.log().wait_until_idle(LONG).unwrap();
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_cvm_that_fails_ends_the_watch_early_when_asked() {
     let watch = client(&sim).watch("my-cvm", "running").configure(|c| c.fail_early(FailEarly::of_a_boot()));
     let error = watch.deadline(LONG).await.unwrap_err();
     assert!(matches!(error.failure(), Some(Failure::Unreachable { status, .. }) if status == "error"), "{error}");
-    sim.wait_until_idle(LONG).unwrap();
+    sim.log().wait_until_idle(LONG).unwrap();
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn readiness_looks_again_until_the_boot_is_done() {
     let watch = client(&sim).watch("my-cvm", "running").configure(|c| c.ready(true).max_retries(0));
     let state = watch.deadline(LONG).await.unwrap();
     assert_eq!(state.boot_progress.as_deref(), Some("done"));
-    assert_eq!(sim.requests().len(), 2);
+    assert_eq!(sim.log().requests().len(), 2);
 }
 
 #[tokio::test]
@@ -105,5 +105,5 @@ async fn a_stale_target_does_not_count_before_a_change() {
     sim.script("my-cvm", Script::new().then(stale).then(restarted));
     let watch = client(&sim).watch("my-cvm", "running").configure(|c| c.after_change(LONG).max_retries(0));
     watch.deadline(LONG).await.unwrap();
-    assert_eq!(sim.requests().len(), 2);
+    assert_eq!(sim.log().requests().len(), 2);
 }

@@ -40,8 +40,8 @@ pub(crate) async fn play(script: impl Into<Script>, change: impl FnOnce(Watching
         Ok(state) => format!("resolved {}", state.status),
         Err(error) => format!("failed: {error}"),
     });
-    sim.wait_until_idle(SOON).unwrap();
-    Played { seen: seen.join("; "), outcome, requests: sim.requests() }
+    sim.log().wait_until_idle(SOON).unwrap();
+    Played { seen: seen.join("; "), outcome, requests: sim.log().requests() }
 }
 
 /// Holds what the caller saw, and how often the server was asked, against what must be.

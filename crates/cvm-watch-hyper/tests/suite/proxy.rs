@@ -83,7 +83,7 @@ async fn https_goes_through_the_tunnel_end_to_end() {
     assert!(asked[0].starts_with("CONNECT cloud.example:443 HTTP/1.1\r\n"), "{}", asked[0]);
     assert!(!asked[0].contains("phak_1"), "the proxy saw the key");
     assert!(!format!("{client:?}").contains("hunter2"));
-    let requests = sim.requests();
+    let requests = sim.log().requests();
     assert_eq!(requests[0].header("host"), Some(&b"cloud.example"[..]));
     assert_eq!(requests[0].header("proxy-authorization"), None);
 }

@@ -49,7 +49,7 @@ async fn a_refused_certificate_ends_it_after_one_connection_and_no_request() {
         let error = builder.build().unwrap().watch("my-cvm", "running").await.unwrap_err();
         assert_eq!(error.failure(), Some(&Failure::Tls(fault)), "{names:?} {expired} {trusted}");
         assert!(std::error::Error::source(&error).is_some());
-        assert_eq!((sim.connections().len(), sim.requests().len()), (1, 0));
+        assert_eq!((sim.log().connections().len(), sim.log().requests().len()), (1, 0));
     }
 }
 

@@ -83,7 +83,7 @@ fn attempts_come_in_order_and_the_last_is_repeated() {
     assert_eq!([body("a"), body("b"), body("a"), body("a"), body("a")], ["1", "b", "2", "3", "3"]);
     sim.script("a", Attempt::stream().bytes("new"));
     assert_eq!(body("a"), "new");
-    let attempts = sim.requests().iter().map(|request| request.attempt).collect::<Vec<_>>();
+    let attempts = sim.log().requests().iter().map(|request| request.attempt).collect::<Vec<_>>();
     assert_eq!(attempts, [Some(1), Some(1), Some(2), Some(3), Some(4), Some(1)]);
 }
 

@@ -14,12 +14,12 @@ fn left(attempt: Attempt, text: &str) -> Option<End> {
     let sim = Sim::start().unwrap();
     sim.script("a", attempt);
     let mut stream = watch(&sim, "a");
-    sim.wait_for_requests(1, LONG).unwrap();
+    sim.log().wait_for_requests(1, LONG).unwrap();
     read_until(&mut stream, text);
-    assert_eq!(sim.open_connections(), 1);
+    assert_eq!(sim.log().open_connections(), 1);
     drop(stream);
-    let record = sim.wait_until_closed(1, LONG).unwrap();
-    assert_eq!(sim.open_connections(), 0);
+    let record = sim.log().wait_until_closed(1, LONG).unwrap();
+    assert_eq!(sim.log().open_connections(), 0);
     record.end.map(|(end, _)| end)
 }
 
@@ -43,10 +43,10 @@ fn a_leaving_client_is_noticed_in_each_phase() {
 fn a_client_that_leaves_before_its_request_is_noticed() {
     let sim = Sim::start().unwrap();
     drop(request(&sim, "GET /api/v1/cv"));
-    assert!(sim.wait_until_closed(1, LONG).unwrap().left_by_client());
+    assert!(sim.log().wait_until_closed(1, LONG).unwrap().left_by_client());
     drop(TcpStream::connect(sim.addr()).unwrap());
-    assert!(sim.wait_until_closed(2, LONG).unwrap().left_by_client());
-    assert_eq!(sim.requests(), []);
+    assert!(sim.log().wait_until_closed(2, LONG).unwrap().left_by_client());
+    assert_eq!(sim.log().requests(), []);
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn closing_the_sending_side_counts_as_leaving() {
     let sim = Sim::start().unwrap();
     sim.script("a", Attempt::new().stall());
     let stream = watch(&sim, "a");
-    sim.wait_for_requests(1, LONG).unwrap();
+    sim.log().wait_for_requests(1, LONG).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    assert!(sim.wait_until_closed(1, LONG).unwrap().left_by_client());
+    assert!(sim.log().wait_until_closed(1, LONG).unwrap().left_by_client());
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn an_end_of_ours_is_recorded_as_ours() {
     sim.script("reset", Attempt::new().reset());
     for (number, id, end) in [(1, "closed", End::Closed), (2, "cut", End::Closed), (3, "reset", End::Reset)] {
         let stream = watch(&sim, id);
-        let record = sim.wait_until_closed(number, LONG).unwrap();
+        let record = sim.log().wait_until_closed(number, LONG).unwrap();
         assert_eq!(record.end.map(|(end, _)| end), Some(end), "{id}");
         assert!(!record.left_by_client());
         drop(stream);
@@ -81,7 +81,7 @@ fn a_record_counts_what_was_sent_and_the_silence_after_it() {
     let mut stream = watch(&sim, "a");
     let seen = read_until(&mut stream, "data: 1\n\n\r\n");
     drop(stream);
-    let record = sim.wait_until_closed(1, LONG).unwrap();
+    let record = sim.log().wait_until_closed(1, LONG).unwrap();
     assert_eq!(record.sent, seen.len() as u64);
     assert!(record.silence_before_end().unwrap() <= record.end.unwrap().1 - record.accepted_at);
 }
@@ -94,7 +94,7 @@ fn stopping_ends_every_connection_and_outlives_in_the_log() {
     for stream in &mut streams {
         read_until(stream, "\r\n\r\n");
     }
-    let log = sim.log();
+    let log = sim.log().clone();
     let addr = sim.addr();
     drop(sim);
     for stream in streams {
@@ -113,5 +113,5 @@ fn a_request_may_come_in_pieces() {
     sim.script("b", Attempt::json(200, "{}"));
     stream.write_all(b"ate HTTP/1.1\r\nX-Odd: \xff\r\n\r\n").unwrap();
     assert!(rest(stream).ends_with("\r\n\r\n{}"));
-    assert_eq!(sim.requests()[0].header("x-odd"), Some(b"\xff".as_slice()));
+    assert_eq!(sim.log().requests()[0].header("x-odd"), Some(b"\xff".as_slice()));
 }

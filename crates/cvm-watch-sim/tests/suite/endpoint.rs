@@ -29,7 +29,7 @@ fn without_a_target_the_state_is_answered_at_once() {
     assert_eq!(state["id"], "my cvm");
     assert_eq!(state["status"], "starting");
     assert_eq!(state["boot_progress"], "booting");
-    let request = &sim.requests()[0];
+    let request = &sim.log().requests()[0];
     assert_eq!((request.id.as_deref(), request.attempt), (Some("my cvm"), None));
 }
 
@@ -45,7 +45,7 @@ fn bad_requests_are_refused_in_the_endpoints_words() {
     let post = rest(request(&sim, "POST /api/v1/cvms/a/state HTTP/1.1\r\ncontent-length: 0\r\n\r\n"));
     assert_eq!(answer(&post).0, 405);
     assert_eq!(answer(&rest(request(&sim, "not HTTP\r\n\r\n"))).0, 400);
-    assert!(sim.requests().iter().all(|request| request.attempt.is_none()));
+    assert!(sim.log().requests().iter().all(|request| request.attempt.is_none()));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn requests_are_recorded_as_sent() {
     let sim = Sim::builder().script("a", Attempt::json(200, "{}")).start().unwrap();
     let headers = "X-API-Key: k\r\nAccept: text/event-stream\r\naccept: other\r\n";
     rest(send(&sim, "/cvms/%61/state?target=running&interval=7", headers));
-    let requests = sim.requests();
+    let requests = sim.log().requests();
     let [request] = requests.as_slice() else { panic!("{requests:?}") };
     assert_eq!(request.method, "GET");
     assert_eq!(request.uri, "/api/v1/cvms/%61/state?target=running&interval=7");

@@ -28,10 +28,10 @@ fn the_sixth_stream_of_a_key_gets_429_until_one_ends() {
     assert!(read_until(&mut other, "\r\n\r\n").starts_with("HTTP/1.1 200 "));
     assert!(!rest(send(&sim, "/cvms/b/state", "X-API-Key: k\r\n")).contains(" 429 "));
 
-    let first = sim.requests()[0].connection;
+    let first = sim.log().requests()[0].connection;
     drop(streams.remove(0));
-    let gone = sim.connections().iter().find(|known| known.number == first).map(|known| known.number);
-    sim.wait_until_closed(gone.unwrap(), LONG).unwrap();
+    let gone = sim.log().connections().iter().find(|known| known.number == first).map(|known| known.number);
+    sim.log().wait_until_closed(gone.unwrap(), LONG).unwrap();
     let mut sixth = open(&sim, "k");
     assert!(read_until(&mut sixth, "\r\n\r\n").starts_with("HTTP/1.1 200 "));
     assert_eq!(sim.peak_streams(), 5);
@@ -71,7 +71,7 @@ fn without_a_limit_hundreds_are_open_at_once() {
     for stream in &mut streams {
         assert!(read_until(stream, "\r\n\r\n").starts_with("HTTP/1.1 200 "));
     }
-    assert_eq!((sim.open_connections(), sim.peak_streams()), (300, 300));
+    assert_eq!((sim.log().open_connections(), sim.peak_streams()), (300, 300));
     drop(streams);
-    sim.wait_until_idle(LONG).unwrap();
+    sim.log().wait_until_idle(LONG).unwrap();
 }

@@ -66,12 +66,12 @@ fn a_reset_is_one_over_tls_too() {
 fn a_client_that_does_not_trust_the_certificate_is_recorded() {
     let (sim, config) = start();
     assert!(get(&sim, config, "elsewhere").is_err());
-    let record = sim.wait_until_closed(1, LONG).unwrap();
+    let record = sim.log().wait_until_closed(1, LONG).unwrap();
     assert_eq!(record.end.map(|(end, _)| end), Some(End::TlsFailed));
     let (sim, _) = start();
     assert!(get(&sim, client(RootCertStore::empty()), "localhost").is_err());
-    sim.wait_until_idle(LONG).unwrap();
-    assert_eq!(sim.requests(), []);
+    sim.log().wait_until_idle(LONG).unwrap();
+    assert_eq!(sim.log().requests(), []);
 }
 
 #[test]

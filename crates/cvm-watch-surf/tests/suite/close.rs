@@ -21,15 +21,15 @@ fn watch(sim: &Sim, attempt: Attempt) -> Watching {
 
 async fn assert_aborted(watch: Watching, sim: &Sim) {
     assert_eq!(failure(watch.await.unwrap_err()), Failure::Aborted);
-    assert_eq!(sim.wait_until_closed(1, LONG).unwrap().end.unwrap().0, End::ClientLeft);
-    assert_eq!(sim.requests().len(), 1);
+    assert_eq!(sim.log().wait_until_closed(1, LONG).unwrap().end.unwrap().0, End::ClientLeft);
+    assert_eq!(sim.log().requests().len(), 1);
 }
 
 /// The signal is the server's having the request.
 #[async_std::test]
 async fn an_abort_before_the_head_closes_the_connection() {
     let sim = Sim::start().unwrap();
-    let log = sim.log();
+    let log = sim.log().clone();
     let asked = spawn_blocking(move || log.wait_for_requests(1, LONG));
     assert_aborted(watch(&sim, Attempt::new().stall()).abort_on(asked), &sim).await;
 }
@@ -75,7 +75,7 @@ async fn an_abort_while_waiting_to_retry_makes_no_further_request() {
         }
     }
     assert_eq!(failure(watch.await.unwrap_err()), Failure::Aborted);
-    assert_eq!(sim.connections().len(), 1);
+    assert_eq!(sim.log().connections().len(), 1);
 }
 
 #[async_std::test]
@@ -106,7 +106,7 @@ async fn an_abort_before_the_start_makes_no_request() {
     let sim = Sim::start().unwrap();
     let error = watch(&sim, Attempt::new().stall()).abort_on(async {}).await.unwrap_err();
     assert_eq!(failure(error), Failure::Aborted);
-    assert!(sim.connections().is_empty());
+    assert!(sim.log().connections().is_empty());
 }
 
 #[async_std::test]
@@ -118,9 +118,9 @@ async fn an_event_is_there_while_the_server_still_holds_the_stream() {
             break state;
         }
     };
-    assert_eq!((state.status.as_str(), sim.open_connections()), ("starting", 1));
+    assert_eq!((state.status.as_str(), sim.log().open_connections()), ("starting", 1));
     drop(watch);
-    assert!(sim.wait_until_closed(1, LONG).unwrap().left_by_client());
+    assert!(sim.log().wait_until_closed(1, LONG).unwrap().left_by_client());
 }
 
 #[test]

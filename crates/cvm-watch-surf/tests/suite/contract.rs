@@ -82,9 +82,9 @@ async fn every_scenario_ends_as_the_contract_says() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
     let client = client(sim.base_url()).build().unwrap();
     for &(id, expected, requests) in EXPECTED {
-        let before = sim.requests().len();
+        let before = sim.log().requests().len();
         let watch = client.watch(id, "running").max_retries(3).retry_delay(Duration::ZERO);
         let end = watch.await.map_or_else(|error| error.to_string(), |state| format!("resolved {}", state.status));
-        assert_eq!((end.as_str(), sim.requests().len() - before), (expected, requests), "{id}");
+        assert_eq!((end.as_str(), sim.log().requests().len() - before), (expected, requests), "{id}");
     }
 }

@@ -118,7 +118,7 @@ async fn plain_http_is_tunnelled_too() {
     let builder = client("http://cloud.example/api/v1").allow_http(true);
     assert_eq!(watch(builder.proxy(format!("http://me:hunter2@{}", proxy.addr))).await.unwrap(), "running");
     assert_eq!(proxy.asked(), ["CONNECT cloud.example:80 HTTP/1.1"]);
-    let sent = &sim.requests()[0];
+    let sent = &sim.log().requests()[0];
     assert_eq!((sent.header("host"), sent.header("proxy-authorization")), (Some(&b"cloud.example"[..]), None));
 }
 
@@ -149,7 +149,7 @@ async fn what_goes_wrong_at_a_proxy_is_told_as_its_own_and_without_its_password(
         let shown = format!("{shown} {error} {error:?}");
         assert!(!shown.contains("hunter3") && !shown.contains("eW91Omh1bnRlcjM"), "{shown}");
     }
-    assert!(sim.connections().is_empty());
+    assert!(sim.log().connections().is_empty());
 }
 
 #[async_std::test]

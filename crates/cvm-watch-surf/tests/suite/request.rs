@@ -85,7 +85,7 @@ async fn headers_outside_ascii_go_out_as_utf_8() {
     let client = client(sim.base_url()).header("x-name", "Jürgen").header("x-name", "Zoë").build().unwrap();
     client.watch("x", "running").retry_delay(std::time::Duration::ZERO).await.unwrap();
 
-    let requests = sim.requests();
+    let requests = sim.log().requests();
     assert_eq!((requests.len(), requests[0].header("last-event-id")), (2, None));
     assert_eq!(requests[1].header("last-event-id"), Some("ünï→".as_bytes()));
     for request in &requests {

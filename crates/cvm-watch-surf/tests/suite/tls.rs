@@ -42,7 +42,7 @@ async fn a_refused_certificate_ends_it_after_one_connection_and_no_request() {
         let error = builder.build().unwrap().watch("x", "running").await.unwrap_err();
         assert_eq!(error.failure(), Some(&Failure::Tls(fault)), "{name} {expired} {trusted}");
         assert!(error.source().is_some());
-        assert_eq!((sim.connections().len(), sim.requests().len()), (1, 0));
+        assert_eq!((sim.log().connections().len(), sim.log().requests().len()), (1, 0));
     }
 }
 
