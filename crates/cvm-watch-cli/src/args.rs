@@ -1,127 +1,18 @@
-//! The command line's arguments, and the help that teaches them.
+//! The command line's arguments.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use cvm_watch_core::Fleet;
 
-use crate::completions::{self, CompletionsArgs};
-use crate::{duration, man, replay};
-
-const EXAMPLES: &str = "\
-Examples:
-  cvm-watch demo                             see it work, without an account
-  cvm-watch wait my-cvm                      wait until my-cvm is running
-  cvm-watch wait my-cvm --deadline 10m && ./deploy
-  cvm-watch wait --help                      every flag, exit code and variable
-
-The key is read from PHALA_CLOUD_API_KEY, or from where the phala command line keeps it.";
-
-const WAIT_EXAMPLES: &str = "\
-Durations: 500ms, 5s, 1.5m, 1h; a bare number is seconds.
-
-Examples:
-  Wait until it runs, ten minutes at most:
-    cvm-watch wait my-cvm --deadline 10m
-  Wait until it has stopped, and be silent about it:
-    cvm-watch wait my-cvm --target stopped --output quiet
-  Print every boot step:
-    cvm-watch wait my-cvm --output ndjson | jq -r 'select(.type == \"state\").data.boot_progress'
-  Try once, without a retry:
-    cvm-watch wait my-cvm --max-retries 0
-  Retry after 1s, 2s, 4s, ... up to 1m, by and large:
-    cvm-watch wait my-cvm --retry-delay 1s --backoff-max 1m
-  Wait for the containers too, which running does not promise:
-    cvm-watch wait my-cvm --ready --deadline 10m
-  Wait for several, of which any will do; or for a list of them:
-    cvm-watch wait blue green --any
-    cvm-watch wait --ids-from cvms.txt --deadline 15m
-    sort new.txt old.txt | cvm-watch wait -
-  Restart it, and wait until it is back:
-    phala cvms restart my-cvm && cvm-watch wait my-cvm --after-change
-  Give up when it is stopped, and wait on whatever else it says:
-    cvm-watch wait my-cvm --fail-on stopped
-  With the key and the base URL of one profile of the phala command line:
-    cvm-watch wait my-cvm --profile staging
-  In a workflow of GitHub Actions:
-    cvm-watch wait my-cvm --deadline 10m --output github
-  Record what happens, and see later what it led to:
-    cvm-watch wait my-cvm --record boot.ndjson; cvm-watch replay boot.ndjson
-  An id that begins with a dash:
-    cvm-watch wait -- -my-cvm
-
-Exit codes:
-    0  the target was reached
-    1  another failure, such as a certificate that is not trusted
-    2  bad usage or input; no request was made
-    3  the retries or the deadline are used up
-    4  the CVM says that it will not get there: a failed boot, or a status of --fail-on
-    5  the server rejected the watch
-  130  SIGINT (Ctrl-C)
-  143  SIGTERM
-
-Of several CVMs it is 0 when all got there, with --any when one did, and else the worst: 130 and 143,
-2, 5, 4, 3, 1.
-
-Key and base URL: a flag first, then the environment, then the current profile of the phala command
-line, then the default. --profile is a flag: that profile comes before the environment.
-
-Environment:
-  PHALA_CLOUD_API_KEY     the API key; one is needed unless the base URL is this machine
-  PHALA_CLOUD_API_PREFIX  the base URL
-  PHALA_CLOUD_DIR         where the phala command line keeps credentials.json [default: ~/.phala-cloud]
-  HTTPS_PROXY, NO_PROXY   the proxy, and what is reached without it
-  SSL_CERT_FILE           trusted certificates in place of the machine's
-  GITHUB_OUTPUT, GITHUB_STEP_SUMMARY
-                          files to which --output github adds
-  NO_COLOR                no colours
-  RUST_LOG                what to log on stderr, such as cvm_watch=debug; never the key";
-
-const DEMO_EXAMPLES: &str = "\
-Examples:
-  cvm-watch demo
-  NO_COLOR=1 cvm-watch demo
-
-It needs no account and no network, and ends after about ten seconds with exit code 0; 130 after
-Ctrl-C, 1 when no local port can be had.";
-
-const SIM_EXAMPLES: &str = "\
-The first line on stdout is the base URL; the scenarios follow. The id of the CVM chooses one by its
-prefix, and any other id boots to running in 12 s. Any key will do.
-
-Examples:
-  In one terminal:
-    cvm-watch sim --port 8080
-  In another:
-    export PHALA_CLOUD_API_PREFIX=http://127.0.0.1:8080/api/v1
-    cvm-watch wait my-cvm
-    cvm-watch wait flaky-1
-    curl \"$PHALA_CLOUD_API_PREFIX/cvms/slow-1/state?target=running\"
-
-Exit codes: 0 after Ctrl-C or SIGTERM, 1 when the port can't be had, 2 for bad usage.";
-
-const DECODE_EXAMPLES: &str = "\
-One line of JSON for each event: {\"event\":\"state\",\"data\":\"...\",\"id\":\"\"}
-A retry line:                      {\"retry\":5000}
-An event over the limit:           {\"malformed\":\"...\"}
-
-Examples:
-  curl -sN https://example.com/events | cvm-watch decode
-  cvm-watch decode recorded.txt | jq -r .data
-  curl -sN -H \"X-API-Key: $PHALA_CLOUD_API_KEY\" \\
-    'https://cloud-api.phala.com/api/v1/cvms/my-cvm/state?target=running' | cvm-watch decode --cvm
-
-Exit codes: 0 at the end of the input, whatever its bytes; 1 when reading or writing fails, 2 for
-bad usage or a file that can't be opened.";
-
-const BASE_URL_HELP: &str =
-    "Base URL [default: $PHALA_CLOUD_API_PREFIX, the profile's, or https://cloud-api.phala.com/api/v1]";
+use crate::{duration, help};
 
 /// Wait for a confidential VM (CVM) on Phala Cloud
 #[derive(Debug, Parser)]
-#[command(name = "cvm-watch", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "cvm-watch", version, after_help = help::PROGRAM, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -130,25 +21,25 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Wait until a CVM has reached a status, or several have
-    #[command(after_help = WAIT_EXAMPLES)]
+    #[command(after_help = help::WAIT)]
     Wait(Box<WaitArgs>),
     /// Watch a simulated CVM boot: no account, no network
-    #[command(after_help = DEMO_EXAMPLES)]
+    #[command(after_help = help::DEMO)]
     Demo,
     /// Serve a simulator of the endpoint, with every fault, until Ctrl-C
-    #[command(after_help = SIM_EXAMPLES)]
+    #[command(after_help = help::SIM)]
     Sim(SimArgs),
     /// Turn any event stream into NDJSON
-    #[command(after_help = DECODE_EXAMPLES)]
+    #[command(after_help = help::DECODE)]
     Decode(DecodeArgs),
     /// Print a completion script for a shell
-    #[command(after_help = completions::EXAMPLES)]
+    #[command(after_help = help::COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Print the manual page
-    #[command(after_help = man::EXAMPLES)]
+    #[command(after_help = help::MAN)]
     Man,
     /// Play a recording of `wait --record`, and compare what the watch does
-    #[command(after_help = replay::EXAMPLES)]
+    #[command(after_help = help::REPLAY)]
     Replay(ReplayArgs),
 }
 
@@ -226,7 +117,7 @@ pub(crate) struct WaitArgs {
           default_missing_value = "60s")]
     pub(crate) after_change: Option<Duration>,
 
-    #[arg(long, value_name = "URL", help = BASE_URL_HELP)]
+    #[arg(long, value_name = "URL", help = help::BASE_URL)]
     pub(crate) base_url: Option<String>,
 
     /// Profile of the phala command line whose key and base URL to use, whatever the environment says
@@ -301,6 +192,13 @@ pub(crate) struct DecodeArgs {
     /// Most bytes of one event: 1 to 1073741824 (1 GiB)
     #[arg(long, value_name = "N", default_value_t = 4 << 20, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     pub(crate) max_event_bytes: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// Shell to print the script for
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
 }
 
 #[cfg(test)]

@@ -3,26 +3,9 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::Args;
+use crate::args::{Args, CompletionsArgs};
 use crate::exit::Exit;
 use crate::output;
-
-pub(crate) const EXAMPLES: &str = "\
-Examples:
-  bash:  cvm-watch completions bash > ~/.local/share/bash-completion/completions/cvm-watch
-  zsh:   cvm-watch completions zsh > \"${fpath[1]}/_cvm-watch\"
-  fish:  cvm-watch completions fish > ~/.config/fish/completions/cvm-watch.fish
-  In this shell only:
-    source <(cvm-watch completions bash)
-
-Exit codes: 0, or 1 when writing fails, 2 for bad usage.";
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct CompletionsArgs {
-    /// Shell to print the script for
-    #[arg(value_enum)]
-    shell: Shell,
-}
 
 pub(crate) fn run(args: &CompletionsArgs) -> Exit {
     output::document(script(args.shell).as_bytes())

@@ -7,6 +7,7 @@ mod decode;
 mod demo;
 mod duration;
 mod exit;
+mod help;
 mod input;
 mod json;
 mod logging;

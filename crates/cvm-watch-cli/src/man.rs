@@ -9,13 +9,6 @@ use crate::args::Args;
 use crate::exit::Exit;
 use crate::output;
 
-pub(crate) const EXAMPLES: &str = "\
-Examples:
-  cvm-watch man > ~/.local/share/man/man1/cvm-watch.1
-  cvm-watch man | man -l -
-
-Exit codes: 0, or 1 when writing fails.";
-
 pub(crate) fn run() -> Exit {
     output::document(page().as_bytes())
 }

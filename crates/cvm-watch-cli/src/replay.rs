@@ -9,18 +9,6 @@ use crate::exit::Exit;
 use crate::input;
 use crate::output::{self, Lines};
 
-pub(crate) const EXAMPLES: &str = "\
-Prints each action of the watch as one line of JSON, and compares it with the recorded one. Nothing
-is requested, no time passes, and no key is needed.
-
-Examples:
-  cvm-watch wait my-cvm --record boot.ndjson
-  cvm-watch replay boot.ndjson
-  cvm-watch replay boot.ndjson | jq -r 'select(.action == \"retrying\").cause'
-
-Exit codes: 0 when every action is the same, 1 when one differs, 2 for bad usage or a file that can't
-be read as a recording; the line is named. A last line that was cut off is left out, with a note.";
-
 pub(crate) fn run(args: &ReplayArgs) -> Exit {
     let played = match input::open(&args.file) {
         Ok(input) => replay(input, output::stdout()),

@@ -26,10 +26,12 @@ pub(crate) fn report(error: &clap::Error, args: impl Iterator<Item = OsString>) 
     }
     let message = message(error);
     match asked_output(args).and_then(|asked| OutputMode::from_str(&asked, false).ok()) {
-        None | Some(OutputMode::Text) => output::failure(&message),
+        None | Some(OutputMode::Text) => {
+            output::failure(&message);
+            Exit::Usage
+        }
         Some(mode) => wait::report_unusable_arguments(mode, &message),
     }
-    Exit::Usage
 }
 
 /// What is wrong, and what to do.

@@ -13,6 +13,7 @@ use super::ndjson::Ndjson;
 use super::progress;
 use super::setup::Remark;
 use crate::args::OutputMode;
+use crate::exit::Exit;
 use crate::output::{self, Stdout};
 
 /// An output of a wait.
@@ -87,18 +88,18 @@ impl Report {
         }
     }
 
-    /// Prints how it ended.
-    pub(super) fn end(&mut self, ended: &Ended) {
+    /// Prints how the wait ended; the exit code says the same.
+    pub(super) fn end(mut self, ended: Ended) -> Exit {
         match &mut self.form {
-            Form::Quiet => return,
-            Form::Ndjson(ndjson) => ndjson.result(0, ended),
+            Form::Quiet => return ended.exit,
+            Form::Ndjson(ndjson) => ndjson.result(0, &ended),
             Form::Live(live) => {
                 live.clear();
-                self.people(ended);
+                self.people(&ended);
             }
-            Form::Log(_) => self.people(ended),
+            Form::Log(_) => self.people(&ended),
             Form::Github(github) => {
-                github.end(ended);
+                github.end(&ended);
                 if let Err(trouble) = &ended.outcome {
                     trouble.particulars().for_each(output::to_stderr);
                 }
@@ -107,6 +108,7 @@ impl Report {
         if let Err(trouble) = &ended.outcome {
             output::failure(&trouble.message);
         }
+        ended.exit
     }
 
     fn aside(&self, remark: &Remark) {

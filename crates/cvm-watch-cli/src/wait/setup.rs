@@ -5,6 +5,7 @@ use cvm_watch_core::{ConfigError, printable};
 use cvm_watch_driver::{Settings, Source};
 use cvm_watch_hyper::Client;
 
+use super::ended::Ended;
 use super::ids::Ids;
 use super::target;
 use crate::args::WaitArgs;
@@ -27,7 +28,11 @@ impl Remark {
     }
 }
 
-pub(super) fn client(args: &WaitArgs) -> Result<Client, ConfigError> {
+pub(super) fn client(args: &WaitArgs) -> Result<Client, Ended> {
+    build(args).map_err(|error| Ended::invalid(&error.to_string()))
+}
+
+fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
     let mut builder = Client::builder().allow_http(args.allow_http);
     if let Some(name) = &args.profile {
         builder = builder.from_profile(name)?;

@@ -13,7 +13,7 @@ use cvm_watch_hyper::{MemberUpdate, WatchError, WatchingAll};
 use super::ended::Ended;
 use super::heartbeat::{Heard, Heartbeat};
 use super::ids::Ids;
-use super::{client, on_runtime, policy, setup};
+use super::{policy, runtime, setup};
 use crate::args::WaitArgs;
 use crate::exit::Exit;
 use crate::signals::Signals;
@@ -29,7 +29,7 @@ pub(super) fn run(args: &WaitArgs, ids: &Ids, logs: bool, signals: &Signals) -> 
 }
 
 fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board, signals: &Signals) -> Result<(), Ended> {
-    let client = client(args)?;
+    let client = setup::client(args)?;
     check(args, ids)?;
     setup::remarks(args, ids, &client).iter().for_each(|remark| board.remark(remark));
     let watching = client
@@ -38,7 +38,7 @@ fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board, signals: &Signals) -> Res
         .until(if args.any { Until::Any } else { Until::All })
         .configure(|config| policy::configure(args, config))
         .abort_on(signals.first());
-    on_runtime(follow(watching, board, signals, client.settings().origins()))
+    runtime::block_on(follow(watching, board, signals, client.settings().origins()))
 }
 
 /// What is wrong with the parameters is wrong with all of the watches: it is told once, and before
