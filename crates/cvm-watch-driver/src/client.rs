@@ -3,7 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::settings::Settings;
+use crate::account::Settings;
 use crate::shared::Shared;
 use crate::transport::{Timer, Transport};
 use crate::watching::Watching;

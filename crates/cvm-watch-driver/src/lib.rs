@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
 mod alarm;
-mod base_url;
 mod client;
 mod clock;
 mod error;
@@ -9,7 +9,6 @@ mod fleet_run;
 mod link;
 mod observed;
 mod run;
-mod settings;
 mod shared;
 mod transport;
 mod update;
@@ -19,14 +18,13 @@ mod woken;
 
 pub use cvm_watch_core as core;
 
-pub use base_url::BaseUrl;
+pub use account::{
+    API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, PROFILES_VARIABLE, Settings, SettingsBuilder, Source, Sources,
+};
 pub use client::Client;
 pub use clock::BootClock;
 pub use error::WatchError;
 pub use observed::Observed;
-pub use settings::{
-    API_KEY_VARIABLE, BASE_URL_VARIABLE, Origins, PROFILES_VARIABLE, Settings, SettingsBuilder, Source,
-};
 pub use transport::{Body, Head, Request, Timer, Transport, TransportError};
 pub use update::Update;
 pub use watching::{Outcome, Verdict, Watching};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::base_url::BaseUrl;
-use crate::settings::Settings;
+use crate::account::BaseUrl;
+use crate::account::Settings;
 
 /// The settings, the transport and the timer of a client.
 pub(crate) struct Shared<T, C> {

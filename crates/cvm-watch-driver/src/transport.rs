@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use cvm_watch_core::{CloseCause, Header, Timestamp};
 
-use crate::base_url::BaseUrl;
+use crate::account::BaseUrl;
 
 /// An HTTP stack. Implement it to run watches on yours.
 ///

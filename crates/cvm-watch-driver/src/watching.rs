@@ -50,7 +50,7 @@ struct Plan<T, C> {
 
 impl<T: Transport, C: Timer> Watching<T, C> {
     pub(crate) fn new(shared: Arc<Shared<T, C>>, id: String, target: String) -> Self {
-        let config = shared.settings.watch(id, target);
+        let config = shared.settings.policy(id, target);
         let plan = Plan { shared, config, seed: None, abort: None, observer: None };
         Self { stage: Stage::Planned(Box::new(plan)), on_event: None }
     }

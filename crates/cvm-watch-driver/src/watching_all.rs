@@ -76,7 +76,7 @@ pub enum MemberUpdate {
 
 impl<T: Transport, C: Timer> WatchingAll<T, C> {
     pub(crate) fn new(shared: Arc<Shared<T, C>>, ids: Vec<String>, target: &str) -> Self {
-        let configs = ids.iter().map(|id| shared.settings.watch(id.clone(), target.to_owned())).collect();
+        let configs = ids.iter().map(|id| shared.settings.policy(id.clone(), target.to_owned())).collect();
         let plan = Plan {
             shared,
             configs,

@@ -25,7 +25,7 @@ impl Client {
     ///
     /// As [`ClientBuilder::build`].
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::builder().from_env()?.build()
+        Self::builder().override_from_env()?.build()
     }
 
     /// A client with the key and the base URL from the environment, or else from the current profile
@@ -33,9 +33,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`SettingsBuilder::from_user_setup`] and [`ClientBuilder::build`].
+    /// As [`SettingsBuilder::fill_from_user_setup`] and [`ClientBuilder::build`].
     pub fn from_user_setup() -> Result<Self, ConfigError> {
-        Self::builder().from_user_setup()?.build()
+        Self::builder().fill_from_user_setup()?.build()
     }
 
     /// Starts from nothing: no key, Phala Cloud's own base URL, the machine's trusted certificates,
@@ -93,8 +93,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// A variable whose value is not Unicode.
-    pub fn from_env(mut self) -> Result<Self, ConfigError> {
-        self.settings = self.settings.from_env()?;
+    pub fn override_from_env(mut self) -> Result<Self, ConfigError> {
+        self.settings = self.settings.override_from_env()?;
         Ok(self)
     }
 
@@ -103,9 +103,9 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// As [`SettingsBuilder::from_profile`].
-    pub fn from_profile(mut self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
-        self.settings = self.settings.from_profile(name)?;
+    /// As [`SettingsBuilder::override_from_profile`].
+    pub fn override_from_profile(mut self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
+        self.settings = self.settings.override_from_profile(name)?;
         Ok(self)
     }
 
@@ -114,9 +114,9 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// As [`SettingsBuilder::from_user_setup`].
-    pub fn from_user_setup(mut self) -> Result<Self, ConfigError> {
-        self.settings = self.settings.from_user_setup()?;
+    /// As [`SettingsBuilder::fill_from_user_setup`].
+    pub fn fill_from_user_setup(mut self) -> Result<Self, ConfigError> {
+        self.settings = self.settings.fill_from_user_setup()?;
         Ok(self)
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use cvm_watch_core::{CvmState, Failure, Rejection, RetryCause, printable};
-use cvm_watch_driver::Origins;
+use cvm_watch_driver::Sources;
 use cvm_watch_hyper::WatchError;
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ impl Ended {
         outcome: Result<&CvmState, &WatchError>,
         signal: Option<Signal>,
         last_status: Option<&str>,
-        origins: &Origins,
+        origins: &Sources,
     ) -> Self {
         let error = match outcome {
             Ok(state) => return Self { exit: Exit::Success, outcome: Ok(Box::new(state.clone())) },
@@ -215,8 +215,8 @@ mod tests {
         WatchError::Failed { failure: Box::new(failure), source: None }
     }
 
-    fn origins() -> Origins {
-        Settings::builder().api_key("phak_example").build().unwrap().origins().clone()
+    fn origins() -> Sources {
+        Settings::builder().api_key("phak_example").build().unwrap().sources().clone()
     }
 
     fn ended(failure: Failure, signal: Option<Signal>) -> (Exit, Trouble) {

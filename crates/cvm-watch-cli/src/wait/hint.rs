@@ -1,12 +1,12 @@
 //! What to do next when a watch has failed: one line for each kind of failure.
 
 use cvm_watch_core::{CloseCause, Failure, RejectCause, RetryCause, TlsFault, printable};
-use cvm_watch_driver::{Origins, Source};
+use cvm_watch_driver::{Source, Sources};
 
 /// The next step for whoever is told of the failure; `None` where there is nothing to do.
 ///
 /// The failure's own words are not said again.
-pub(super) fn next_step(failure: &Failure, origins: &Origins) -> Option<String> {
+pub(super) fn next_step(failure: &Failure, origins: &Sources) -> Option<String> {
     match failure {
         Failure::DeadlineExceeded { last_status, last_cause, .. } => {
             Some(after_deadline(last_status.as_deref(), last_cause.as_ref(), origins))
@@ -23,7 +23,7 @@ pub(super) fn next_step(failure: &Failure, origins: &Origins) -> Option<String> 
     }
 }
 
-fn after_rejection(cause: &RejectCause, status: u16, origins: &Origins) -> String {
+fn after_rejection(cause: &RejectCause, status: u16, origins: &Sources) -> String {
     match (cause, status) {
         (RejectCause::Redirect { .. }, _) => {
             format!("give the final address as --base-url; the one in use is {}", base_url(origins))
@@ -46,7 +46,7 @@ fn after_rejection(cause: &RejectCause, status: u16, origins: &Origins) -> Strin
     }
 }
 
-fn after_deadline(last_status: Option<&str>, last_cause: Option<&RetryCause>, origins: &Origins) -> String {
+fn after_deadline(last_status: Option<&str>, last_cause: Option<&RetryCause>, origins: &Sources) -> String {
     match (last_status, last_cause) {
         (_, Some(RetryCause::NotReady)) => "raise --deadline, or leave out --ready if the status is enough".to_owned(),
         (_, Some(RetryCause::NotChanged)) => {
@@ -67,7 +67,7 @@ fn after_failed_boot(has_error: bool) -> String {
 }
 
 /// What helps against the loss of every attempt.
-fn after_loss(cause: &RetryCause, origins: &Origins) -> String {
+fn after_loss(cause: &RetryCause, origins: &Sources) -> String {
     match cause {
         RetryCause::Closed(CloseCause::Dns | CloseCause::Refused | CloseCause::Unreachable) => {
             format!("check the network and the base URL, which is {}", base_url(origins))
@@ -92,14 +92,14 @@ fn after_loss(cause: &RetryCause, origins: &Origins) -> String {
     }
 }
 
-fn key(origins: &Origins) -> String {
+fn key(origins: &Sources) -> String {
     match origins.api_key() {
         None => "not set: PHALA_CLOUD_API_KEY".to_owned(),
         Some(source) => format!("from {source}"),
     }
 }
 
-fn base_url(origins: &Origins) -> String {
+fn base_url(origins: &Sources) -> String {
     match origins.base_url() {
         Source::Default => "the default".to_owned(),
         Source::Given => "from --base-url".to_owned(),
@@ -113,13 +113,13 @@ mod tests {
     use cvm_watch_driver::Settings;
     use std::time::Duration;
 
-    fn origins(base_url: Option<&str>) -> Origins {
+    fn origins(base_url: Option<&str>) -> Sources {
         let settings = Settings::builder().api_key("phak_example");
         let settings = match base_url {
             Some(url) => settings.base_url(url),
             None => settings,
         };
-        settings.build().unwrap().origins().clone()
+        settings.build().unwrap().sources().clone()
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
             after_rejection(&RejectCause::Status, 204, &origins(Some("https://x.example"))).ends_with("--base-url")
         );
         let keyless = Settings::builder().base_url("http://localhost").build().unwrap();
-        let hint = after_rejection(&RejectCause::Status, 401, keyless.origins());
+        let hint = after_rejection(&RejectCause::Status, 401, keyless.sources());
         assert_eq!(hint, "check the API key, which is not set: PHALA_CLOUD_API_KEY");
     }
 

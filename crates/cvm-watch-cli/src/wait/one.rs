@@ -1,7 +1,7 @@
 //! One watch: its updates reported until it ends.
 
 use cvm_watch_core::Event;
-use cvm_watch_driver::Origins;
+use cvm_watch_driver::Sources;
 use cvm_watch_hyper::{Client, Update, Watching};
 use futures_core::Stream;
 
@@ -23,7 +23,7 @@ pub(super) fn run(args: &WaitArgs, ids: &Ids, id: &str, logs: bool, signals: &Si
 
 /// Executes a watch of this client; for commands other than `wait`.
 pub(crate) fn watch(client: &Client, watching: Watching, mut report: Report, signals: &Signals) -> Exit {
-    let ended = follow(watching.abort_on(signals.first()), &mut report, signals, client.settings().origins());
+    let ended = follow(watching.abort_on(signals.first()), &mut report, signals, client.settings().sources());
     report.end(ended.unwrap_or_else(|ended| ended))
 }
 
@@ -35,10 +35,10 @@ fn wait(args: &WaitArgs, ids: &Ids, id: &str, report: &mut Report, signals: &Sig
     if let Some(file) = &args.record {
         watching = record::record(watching, file, args.output)?;
     }
-    follow(watching, report, signals, client.settings().origins())
+    follow(watching, report, signals, client.settings().sources())
 }
 
-fn follow(mut watching: Watching, report: &mut Report, signals: &Signals, origins: &Origins) -> Result<Ended, Ended> {
+fn follow(mut watching: Watching, report: &mut Report, signals: &Signals, origins: &Sources) -> Result<Ended, Ended> {
     let run = async {
         let last_status = report_updates(&mut watching, report).await;
         (watching.await, last_status)

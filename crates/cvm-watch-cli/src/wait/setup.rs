@@ -35,12 +35,12 @@ pub(super) fn client(args: &WaitArgs) -> Result<Client, Ended> {
 fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
     let mut builder = Client::builder().allow_http(args.allow_http);
     if let Some(name) = &args.profile {
-        builder = builder.from_profile(name)?;
+        builder = builder.override_from_profile(name)?;
     }
     if let Some(url) = &args.base_url {
         builder = builder.base_url(url);
     }
-    builder.from_user_setup()?.build()
+    builder.fill_from_user_setup()?.build()
 }
 
 pub(super) fn remarks(args: &WaitArgs, ids: &Ids, client: &Client) -> Vec<Remark> {
@@ -53,7 +53,7 @@ pub(super) fn remarks(args: &WaitArgs, ids: &Ids, client: &Client) -> Vec<Remark
 
 /// Where the settings come from, a line each.
 fn notes(settings: &Settings) -> Vec<String> {
-    let origins = settings.origins();
+    let origins = settings.sources();
     let key = match origins.api_key() {
         Some(source) => format!("the API key comes from {source}"),
         None => "there is no API key; this machine needs none".to_owned(),
@@ -68,7 +68,7 @@ fn notes(settings: &Settings) -> Vec<String> {
 }
 
 fn warning(settings: &Settings) -> Option<String> {
-    let origins = settings.origins();
+    let origins = settings.sources();
     let key = origins.api_key().filter(|_| origins.are_mixed())?;
     let (url, from) = (settings.base_url(), origins.base_url());
     Some(format!(

@@ -7,7 +7,7 @@ mod table;
 mod workflow;
 
 use cvm_watch_core::{Config, CvmState, Until};
-use cvm_watch_driver::Origins;
+use cvm_watch_driver::Sources;
 use cvm_watch_hyper::{MemberUpdate, WatchError, WatchingAll};
 
 use super::ended::Ended;
@@ -38,7 +38,7 @@ fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board, signals: &Signals) -> Res
         .until(if args.any { Until::Any } else { Until::All })
         .configure(|config| policy::configure(args, config))
         .abort_on(signals.first());
-    runtime::block_on(follow(watching, board, signals, client.settings().origins()))
+    runtime::block_on(follow(watching, board, signals, client.settings().sources()))
 }
 
 /// What is wrong with the parameters is wrong with all of the watches: it is told once, and before
@@ -53,7 +53,7 @@ fn check(args: &WaitArgs, ids: &Ids) -> Result<(), Ended> {
     }
 }
 
-async fn follow(mut watching: WatchingAll, board: &mut Board, signals: &Signals, origins: &Origins) {
+async fn follow(mut watching: WatchingAll, board: &mut Board, signals: &Signals, origins: &Sources) {
     let mut heartbeat = Heartbeat::new();
     while let Some(heard) = heartbeat.next(&mut watching).await {
         let printed = match heard {
@@ -80,7 +80,7 @@ fn ended(
     outcome: &Result<CvmState, WatchError>,
     last_status: Option<&str>,
     signals: &Signals,
-    origins: &Origins,
+    origins: &Sources,
 ) -> Ended {
     let signal = signals.received();
     let ended = Ended::new(outcome.as_ref(), signal, last_status, origins);

@@ -1,23 +1,13 @@
-//! What every client has in common: where the endpoint is and how to be let in.
+//! The settings of a client, and how they are built and checked.
 
-mod origins;
-mod profiles;
-mod user_setup;
-
-use std::env;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use cvm_watch_core::{ApiKey, Config, ConfigBuilder, ConfigError, printable};
 
-use crate::base_url::BaseUrl;
-pub use origins::{Origins, Source};
-pub use user_setup::PROFILES_VARIABLE;
-
-/// The environment variable that holds the API key (source: Phala's public SDKs).
-pub const API_KEY_VARIABLE: &str = "PHALA_CLOUD_API_KEY";
-/// The environment variable that holds the base URL (source: Phala's public SDKs).
-pub const BASE_URL_VARIABLE: &str = "PHALA_CLOUD_API_PREFIX";
+use super::base_url::BaseUrl;
+use super::environment::{API_KEY_VARIABLE, Environment};
+use super::hidden::Hidden;
+use super::sources::{Source, Sources};
 
 /// Checked settings of a client.
 ///
@@ -27,7 +17,7 @@ pub const BASE_URL_VARIABLE: &str = "PHALA_CLOUD_API_PREFIX";
 /// let settings = Settings::builder().api_key("phak_example").build()?;
 /// assert_eq!(settings.base_url().to_string(), "https://cloud-api.phala.com/api/v1");
 ///
-/// // A key does not travel unencrypted unless that is allowed by name.
+/// // A key is not sent unencrypted unless that is allowed explicitly.
 /// let plain = Settings::builder().api_key("phak_example").base_url("http://cloud.example");
 /// assert!(plain.clone().build().is_err());
 /// assert!(plain.allow_http(true).build().is_ok());
@@ -36,14 +26,14 @@ pub const BASE_URL_VARIABLE: &str = "PHALA_CLOUD_API_PREFIX";
 #[derive(Clone, Debug)]
 pub struct Settings {
     base_url: BaseUrl,
-    api_key: Option<ApiKey>,
+    pub(super) api_key: Option<ApiKey>,
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
-    origins: Origins,
+    sources: Sources,
 }
 
 impl Settings {
-    /// Starts from nothing: no key, Phala Cloud's own base URL.
+    /// Starts without a key and with Phala Cloud's own base URL.
     pub fn builder() -> SettingsBuilder {
         SettingsBuilder::default()
     }
@@ -53,13 +43,13 @@ impl Settings {
         &self.base_url
     }
 
-    /// Where the key and the base URL come from.
-    pub fn origins(&self) -> &Origins {
-        &self.origins
+    /// Where the key and the base URL were found.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
-    /// The configuration of one watch, as far as the client decides it.
-    pub(crate) fn watch(&self, id: String, target: String) -> ConfigBuilder {
+    /// The configuration of one watch, with what the client decides: the key and the headers.
+    pub(crate) fn policy(&self, id: String, target: String) -> ConfigBuilder {
         let mut config = Config::builder(id, target);
         if let Some(key) = &self.api_key {
             config = config.api_key(key.clone());
@@ -75,32 +65,36 @@ impl Settings {
 }
 
 /// Collects the settings of a client; [`build`](Self::build) checks them.
+///
+/// Methods called `override_from_…` replace what was set before them; `fill_from_…` sets only what
+/// is still open.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct SettingsBuilder {
-    base_url: Option<(String, Source)>,
-    api_key: Option<(Hidden, Source)>,
+    pub(super) base_url: Option<(String, Source)>,
+    pub(super) api_key: Option<(Hidden, Source)>,
     allow_http: bool,
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
-    /// The profile file that was looked for a key and has none.
-    without_key: Option<PathBuf>,
-    notes: Vec<String>,
+    /// The profile file that was searched for a key in vain.
+    pub(super) file_without_key: Option<PathBuf>,
+    pub(super) notes: Vec<String>,
 }
 
 impl SettingsBuilder {
-    /// Takes the key and the base URL from the environment, where they are set and not blank.
+    /// Replaces the key and the base URL by those in the environment, where they are set and not
+    /// blank.
     ///
     /// # Errors
     ///
     /// A variable whose value is not Unicode.
-    pub fn from_env(self) -> Result<Self, ConfigError> {
-        self.with_variables(env::var_os::<&str>)
+    pub fn override_from_env(self) -> Result<Self, ConfigError> {
+        self.overridden_from(&Environment::of_process())
     }
 
-    fn with_variables(mut self, variable: impl Fn(&'static str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        self.api_key = key_from(&variable)?.or(self.api_key);
-        self.base_url = base_url_from(&variable)?.or(self.base_url);
+    fn overridden_from(mut self, environment: &Environment<'_>) -> Result<Self, ConfigError> {
+        self.api_key = environment.api_key()?.or(self.api_key);
+        self.base_url = environment.base_url()?.or(self.base_url);
         Ok(self)
     }
 
@@ -116,19 +110,20 @@ impl SettingsBuilder {
         self
     }
 
-    /// Allows the key to travel over plain `http` to a host that is not this machine.
+    /// Allows the key to be sent over plain `http` to a host other than this machine.
     pub fn allow_http(mut self, allow: bool) -> Self {
         self.allow_http = allow;
         self
     }
 
-    /// One more header for every request; its value counts as a secret.
+    /// Adds a header to every request. Its value counts as a secret.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), Hidden(value.into())));
         self
     }
 
-    /// Something that the server could echo and nobody should see, such as a proxy's password.
+    /// A secret that the server could echo, such as a proxy's password. It is redacted in
+    /// everything that the server sends.
     pub fn mask(mut self, secret: impl Into<String>) -> Self {
         self.secrets.push(Hidden(secret.into()));
         self
@@ -138,20 +133,20 @@ impl SettingsBuilder {
     ///
     /// # Errors
     ///
-    /// A base URL that [`BaseUrl::parse`] refuses, a key with control bytes, no key for a host
-    /// that is not this machine, a key over plain `http` that was not allowed, a header that
-    /// cannot be sent.
+    /// A base URL that [`BaseUrl`] refuses, a key with control bytes, no key for a host other than
+    /// this machine, a key over plain `http` that was not allowed, a header that cannot be sent.
     pub fn build(self) -> Result<Settings, ConfigError> {
         let (base_url, base_url_source) = match self.base_url {
-            Some((url, source)) => (BaseUrl::parse(&url).map_err(|error| source.blame(error))?, source),
-            None => (BaseUrl::parse(BaseUrl::DEFAULT)?, Source::Default),
+            Some((url, source)) => (url.parse().map_err(|error| source.blame(error))?, source),
+            None => (BaseUrl::DEFAULT.parse()?, Source::Default),
         };
+        let base_url: BaseUrl = base_url;
         let (api_key, api_key_source) = match self.api_key {
             Some((key, source)) => (Some(ApiKey::new(key.0).map_err(|error| source.blame(error))?), Some(source)),
             None if base_url.is_loopback() => (None, None),
             None => {
                 let mut problem = format!("is missing; set {API_KEY_VARIABLE} to your Phala Cloud API key");
-                if let Some(path) = self.without_key {
+                if let Some(path) = self.file_without_key {
                     let path = printable(&path.to_string_lossy(), 160);
                     problem.push_str(&format!(", or log in with the phala command line (no key was found in {path})"));
                 }
@@ -162,54 +157,25 @@ impl SettingsBuilder {
             let problem = "would send the API key unencrypted; use https, or allow http by name (--allow-http)";
             return Err(ConfigError::new("base url", &base_url.to_string(), problem));
         }
-        let origins = Origins::new(api_key_source, base_url_source, &base_url, self.notes);
-        let settings = Settings { base_url, api_key, headers: self.headers, secrets: self.secrets, origins };
-        // The headers are checked here already, not only when the first watch begins.
-        settings.watch("any".to_owned(), "any".to_owned()).build()?;
+        let sources = Sources::new(api_key_source, base_url_source, &base_url, self.notes);
+        let settings = Settings { base_url, api_key, headers: self.headers, secrets: self.secrets, sources };
+        // Checks the headers now rather than when the first watch begins.
+        settings.policy("any".to_owned(), "any".to_owned()).build()?;
         Ok(settings)
-    }
-}
-
-type Variable<'a> = &'a dyn Fn(&'static str) -> Option<OsString>;
-
-fn key_from(variable: Variable<'_>) -> Result<Option<(Hidden, Source)>, ConfigError> {
-    let key = text(variable, API_KEY_VARIABLE)?;
-    Ok(key.map(|key| (Hidden(key), Source::Variable(API_KEY_VARIABLE))))
-}
-
-fn base_url_from(variable: Variable<'_>) -> Result<Option<(String, Source)>, ConfigError> {
-    let url = text(variable, BASE_URL_VARIABLE)?;
-    Ok(url.map(|url| (url, Source::Variable(BASE_URL_VARIABLE))))
-}
-
-/// The variable's text, unless that is blank.
-fn text(variable: Variable<'_>, name: &'static str) -> Result<Option<String>, ConfigError> {
-    match variable(name).map(OsString::into_string) {
-        Some(Ok(text)) => Ok((!text.trim().is_empty()).then_some(text)),
-        Some(Err(_)) => Err(ConfigError::new(name, "", "is not valid UTF-8; set it again")),
-        None => Ok(None),
-    }
-}
-
-/// Text that stays out of `Debug`.
-#[derive(Clone)]
-struct Hidden(String);
-
-impl core::fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("***")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BASE_URL_VARIABLE;
+    use std::ffi::OsString;
 
     fn from(variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let variable = |name: &'static str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
         };
-        Settings::builder().with_variables(variable)?.build()
+        Settings::builder().overridden_from(&Environment::new(&variable, &|| None))?.build()
     }
 
     #[test]

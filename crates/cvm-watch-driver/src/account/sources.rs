@@ -1,14 +1,16 @@
-//! Where settings come from, so that a person can be told.
+//! Where each setting was found, so that a program can show it.
 
 use core::fmt;
 use std::path::PathBuf;
 
 use cvm_watch_core::{ConfigError, printable};
 
-use crate::base_url::BaseUrl;
+use super::base_url::BaseUrl;
 
-/// Where one setting comes from. Its `Display` reads on after "comes from", and never shows a
-/// secret.
+/// What errors call the profile file.
+pub(super) const PROFILE_FILE_FIELD: &str = "profile file";
+
+/// Where one setting was found. Its `Display` completes "comes from …" and never shows a secret.
 ///
 /// ```
 /// use cvm_watch_driver::Source;
@@ -19,9 +21,9 @@ use crate::base_url::BaseUrl;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
-    /// Nobody set it.
+    /// The setting has its default value.
     Default,
-    /// The program's code gave it, or a flag of its command line.
+    /// The program's code or a command-line flag.
     Given,
     /// An environment variable, by its name.
     Variable(&'static str),
@@ -29,25 +31,25 @@ pub enum Source {
     Profile {
         /// The profile's name.
         name: String,
-        /// The file it stands in.
+        /// The file that holds the profile.
         path: PathBuf,
     },
 }
 
 impl Source {
-    /// The error, with the profile that holds what was refused; any other source is known to whoever
-    /// reads the field's name.
+    /// Adds the profile to an error about a value from it. The field's name is enough for a value
+    /// from any other source.
     pub(super) fn blame(&self, error: ConfigError) -> ConfigError {
         match self {
             Self::Profile { name, path } => {
                 let problem = format!("has in profile \"{}\" what cannot be used: {error}", printable(name, 40));
-                ConfigError::new(super::profiles::FIELD, &path.to_string_lossy(), problem)
+                ConfigError::new(PROFILE_FILE_FIELD, &path.to_string_lossy(), problem)
             }
             _ => error,
         }
     }
 
-    /// What belongs together: what is given belongs to anything.
+    /// Whether two settings were meant for each other. A given value goes with any other.
     fn belongs_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Default | Self::Given, _) | (_, Self::Default | Self::Given) => true,
@@ -71,53 +73,53 @@ impl fmt::Display for Source {
     }
 }
 
-/// Where a client's key and base URL come from.
+/// Where a client's key and base URL were found.
 ///
 /// ```
 /// use cvm_watch_driver::{Settings, Source};
 ///
 /// let settings = Settings::builder().api_key("phak_example").build()?;
-/// assert_eq!(settings.origins().api_key(), Some(&Source::Given));
-/// assert_eq!(settings.origins().base_url(), &Source::Default);
-/// assert!(!settings.origins().are_mixed());
+/// assert_eq!(settings.sources().api_key(), Some(&Source::Given));
+/// assert_eq!(settings.sources().base_url(), &Source::Default);
+/// assert!(!settings.sources().are_mixed());
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origins {
+pub struct Sources {
     api_key: Option<Source>,
     base_url: Source,
     are_mixed: bool,
     notes: Vec<String>,
 }
 
-impl Origins {
+impl Sources {
     pub(super) fn new(api_key: Option<Source>, base_url: Source, url: &BaseUrl, notes: Vec<String>) -> Self {
-        // Where every profile points that was not set up for another place.
-        let is_own = matches!(base_url, Source::Profile { .. }) && url.to_string() == BaseUrl::DEFAULT;
-        let are_mixed = !is_own && api_key.as_ref().is_some_and(|key| !key.belongs_with(&base_url));
+        // The base URL that a profile has unless it was set up for another server.
+        let is_phalas = matches!(base_url, Source::Profile { .. }) && url.to_string() == BaseUrl::DEFAULT;
+        let are_mixed = !is_phalas && api_key.as_ref().is_some_and(|key| !key.belongs_with(&base_url));
         Self { api_key, base_url, are_mixed, notes }
     }
 
-    /// Where the API key comes from; `None` if there is none.
+    /// Where the API key was found; `None` if there is none.
     pub fn api_key(&self) -> Option<&Source> {
         self.api_key.as_ref()
     }
 
-    /// Where the base URL comes from.
+    /// Where the base URL was found.
     pub fn base_url(&self) -> &Source {
         &self.base_url
     }
 
-    /// Whether a key from one place goes to a base URL from another, such as one from the
-    /// environment to that of a profile. It may be meant, so it is no error; a person should be told.
-    /// What the caller gave goes with anything, and so does a profile's base URL if that is Phala
-    /// Cloud's own.
+    /// Whether the key and the base URL are from two places, such as a key from the environment and
+    /// a base URL from a profile. This can be intended, so it is no error, but a program should show
+    /// it. A given value goes with any other, and so does a profile's base URL that is Phala Cloud's
+    /// own.
     pub fn are_mixed(&self) -> bool {
         self.are_mixed
     }
 
-    /// What was found amiss and did not matter, a line each: a profile file that cannot be read
-    /// while the key is set elsewhere.
+    /// Problems that did not prevent the settings from being used, one per line: for example a
+    /// profile file that cannot be read while the key is set elsewhere.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -1,24 +1,29 @@
-//! The base URL, parsed once: what is checked, what `Host` and TLS name, and where the socket goes
-//! are parts of one value.
+//! The base URL, parsed once: the checks, `Host`, the TLS name and the socket all use parts of the
+//! same parse.
 
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
+use core::str::FromStr;
 
 use cvm_watch_core::ConfigError;
 use url::{Host, Url};
 
-/// Where the endpoint's paths begin: `https://cloud-api.phala.com/api/v1` by default.
+/// The URL that the endpoint's paths are appended to; `https://cloud-api.phala.com/api/v1` by
+/// default.
+///
+/// Parsing it fails unless it is an absolute `http` or `https` URL, and if it has user info, a
+/// query, a fragment or a backslash, since programs disagree on what the host of such a URL is.
 ///
 /// ```
 /// use cvm_watch_driver::BaseUrl;
 ///
-/// let base = BaseUrl::parse("http://[::1]:8080/api/v1/")?;
+/// let base: BaseUrl = "http://[::1]:8080/api/v1/".parse()?;
 /// assert_eq!((base.host(), base.port(), base.path()), ("::1", 8080, "/api/v1"));
 /// assert_eq!(base.authority(), "[::1]:8080");
 /// assert!(base.is_loopback() && !base.is_https());
 ///
-/// assert!(BaseUrl::parse("cloud-api.phala.com").is_err());
-/// assert!(BaseUrl::parse("https://user:word@cloud-api.phala.com").is_err());
+/// assert!("cloud-api.phala.com".parse::<BaseUrl>().is_err());
+/// assert!(BaseUrl::try_from("https://user:word@cloud-api.phala.com").is_err());
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,19 +37,18 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Phala Cloud's own (source: its public SDKs).
+    /// Phala Cloud's own base URL (source: its public SDKs).
     pub const DEFAULT: &str = "https://cloud-api.phala.com/api/v1";
 
-    /// Parses what the user gave.
+    /// Parses a base URL, as [`FromStr`] does.
     ///
     /// # Errors
     ///
-    /// Anything but an absolute `http` or `https` URL; and user info, a query, a fragment or a
-    /// backslash in it, in which programs are known to disagree on what the host is.
+    /// Text that is not an absolute `http` or `https` URL, or has user info, a query, a fragment, a
+    /// backslash, a space or a control character.
     pub fn parse(given: &str) -> Result<Self, ConfigError> {
-        // Before the scheme is known to be followed by a host, the text may hold a password.
+        // The text may hold a password before the user info, or a key in a query: errors show neither.
         let refused = |problem: &str| {
-            // A query may hold a key.
             let origin = given.split(['?', '#']).next().unwrap_or_default();
             let shown = if given.contains('@') { "" } else { origin };
             ConfigError::new("base url", shown, problem.to_owned())
@@ -96,7 +100,7 @@ impl BaseUrl {
         self.https
     }
 
-    /// The host to look up and to name in TLS: a domain in ASCII form, or an address without
+    /// The host for the name lookup and for TLS: a domain in ASCII form, or an address without
     /// brackets.
     pub fn host(&self) -> &str {
         &self.host
@@ -107,21 +111,37 @@ impl BaseUrl {
         self.port
     }
 
-    /// What goes into `Host`: the host, in brackets if it is an IPv6 address, and the port unless
-    /// it is the scheme's own.
+    /// The value of `Host`: the host, in brackets if it is an IPv6 address, and the port unless it is
+    /// the scheme's default.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The path before the endpoint's own, without a slash at its end; empty for none.
+    /// The path, without a slash at its end; empty if there is none.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether the host is this machine: 127.0.0.0/8, `::1` or `localhost`. Only there may a key
-    /// travel unencrypted without being allowed to, and no proxy is used.
+    /// Whether the host is this machine: 127.0.0.0/8, `::1` or `localhost`. Such a host needs no key,
+    /// may be given one over plain `http`, and is never reached through a proxy.
     pub fn is_loopback(&self) -> bool {
         self.loopback
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = ConfigError;
+
+    fn from_str(given: &str) -> Result<Self, ConfigError> {
+        Self::parse(given)
+    }
+}
+
+impl TryFrom<&str> for BaseUrl {
+    type Error = ConfigError;
+
+    fn try_from(given: &str) -> Result<Self, ConfigError> {
+        Self::parse(given)
     }
 }
 
@@ -158,7 +178,7 @@ mod tests {
             ),
             ("https://x.example/a/../b", "https x.example 443 x.example /b"),
         ] {
-            let base = BaseUrl::parse(given).unwrap();
+            let base = given.parse::<BaseUrl>().unwrap();
             let scheme = if base.is_https() { "https" } else { "http" };
             let shown = format!("{scheme} {} {} {} {}", base.host(), base.port(), base.authority(), base.path());
             assert_eq!(shown, expected, "{given}");
@@ -186,7 +206,7 @@ mod tests {
             ("https://x.example:99999", "not an absolute URL"),
             ("https://x.example:0", "port 0"),
         ] {
-            let error = BaseUrl::parse(given).unwrap_err().to_string();
+            let error = given.parse::<BaseUrl>().unwrap_err().to_string();
             assert!(error.starts_with("base url") && error.contains(problem), "{given}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
@@ -206,7 +226,7 @@ mod tests {
             ("http://0.0.0.0", false),
             ("http://10.0.0.1", false),
         ] {
-            assert_eq!(BaseUrl::parse(given).unwrap().is_loopback(), expected, "{given}");
+            assert_eq!(given.parse::<BaseUrl>().unwrap().is_loopback(), expected, "{given}");
         }
     }
 }

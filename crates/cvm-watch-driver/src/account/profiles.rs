@@ -1,4 +1,4 @@
-//! The profile file of the `phala` command line: what is in it, and how it is read. It is never
+//! The profile file of the `phala` command line: its contents and how it is read. It is never
 //! written.
 
 use std::fs::{self, File};
@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 use cvm_watch_core::{ConfigError, printable};
 use serde_json::{Map, Value};
 
-use super::{Hidden, Source};
+use super::environment::API_KEY_VARIABLE;
+use super::hidden::Hidden;
+use super::sources::{PROFILE_FILE_FIELD, Source};
 
-/// How errors call the file.
-pub(super) const FIELD: &str = "profile file";
-/// The most bytes of a profile file: thousands of profiles.
+/// The most bytes of a profile file, enough for thousands of profiles.
 const LIMIT: u64 = 1 << 20;
-/// The one form of the file that is known; another one counts as no file.
+/// The supported version of the file's schema; a file of another version counts as absent.
 const SCHEMA_VERSION: u64 = 1;
 /// The most names that an error lists.
 const LISTED: usize = 10;
 
-/// What is at the place of the profile file. Neither this nor [`ProfileFile`] has a `Debug`: there
-/// are tokens in it.
+/// What was found at the path of the profile file. Neither this nor [`ProfileFile`] implements
+/// `Debug`, since they hold tokens.
 pub(super) enum Found {
     Nothing,
-    /// A file of another form.
+    /// A file of another schema version.
     OtherSchema,
     Profiles(ProfileFile),
 }
@@ -34,7 +34,7 @@ pub(super) struct ProfileFile {
     profiles: Map<String, Value>,
 }
 
-/// One profile: what is blank in it is not set.
+/// One profile. A blank field counts as unset.
 #[derive(Debug)]
 pub(super) struct Profile {
     pub(super) token: Option<Hidden>,
@@ -47,8 +47,8 @@ impl Found {
     ///
     /// # Errors
     ///
-    /// A file that is there but cannot be read, is larger than 1 MiB, or holds something else. The
-    /// error names the path and what to do, and shows nothing of the contents.
+    /// A file that exists but cannot be read, is larger than 1 MiB, or holds something else. The
+    /// error names the path and what to do, and shows none of the contents.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         match contents(path) {
             Ok(contents) => Self::parse(&contents, path),
@@ -58,7 +58,7 @@ impl Found {
     }
 
     fn parse(contents: &[u8], path: &Path) -> Result<Self, ConfigError> {
-        // Read as plain JSON: the errors of typed reading show what stands in the wrong place.
+        // Untyped, because the errors of typed deserialization show the offending value.
         let mut file = match serde_json::from_slice(contents) {
             Ok(Value::Object(file)) => file,
             Ok(_) => return Err(broken(path, "does not hold a JSON object")),
@@ -79,11 +79,11 @@ impl Found {
 }
 
 impl ProfileFile {
-    /// The profile that is in use; `None` if there is none.
+    /// The current profile; `None` if the file names none.
     ///
     /// # Errors
     ///
-    /// One that is not there, or holds something else than text.
+    /// The profile does not exist, or has a field that is not text.
     pub(super) fn current(&self) -> Result<Option<Profile>, ConfigError> {
         let Some(name) = &self.current else { return Ok(None) };
         match self.named(name)? {
@@ -99,7 +99,7 @@ impl ProfileFile {
     ///
     /// # Errors
     ///
-    /// A profile that holds something else than text.
+    /// The profile has a field that is not text.
     pub(super) fn named(&self, name: &str) -> Result<Option<Profile>, ConfigError> {
         let Some(profile) = self.profiles.get(name) else { return Ok(None) };
         let wrong =
@@ -110,7 +110,7 @@ impl ProfileFile {
         Ok(Some(Profile { token: text("token")?.map(Hidden), api_prefix: text("api_prefix")?, source }))
     }
 
-    /// The names of its profiles, for people.
+    /// The names of its profiles, for an error message.
     pub(super) fn known(&self) -> String {
         let names: Vec<_> = self.profiles.keys().map(|name| printable(name, 40)).collect();
         match names.len() {
@@ -124,7 +124,7 @@ impl ProfileFile {
 }
 
 fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for somebody who writes to it.
+    // Opening a pipe would block until another process writes to it.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
@@ -136,7 +136,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// The text of a field, unless that is blank, `null` or not there.
+/// The text of a field; `None` if it is blank, `null` or missing.
 fn text(object: &Map<String, Value>, field: &str) -> Result<Option<String>, String> {
     match object.get(field) {
         None | Some(Value::Null) => Ok(None),
@@ -146,9 +146,8 @@ fn text(object: &Map<String, Value>, field: &str) -> Result<Option<String>, Stri
 }
 
 fn broken(path: &Path, problem: &str) -> ConfigError {
-    let problem =
-        format!("{problem}; log in again with the phala command line, or set {} instead", super::API_KEY_VARIABLE);
-    ConfigError::new(FIELD, &path.to_string_lossy(), problem)
+    let problem = format!("{problem}; log in again with the phala command line, or set {} instead", API_KEY_VARIABLE);
+    ConfigError::new(PROFILE_FILE_FIELD, &path.to_string_lossy(), problem)
 }
 
 #[cfg(test)]

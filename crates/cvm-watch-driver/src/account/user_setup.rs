@@ -1,62 +1,53 @@
-//! The set-up that a user of the `phala` command line has: environment and profiles.
-
-use std::env;
-use std::ffi::OsString;
-use std::path::PathBuf;
+//! Settings from what a user of the `phala` command line has set up: environment and profiles.
 
 use cvm_watch_core::{ConfigError, printable};
 
-use super::profiles::{FIELD, Found, Profile};
-use super::{SettingsBuilder, Source, Variable, base_url_from, key_from};
-
-/// The environment variable that names the directory of the `phala` command line's files
-/// (source: the `phala` command line); `~/.phala-cloud` unless set.
-pub const PROFILES_VARIABLE: &str = "PHALA_CLOUD_DIR";
-
-/// The profiles' file in that directory.
-const FILE_NAME: &str = "credentials.json";
+use super::environment::{Environment, PROFILES_VARIABLE};
+use super::profiles::{Found, Profile};
+use super::settings::SettingsBuilder;
+use super::sources::{PROFILE_FILE_FIELD, Source};
 
 impl SettingsBuilder {
-    /// Takes the key and the base URL from this profile of the `phala` command line, whatever the
-    /// environment says. A profile without a base URL leaves that open.
+    /// Replaces the key and the base URL by those of this profile of the `phala` command line. A
+    /// profile without a base URL leaves the base URL as it was.
     ///
-    /// The file is `credentials.json` in the directory that `PHALA_CLOUD_DIR` names, or in
-    /// `~/.phala-cloud`; 1 MiB at most.
+    /// The file is `credentials.json` in the directory that `PHALA_CLOUD_DIR` names, by default
+    /// `~/.phala-cloud`; it may have at most 1 MiB.
     ///
     /// # Errors
     ///
-    /// No such file or profile (the error lists the names there are), a profile without a token, a
+    /// No such file or profile (the error lists the existing names), a profile without a token, a
     /// file that cannot be read. No error shows a token.
-    pub fn from_profile(self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
-        self.with_profile(name.as_ref(), &Surroundings::real())
+    pub fn override_from_profile(self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
+        self.overridden_from_profile(name.as_ref(), &Environment::of_process())
     }
 
-    /// Takes what was not given so far, key and base URL, from the environment, and what that does
-    /// not have from the current profile of the `phala` command line. The profile file is only read
-    /// if something is still open then, and not for the sake of a profile that was named.
+    /// Sets the key and the base URL if they are still open: from the environment, or else from the
+    /// current profile of the `phala` command line. The profile file is read only if a setting is
+    /// still open then, and never after [`override_from_profile`](Self::override_from_profile).
     ///
     /// ```no_run
-    /// let settings = cvm_watch_driver::Settings::builder().from_user_setup()?.build()?;
-    /// if settings.origins().are_mixed() {
+    /// let settings = cvm_watch_driver::Settings::builder().fill_from_user_setup()?.build()?;
+    /// if settings.sources().are_mixed() {
     ///     eprintln!("the key is from one place and the base URL from another");
     /// }
-    /// # Ok::<(), cvm_watch_driver::core::ConfigError>(())
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// A variable whose value is not Unicode; without a key, a profile file that is there but
-    /// cannot be used. With one, that is a [note](super::Origins::notes).
-    pub fn from_user_setup(self) -> Result<Self, ConfigError> {
-        self.with_user_setup(&Surroundings::real())
+    /// A variable whose value is not Unicode; without a key, a profile file that exists but cannot
+    /// be used. With a key, the problem becomes a [note](super::Sources::notes).
+    pub fn fill_from_user_setup(self) -> Result<Self, ConfigError> {
+        self.filled_from(&Environment::of_process())
     }
 
-    fn with_profile(mut self, name: &str, surroundings: &Surroundings<'_>) -> Result<Self, ConfigError> {
+    fn overridden_from_profile(mut self, name: &str, environment: &Environment<'_>) -> Result<Self, ConfigError> {
         let refused = |problem: String| ConfigError::new("profile", name, problem);
         if name.is_empty() {
             return Err(refused("must not be empty".to_owned()));
         }
-        let Some(path) = surroundings.profile_file() else {
+        let Some(path) = environment.profile_file() else {
             return Err(refused(format!("cannot be looked for: there is no home directory; set {PROFILES_VARIABLE}")));
         };
         let shown = printable(&path.to_string_lossy(), 160);
@@ -79,46 +70,47 @@ impl SettingsBuilder {
         if profile.api_prefix.is_some() {
             self.base_url = None;
         }
-        self.fill_in(profile);
+        self.fill_from(profile);
         Ok(self)
     }
 
-    fn with_user_setup(mut self, surroundings: &Surroundings<'_>) -> Result<Self, ConfigError> {
-        // With a profile that was named, the current one has no say.
-        let named = matches!(self.api_key, Some((_, Source::Profile { .. })));
+    fn filled_from(mut self, environment: &Environment<'_>) -> Result<Self, ConfigError> {
+        // After a named profile the current one is not used.
+        let is_profile_named = matches!(self.api_key, Some((_, Source::Profile { .. })));
         if self.api_key.is_none() {
-            self.api_key = key_from(surroundings.variable)?;
+            self.api_key = environment.api_key()?;
         }
         if self.base_url.is_none() {
-            self.base_url = base_url_from(surroundings.variable)?;
+            self.base_url = environment.base_url()?;
         }
-        if named || (self.api_key.is_some() && self.base_url.is_some()) {
+        if is_profile_named || (self.api_key.is_some() && self.base_url.is_some()) {
             return Ok(self);
         }
-        let Some(path) = surroundings.profile_file() else { return Ok(self) };
+        let Some(path) = environment.profile_file() else { return Ok(self) };
         let current = Found::read(&path).and_then(|found| match found {
             Found::Nothing => Ok(None),
             Found::OtherSchema => {
                 let path = printable(&path.to_string_lossy(), 160);
-                self.notes.push(format!("{FIELD} \"{path}\" has an unknown schema_version, and is not used"));
+                let note = format!("{PROFILE_FILE_FIELD} \"{path}\" has an unknown schema_version, and is not used");
+                self.notes.push(note);
                 Ok(None)
             }
             Found::Profiles(file) => file.current(),
         });
         match current {
-            Ok(Some(profile)) => self.fill_in(profile),
+            Ok(Some(profile)) => self.fill_from(profile),
             Ok(None) => {}
             Err(error) if self.api_key.is_none() => return Err(error),
             Err(error) => self.notes.push(error.to_string()),
         }
         if self.api_key.is_none() {
-            self.without_key = Some(path);
+            self.file_without_key = Some(path);
         }
         Ok(self)
     }
 
-    /// Takes from the profile what is still open.
-    fn fill_in(&mut self, profile: Profile) {
+    /// Sets what is still open.
+    fn fill_from(&mut self, profile: Profile) {
         let Profile { token, api_prefix, source } = profile;
         if self.api_key.is_none() {
             self.api_key = token.map(|token| (token, source.clone()));
@@ -129,34 +121,14 @@ impl SettingsBuilder {
     }
 }
 
-/// What surrounds the program, as far as settings are looked for in it.
-struct Surroundings<'a> {
-    variable: Variable<'a>,
-    home: &'a dyn Fn() -> Option<PathBuf>,
-}
-
-impl Surroundings<'_> {
-    fn real() -> Self {
-        Self { variable: &|name| env::var_os(name), home: &env::home_dir }
-    }
-
-    fn profile_file(&self) -> Option<PathBuf> {
-        let is_set = |directory: &OsString| !directory.to_string_lossy().trim().is_empty();
-        let directory = match (self.variable)(PROFILES_VARIABLE).filter(is_set) {
-            Some(directory) => directory.into(),
-            None => (self.home)().filter(|home| !home.as_os_str().is_empty())?.join(".phala-cloud"),
-        };
-        Some(directory.join(FILE_NAME))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, Origins, Settings};
+    use crate::{API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, Settings, Sources};
     use std::cell::Cell;
-    use std::fs;
-    use std::path::Path;
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+    use std::{env, fs};
 
     /// A home directory that is removed at the end.
     struct Home(PathBuf);
@@ -191,11 +163,12 @@ mod tests {
             let variable = |name: &'static str| {
                 variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
             };
-            let surroundings = Surroundings { variable: &variable, home: &|| Some(self.0.clone()) };
+            let home = || Some(self.0.clone());
+            let environment = Environment::new(&variable, &home);
             if let Some(name) = profile {
-                builder = builder.with_profile(name, &surroundings)?;
+                builder = builder.overridden_from_profile(name, &environment)?;
             }
-            builder.with_user_setup(&surroundings)?.build()
+            builder.filled_from(&environment)?.build()
         }
 
         fn source(&self, name: &str) -> Source {
@@ -231,7 +204,7 @@ mod tests {
 
     /// Key, base URL, and whether a person should be told that they are from two places.
     fn found(settings: &Settings) -> (&str, String, bool) {
-        (key(settings), settings.base_url().to_string(), settings.origins().are_mixed())
+        (key(settings), settings.base_url().to_string(), settings.sources().are_mixed())
     }
 
     #[test]
@@ -266,8 +239,8 @@ mod tests {
         assert_eq!(found(&settings), ("phak_env", "https://given.example".to_owned(), false));
         let settings = home.finish(given(), None, &[]).unwrap();
         assert_eq!(found(&settings), ("phak_work", "https://given.example".to_owned(), false));
-        assert_eq!(settings.origins().api_key(), Some(&home.source("work")));
-        assert_eq!(settings.origins().base_url(), &Source::Given);
+        assert_eq!(settings.sources().api_key(), Some(&home.source("work")));
+        assert_eq!(settings.sources().base_url(), &Source::Given);
         // A profile that is named later is the later word.
         let settings = home.finish(given().api_key("phak_given"), Some("home"), &[KEY, URL]).unwrap();
         assert_eq!(found(&settings), ("phak_home", BaseUrl::DEFAULT.to_owned(), false));
@@ -280,7 +253,7 @@ mod tests {
         let home = Home::new("own").with(PROFILES.replace(r#"file": "work"#, r#"file": "home"#));
         let settings = home.build(None, &[KEY]).unwrap();
         assert_eq!(found(&settings), ("phak_env", BaseUrl::DEFAULT.to_owned(), false));
-        assert_eq!(settings.origins().base_url(), &home.source("home"));
+        assert_eq!(settings.sources().base_url(), &home.source("home"));
     }
 
     #[test]
@@ -291,13 +264,13 @@ mod tests {
             None
         };
         let variable = |name: &'static str| Some(OsString::from(if name == API_KEY_VARIABLE { "phak" } else { "x" }));
-        let surroundings = Surroundings { variable: &variable, home: &home };
-        let _ = Settings::builder().with_user_setup(&surroundings).unwrap();
+        let environment = Environment::new(&variable, &home);
+        let _ = Settings::builder().filled_from(&environment).unwrap();
         let given = Settings::builder().base_url("x");
         let key_only = |name: &'static str| (name == API_KEY_VARIABLE).then(|| OsString::from("phak"));
-        let _ = given.with_user_setup(&Surroundings { variable: &key_only, home: &home }).unwrap();
+        let _ = given.filled_from(&Environment::new(&key_only, &home)).unwrap();
         assert_eq!(looked.get(), 0);
-        let _ = Settings::builder().with_user_setup(&Surroundings { variable: &key_only, home: &home }).unwrap();
+        let _ = Settings::builder().filled_from(&Environment::new(&key_only, &home)).unwrap();
         assert_eq!(looked.get(), 1);
     }
 
@@ -310,7 +283,7 @@ mod tests {
         let there = there.with(PROFILES.replace("phak_work", "phak_there"));
         assert_eq!(key(&elsewhere(&there.0.join(".phala-cloud")).unwrap()), "phak_there");
         assert_eq!(key(&elsewhere(Path::new(" ")).unwrap()), "phak_work");
-        let homeless = Surroundings { variable: &|_| None, home: &|| Some(PathBuf::new()) };
+        let homeless = Environment::new(&|_| None, &|| Some(PathBuf::new()));
         assert_eq!(homeless.profile_file(), None);
     }
 
@@ -348,12 +321,12 @@ mod tests {
         assert_eq!(home.build(Some("work"), &[KEY, URL]).unwrap_err().to_string(), error);
         let settings = home.build(None, &[KEY]).unwrap();
         assert_eq!(found(&settings), ("phak_env", BaseUrl::DEFAULT.to_owned(), false));
-        assert_eq!(settings.origins().notes(), [error]);
-        assert_eq!(home.build(None, &[KEY, URL]).unwrap().origins().notes(), [""; 0]);
+        assert_eq!(settings.sources().notes(), [error]);
+        assert_eq!(home.build(None, &[KEY, URL]).unwrap().sources().notes(), [""; 0]);
         let home = home.with(r#"{ "schema_version": 9 }"#);
         let settings = home.build(None, &[KEY]).unwrap();
         assert_eq!(
-            settings.origins().notes(),
+            settings.sources().notes(),
             [format!(r#"profile file "{path}" has an unknown schema_version, and is not used"#)]
         );
     }
@@ -385,7 +358,7 @@ mod tests {
         assert_eq!(home.build(None, &[]).unwrap_err().to_string(), expected);
         // This machine needs none.
         let settings = home.build(None, &[(BASE_URL_VARIABLE, "http://127.0.0.1:1")]).unwrap();
-        assert_eq!(settings.origins().api_key(), None);
+        assert_eq!(settings.sources().api_key(), None);
     }
 
     /// Contract row 25.
@@ -407,11 +380,11 @@ mod tests {
     }
 
     #[test]
-    fn origins_and_builders_show_no_token() {
+    fn sources_and_builders_show_no_token() {
         let home = Home::new("debug").with(PROFILES);
         let settings = home.build(None, &[]).unwrap();
-        let origins: &Origins = settings.origins();
-        let shown = format!("{settings:?} {origins:?} {}", origins.base_url());
+        let sources: &Sources = settings.sources();
+        let shown = format!("{settings:?} {sources:?} {}", sources.base_url());
         assert!(!shown.contains("phak"), "{shown}");
     }
 }

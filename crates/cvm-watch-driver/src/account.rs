@@ -1,0 +1,15 @@
+//! Which account a client uses and where the endpoint is: settings from code, the environment and
+//! the profiles of the `phala` command line.
+
+mod base_url;
+mod environment;
+mod hidden;
+mod profiles;
+mod settings;
+mod sources;
+mod user_setup;
+
+pub use base_url::BaseUrl;
+pub use environment::{API_KEY_VARIABLE, BASE_URL_VARIABLE, PROFILES_VARIABLE};
+pub use settings::{Settings, SettingsBuilder};
+pub use sources::{Source, Sources};
