@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cvm_watch_core::{Action, AttemptId, Config, Event, Input, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{Action, AttemptId, Event, Input, Policy, ResponseHead, Timestamp, Watch};
 
 /// A watch, the attempt that it streams from, and its clock.
 pub struct Streaming {
@@ -13,9 +13,9 @@ pub struct Streaming {
 
 impl Streaming {
     /// Takes a new watch to the point where its stream's first byte may come.
-    pub fn new(config: Arc<Config>) -> Self {
+    pub fn new(policy: Arc<Policy>) -> Self {
         let now = Timestamp::ZERO;
-        let mut watch = Watch::new(config, 1, now);
+        let mut watch = Watch::new(policy, "my-cvm".parse().expect("a valid id"), 1, now);
         let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("a watch begins by connecting") };
         let mut head = ResponseHead::new(200);
         head.header("content-type", b"text/event-stream");

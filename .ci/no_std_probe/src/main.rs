@@ -6,7 +6,7 @@ extern crate alloc;
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use cvm_watch_core::{Config, Timestamp, Watch};
+use cvm_watch_core::{CvmId, Policy, Timestamp, Watch};
 
 struct NoMemory;
 
@@ -29,6 +29,6 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 /// Uses the core as a program would.
 pub fn watch() -> Option<Watch> {
-    let config = Config::builder("my-cvm", "running").build().ok()?;
-    Some(Watch::new(config.into(), 1, Timestamp::ZERO))
+    let policy = Policy::builder("running").build().ok()?;
+    Some(Watch::new(policy.into(), CvmId::new("my-cvm").ok()?, 1, Timestamp::ZERO))
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use cvm_watch_core::sse::{Decoder, Item};
-use cvm_watch_core::{ApiKey, Config, Event};
+use cvm_watch_core::{ApiKey, Policy, Event};
 use serde::Deserialize;
 
 use crate::corpus::{self, Corpus};
@@ -156,11 +156,11 @@ fn one_by_one(corpus: &Corpus, chunk: usize) {
 }
 
 fn watch(corpus: &Corpus, chunk: usize, with_key: bool) {
-    let mut config = Config::builder("my-cvm", "running");
+    let mut policy = Policy::builder("running");
     if with_key {
-        config = config.api_key(ApiKey::new("phak_0123456789abcdef0123456789abcdef").expect("a valid key"));
+        policy = policy.api_key(ApiKey::new("phak_0123456789abcdef0123456789abcdef").expect("a valid key"));
     }
-    let mut watch = Streaming::new(Arc::new(config.build().expect("a valid config")));
+    let mut watch = Streaming::new(Arc::new(policy.build().expect("a valid policy")));
     let mut events = 0;
     for chunk in corpus.bytes.chunks(chunk) {
         watch.receive(chunk, |event| {

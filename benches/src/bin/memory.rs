@@ -9,7 +9,7 @@ use cvm_watch_benches::corpus;
 use cvm_watch_benches::report::{Table, machine};
 use cvm_watch_benches::streaming::Streaming;
 use cvm_watch_core::sse::Decoder;
-use cvm_watch_core::{Config, Watch};
+use cvm_watch_core::{Policy, Watch};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -20,7 +20,7 @@ const LIMIT: usize = 1024;
 
 fn main() {
     println!("{}\n", machine());
-    println!("Bytes, the shared `Config` left out; per watch the mean of {WATCHES}. Target: under {LIMIT}.\n");
+    println!("Bytes, the shared `Policy` left out; per watch the mean of {WATCHES}. Target: under {LIMIT}.\n");
     let mut table = Table::new(["", "size_of", "heap", "sum"]);
     let event = format!("event: state\ndata: {}\n\n", corpus::state(7, "compose-web"));
     let (first, second) = event.as_bytes().split_at(100);
@@ -40,11 +40,11 @@ fn main() {
 }
 
 fn heap_per_watch(chunks: &[&[u8]]) -> usize {
-    let config = Arc::new(Config::builder("my-cvm", "running").build().expect("a valid config"));
+    let policy = Arc::new(Policy::builder("running").build().expect("a valid policy"));
     let mut watches = Vec::with_capacity(WATCHES);
     let region = Region::new(ALLOCATOR);
     for _ in 0..WATCHES {
-        let mut watch = Streaming::new(Arc::clone(&config));
+        let mut watch = Streaming::new(Arc::clone(&policy));
         chunks.iter().for_each(|chunk| watch.receive(chunk, drop));
         watches.push(watch);
     }

@@ -10,7 +10,7 @@ use cvm_watch_benches::measure::{Candidate, medians};
 use cvm_watch_benches::report::{Table, machine, throughput};
 use cvm_watch_benches::streaming::Streaming;
 use cvm_watch_core::sse::{Decoder, Item};
-use cvm_watch_core::{ApiKey, Config, Event};
+use cvm_watch_core::{ApiKey, Event, Policy};
 use serde::Deserialize;
 
 const SIZE: usize = 1 << 20;
@@ -46,12 +46,12 @@ fn main() {
 
 fn rows(corpus: &Corpus, chunk: usize, chunk_name: &str, table: &mut Table) {
     let payloads = payloads(corpus.bytes);
-    let plain = Arc::new(Config::builder("my-cvm", "running").build().expect("a valid config"));
+    let plain = Arc::new(Policy::builder("running").build().expect("a valid policy"));
     let key = ApiKey::new("phak_0123456789abcdef0123456789abcdef").expect("a valid key");
-    let keyed = Arc::new(Config::builder("my-cvm", "running").api_key(key).build().expect("a valid config"));
-    let watch = |name: &str, config: &Arc<Config>| {
-        let config = Arc::clone(config);
-        Candidate { name: name.into(), work: Box::new(move || watched(corpus, chunk, &config)) }
+    let keyed = Arc::new(Policy::builder("running").api_key(key).build().expect("a valid policy"));
+    let watch = |name: &str, policy: &Arc<Policy>| {
+        let policy = Arc::clone(policy);
+        Candidate { name: name.into(), work: Box::new(move || watched(corpus, chunk, &policy)) }
     };
     let mut candidates = [
         Candidate { name: "serde_json alone".into(), work: Box::new(|| parsed(&payloads)) },
@@ -77,8 +77,8 @@ fn parsed(payloads: &[String]) {
     }
 }
 
-fn watched(corpus: &Corpus, chunk: usize, config: &Arc<Config>) {
-    let mut watch = Streaming::new(Arc::clone(config));
+fn watched(corpus: &Corpus, chunk: usize, policy: &Arc<Policy>) {
+    let mut watch = Streaming::new(Arc::clone(policy));
     let (mut events, mut starting) = (0, 0);
     for chunk in corpus.bytes.chunks(chunk) {
         watch.receive(chunk, |event| {

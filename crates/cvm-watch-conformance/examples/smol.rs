@@ -122,7 +122,7 @@ fn of_io(kind: io::ErrorKind) -> CloseCause {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected => CloseCause::Reset,
         io::ErrorKind::UnexpectedEof => CloseCause::Truncated,
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => CloseCause::NotHttp,
-        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable => CloseCause::Unreachable,
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable => CloseCause::HostUnreachable,
         _ => CloseCause::Other,
     }
 }

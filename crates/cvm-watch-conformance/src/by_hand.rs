@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use cvm_watch_driver::core::{ApiKey, Config, CvmState, Timestamp};
+use cvm_watch_driver::core::{ApiKey, CvmId, CvmState, Policy, Timestamp};
 use cvm_watch_driver::{BootClock, Timer, Update};
 
 use crate::report::Report;
@@ -24,8 +24,10 @@ use crate::stage::{BoxError, ID, KEY, Setup, Stage};
 pub struct Job {
     /// Where to, and whom to trust.
     pub setup: Setup,
-    /// What to watch and by which rules.
-    pub config: Arc<Config>,
+    /// The CVM to watch.
+    pub id: CvmId,
+    /// What to wait for, and by which rules.
+    pub policy: Arc<Policy>,
 }
 
 /// Runs the scenarios against a function that drives the core by hand, on this thread.
@@ -77,13 +79,13 @@ where
     fn play(&mut self, scenario: &Scenario) -> Result<String, BoxError> {
         let stage = Stage::new(&scenario.server)?;
         let rules = &scenario.rules;
-        let config = Config::builder(ID, "running")
+        let policy = Policy::builder("running")
             .api_key(ApiKey::new(KEY)?)
             .max_retries(rules.max_retries)
             .retry_delay(Duration::ZERO)
             .connect_timeout(rules.connect_timeout)
             .deadline(rules.deadline);
-        let job = Job { setup: stage.setup.clone(), config: Arc::new(config.build()?) };
+        let job = Job { setup: stage.setup.clone(), id: CvmId::new(ID)?, policy: Arc::new(policy.build()?) };
         let mut seen = Seen::default();
         let mut left = false;
         let ended = (self.watch)(&job, &mut |update| {

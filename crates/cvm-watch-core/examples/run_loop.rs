@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cvm_watch_core::{Action, AttemptId, CloseCause, Config, Event, Input, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{Action, AttemptId, CloseCause, CvmId, Event, Input, Policy, ResponseHead, Timestamp, Watch};
 
 /// What the network brings on one attempt, in order.
 enum Arrival {
@@ -32,9 +32,9 @@ fn network(attempt: AttemptId) -> VecDeque<Arrival> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = Arc::new(Config::builder("my-cvm", "running").max_retries(5).build()?);
+    let policy = Arc::new(Policy::builder("running").max_retries(5).build()?);
     let mut now = Timestamp::ZERO;
-    let mut watch = Watch::new(config, 42, now);
+    let mut watch = Watch::new(policy, CvmId::new("my-cvm")?, 42, now);
     let mut connection: Option<(AttemptId, VecDeque<Arrival>)> = None;
 
     loop {

@@ -4,11 +4,11 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
-use crate::config::Config;
 use crate::cvm::CvmState;
 use crate::error::{Failure, RetryCause};
 use crate::event::Event;
 use crate::input::AttemptId;
+use crate::policy::Policy;
 use crate::request::Request;
 
 /// One thing to do or to report, in order.
@@ -36,10 +36,10 @@ pub enum Action {
         /// The event.
         event: Event,
     },
-    /// No other status was seen for as long as was asked for ([`ConfigBuilder::after_change`]): a
+    /// No other status was seen for as long as was asked for ([`PolicyBuilder::after_change`]): a
     /// steady target counts from now on. A report, not an order.
     ///
-    /// [`ConfigBuilder::after_change`]: crate::ConfigBuilder::after_change
+    /// [`PolicyBuilder::after_change`]: crate::PolicyBuilder::after_change
     SteadyTarget {
         /// How long only the target was seen, at least.
         after: Duration,
@@ -91,12 +91,12 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(crate) fn pop(&mut self, config: &Config) -> Option<Action> {
+    pub(crate) fn pop(&mut self, policy: &Policy) -> Option<Action> {
         if let Some((attempt, id, event)) = self.emit.take() {
             return Some(Action::Emit { attempt, id, event });
         }
         if core::mem::take(&mut self.steady) {
-            return Some(Action::SteadyTarget { after: config.after_change().unwrap_or_default() });
+            return Some(Action::SteadyTarget { after: policy.after_change().unwrap_or_default() });
         }
         if let Some(attempt) = self.disconnect.take() {
             return Some(Action::Disconnect { attempt });

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::config::{Backoff, Config};
+use crate::policy::{Backoff, Policy};
 
 /// The delay that is used when neither the caller nor the server gave one.
 pub(crate) const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -38,9 +38,9 @@ impl Delays {
     }
 
     /// The delay after one more loss. `retry_after` can lengthen it, never shorten it.
-    pub(crate) fn next(&mut self, config: &Config, retry_after: Option<Duration>) -> Duration {
-        let base = config.retry_delay().or(self.server).unwrap_or(DEFAULT_RETRY_DELAY);
-        let delay = match (config.backoff(), config.retry_delay()) {
+    pub(crate) fn next(&mut self, policy: &Policy, retry_after: Option<Duration>) -> Duration {
+        let base = policy.retry_delay().or(self.server).unwrap_or(DEFAULT_RETRY_DELAY);
+        let delay = match (policy.backoff(), policy.retry_delay()) {
             (Some(backoff), _) => self.exponential(base, backoff),
             (None, Some(exact)) => exact,
             (None, None) => base + self.up_to(base / 5),
@@ -83,11 +83,11 @@ impl SplitMix64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ConfigBuilder;
+    use crate::policy::PolicyBuilder;
     use alloc::vec::Vec;
 
-    fn config(set: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
-        set(Config::builder("my-cvm", "running")).build().unwrap()
+    fn policy(set: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Policy {
+        set(Policy::builder("running")).build().unwrap()
     }
 
     fn secs(seconds: u64) -> Duration {
@@ -97,17 +97,17 @@ mod tests {
     #[test]
     fn a_given_delay_is_used_exactly_even_zero() {
         for given in [0, 1, 3600].map(secs) {
-            let config = config(|c| c.retry_delay(given));
+            let policy = policy(|c| c.retry_delay(given));
             let mut delays = Delays::new(1);
             delays.server_asked(9000);
-            assert_eq!(delays.next(&config, None), given);
+            assert_eq!(delays.next(&policy, None), given);
         }
     }
 
     #[test]
     fn without_one_it_is_five_seconds_and_up_to_a_fifth_more() {
-        let config = config(|c| c);
-        let delays: Vec<_> = (0..200).map(|seed| Delays::new(seed).next(&config, None)).collect();
+        let policy = policy(|c| c);
+        let delays: Vec<_> = (0..200).map(|seed| Delays::new(seed).next(&policy, None)).collect();
         assert!(delays.iter().all(|delay| (secs(5)..=secs(6)).contains(delay)));
         let early = delays.iter().filter(|delay| **delay < Duration::from_millis(5500)).count();
         assert!((60..140).contains(&early), "not spread: {early} of 200 in the first half");
@@ -115,34 +115,34 @@ mod tests {
 
     #[test]
     fn the_streams_retry_line_is_held_within_one_and_thirty_seconds() {
-        let config = config(|c| c);
+        let policy = policy(|c| c);
         for (asked, least, most) in [(0, 1.0, 1.2), (7000, 7.0, 8.4), (u64::MAX, 30.0, 36.0)] {
             let mut delays = Delays::new(7);
             delays.server_asked(asked);
-            let delay = delays.next(&config, None).as_secs_f64();
+            let delay = delays.next(&policy, None).as_secs_f64();
             assert!((least..=most).contains(&delay), "{asked} ms gave {delay} s");
         }
     }
 
     #[test]
     fn backoff_doubles_to_its_cap_with_equal_jitter_and_starts_again_after_a_reset() {
-        let config = config(|c| c.retry_delay(secs(1)).backoff(Backoff::default()));
+        let policy = policy(|c| c.retry_delay(secs(1)).backoff(Backoff::default()));
         for seed in 0..50 {
             let mut delays = Delays::new(seed);
             for full in [1, 2, 4, 8, 16, 30, 30, 30].map(secs) {
-                let delay = delays.next(&config, None);
+                let delay = delays.next(&policy, None);
                 assert!((full / 2..=full).contains(&delay), "{delay:?} of {full:?}");
             }
             delays.reset();
-            assert!(delays.next(&config, None) <= secs(1));
+            assert!(delays.next(&policy, None) <= secs(1));
         }
     }
 
     #[test]
     fn backoff_from_nothing_stays_nothing_and_from_little_grows_by_doubling_only() {
-        let nothing = config(|c| c.retry_delay(secs(0)).backoff(Backoff::default()));
-        let little = config(|c| c.retry_delay(Duration::from_nanos(1)).backoff(Backoff::default()));
-        let after_losses = |streak, config| Delays { streak, ..Delays::new(1) }.next(config, None);
+        let nothing = policy(|c| c.retry_delay(secs(0)).backoff(Backoff::default()));
+        let little = policy(|c| c.retry_delay(Duration::from_nanos(1)).backoff(Backoff::default()));
+        let after_losses = |streak, policy| Delays { streak, ..Delays::new(1) }.next(policy, None);
         for streak in [0, 31, 32, 33, 64, u32::MAX] {
             assert_eq!(after_losses(streak, &nothing), secs(0), "after {streak} losses");
         }
@@ -153,18 +153,18 @@ mod tests {
 
     #[test]
     fn backoff_survives_a_streak_of_any_length() {
-        let config = config(|c| c.backoff(Backoff::default()));
+        let policy = policy(|c| c.backoff(Backoff::default()));
         let mut delays = Delays { streak: u32::MAX - 1, ..Delays::new(3) };
         for _ in 0..3 {
-            assert!((secs(15)..=secs(30)).contains(&delays.next(&config, None)));
+            assert!((secs(15)..=secs(30)).contains(&delays.next(&policy, None)));
         }
     }
 
     #[test]
     fn retry_after_lengthens_up_to_five_minutes_and_never_shortens() {
-        let config = config(|c| c.retry_delay(secs(10)));
+        let policy = policy(|c| c.retry_delay(secs(10)));
         for (asked, expected) in [(0, 10), (9, 10), (11, 11), (300, 300), (86_400, 300)] {
-            assert_eq!(Delays::new(1).next(&config, Some(secs(asked))), secs(expected));
+            assert_eq!(Delays::new(1).next(&policy, Some(secs(asked))), secs(expected));
         }
     }
 
@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_delays() {
-        let config = config(|c| c.backoff(Backoff::default()));
+        let policy = policy(|c| c.backoff(Backoff::default()));
         let run = |seed| {
             let mut delays = Delays::new(seed);
-            (0..9).map(|_| delays.next(&config, None)).collect::<Vec<_>>()
+            (0..9).map(|_| delays.next(&policy, None)).collect::<Vec<_>>()
         };
         assert_eq!(run(5), run(5));
         assert_ne!(run(5), run(6));

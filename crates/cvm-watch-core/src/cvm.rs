@@ -1,10 +1,10 @@
 //! What identifies a CVM, and what the endpoint says of one.
 
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use core::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(crate) const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remo
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CvmId(String);
+pub struct CvmId(Box<str>);
 
 impl CvmId {
     /// Applies the rules to what the user gave.
@@ -55,11 +55,11 @@ impl CvmId {
             return Err(refused(&format!("has the control byte 0x{byte:02x} at position {at}; remove it")));
         }
         Ok(Self(if is_uuid_v4(given) {
-            given.replace('-', "")
+            given.replace('-', "").into()
         } else if given.len() == 40 && given.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            format!("app_{given}")
+            format!("app_{given}").into()
         } else {
-            given.to_owned()
+            given.into()
         }))
     }
 
@@ -71,6 +71,30 @@ impl CvmId {
     /// The identifier as one percent-encoded path segment.
     pub(crate) fn path_segment(&self) -> impl fmt::Display + '_ {
         utf8_percent_encode(&self.0, NOT_UNRESERVED)
+    }
+}
+
+impl FromStr for CvmId {
+    type Err = ConfigError;
+
+    fn from_str(given: &str) -> Result<Self, ConfigError> {
+        Self::new(given)
+    }
+}
+
+impl TryFrom<&str> for CvmId {
+    type Error = ConfigError;
+
+    fn try_from(given: &str) -> Result<Self, ConfigError> {
+        Self::new(given)
+    }
+}
+
+impl TryFrom<String> for CvmId {
+    type Error = ConfigError;
+
+    fn try_from(given: String) -> Result<Self, ConfigError> {
+        Self::new(&given)
     }
 }
 

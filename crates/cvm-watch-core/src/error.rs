@@ -79,7 +79,7 @@ pub enum CloseCause {
     Reset,
     /// No route to the host or its network, or its packets went unanswered.
     #[error("the host could not be reached")]
-    Unreachable,
+    HostUnreachable,
     /// The proxy refused to open the tunnel, or could not.
     #[error("the proxy did not open a tunnel")]
     Proxy,
@@ -207,7 +207,7 @@ pub enum Failure {
     },
     /// The CVM said twice in a row that it will not get to the target.
     #[error("\"{}\" can no longer be reached: the status is \"{}\"{}", printable(target, 60), printable(status, 60), BootError(boot_error.as_deref()))]
-    Unreachable {
+    TargetUnreachable {
         /// The status that was waited for.
         target: String,
         /// The status that the CVM has instead.
@@ -237,7 +237,7 @@ impl Failure {
             Self::Aborted => "aborted",
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
             Self::MaxRetriesExceeded { .. } => "max_retries_exceeded",
-            Self::Unreachable { .. } => "unreachable",
+            Self::TargetUnreachable { .. } => "unreachable",
             Self::Rejected(_) => "rejected",
             Self::Tls(_) => "tls",
         }

@@ -8,8 +8,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::action::Action;
-use crate::config::Config;
+use crate::cvm::CvmId;
 use crate::input::{AttemptId, Input};
+use crate::policy::Policy;
 use crate::state::Latest;
 use crate::time::Timestamp;
 use crate::timer::Wake;
@@ -39,8 +40,8 @@ pub enum Until {
 /// its place for one that waits, at its first `state` that is not the target, or when its turn is
 /// over: 10 seconds after its connection was asked for, or after a turn in which it said nothing 20,
 /// then 40 and 60, and an interval and 5 seconds if that is more. The place goes to whoever has been
-/// due longest, and each CVM is looked at once per [`interval`](Config::interval) at most. A stream
-/// at its target keeps its place for its [`complete_grace`](Config::complete_grace), unless another
+/// due longest, and each CVM is looked at once per [`interval`](Policy::interval) at most. A stream
+/// at its target keeps its place for its [`complete_grace`](Policy::complete_grace), unless another
 /// is due for it and nobody else can give way: then the target counts when whatever has come was
 /// read. Where all fit, each has a stream of its own, as if alone.
 ///
@@ -48,22 +49,24 @@ pub enum Until {
 /// head in its turn has met its connect timeout, which is no longer than that while others wait. HTTP
 /// 429 is no retry either: it says that there is no place. The watch goes back to the queue for as
 /// long as the server asks, and meanwhile the fleet makes do with the connections that it has. So
-/// give a [`deadline`](Config::deadline): a server that has no place for ever refuses for ever.
+/// give a [`deadline`](Policy::deadline): a server that has no place for ever refuses for ever.
 ///
 /// It is driven like a [`Watch`], with a member beside each input and action; it asks for no
-/// permit. A deadline in the [`Config`] counts from when the member is added, waiting included:
+/// permit. A deadline in the [`Policy`] counts from when the member is added, waiting included:
 /// give all the same, and there is one overall deadline.
 ///
 /// ```
-/// use cvm_watch_core::{Action, Config, Fleet, Timestamp, Until};
+/// use std::sync::Arc;
+///
+/// use cvm_watch_core::{Action, CvmId, Fleet, Policy, Timestamp, Until};
 ///
 /// let mut fleet = Fleet::new(1, Until::All);
-/// for (seed, id) in ["a", "b"].into_iter().enumerate() {
-///     let config = Config::builder(id, "running").build()?;
-///     fleet.add(config.into(), seed as u64, Timestamp::ZERO);
+/// let policy = Arc::new(Policy::builder("running").build()?);
+/// for (seed, id) in [(1, "a"), (2, "b")] {
+///     fleet.add(Arc::clone(&policy), CvmId::new(id)?, seed, Timestamp::ZERO);
 /// }
 /// let Some((first, Action::Connect { .. })) = fleet.poll_action() else { panic!("no connection") };
-/// assert_eq!(fleet.watch(first).unwrap().config().id().to_string(), "a");
+/// assert_eq!(fleet.watch(first).unwrap().id().as_str(), "a");
 /// // The other waits for a place.
 /// assert!(fleet.poll_action().is_none());
 /// assert_eq!(fleet.open_connections(), 1);
@@ -96,9 +99,9 @@ impl Fleet {
     }
 
     /// One more watch, which begins now. `seed` is as in [`Watch::new`].
-    pub fn add(&mut self, config: Arc<Config>, seed: u64, now: Timestamp) -> MemberId {
+    pub fn add(&mut self, policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp) -> MemberId {
         let now = self.at(now);
-        let member = self.members.add(Watch::with_permits(config, seed, now));
+        let member = self.members.add(Watch::with_permits(policy, id, seed, now));
         self.settle(member);
         member
     }

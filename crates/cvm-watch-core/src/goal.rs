@@ -6,8 +6,8 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use crate::config::{Config, FailEarly};
 use crate::cvm::CvmState;
+use crate::policy::{FailEarly, Policy};
 use crate::time::Timestamp;
 
 /// The progress a boot ends with (source: the platform's public installer).
@@ -32,12 +32,12 @@ pub(crate) struct Look {
 
 impl Look {
     /// Judges a state by its own words; of one that is read from a stream, before they are masked.
-    pub(crate) fn at(state: &CvmState, config: &Config) -> Self {
-        let at_target = state.is(config.target());
+    pub(crate) fn at(state: &CvmState, policy: &Policy) -> Self {
+        let at_target = state.is(policy.target());
         Self {
             at_target,
-            ready: !config.ready() || is_ready(state),
-            hopeless: !at_target && config.fail_early().is_some_and(|early| early.counts_status(state)),
+            ready: !policy.ready() || is_ready(state),
+            hopeless: !at_target && policy.fail_early().is_some_and(|early| early.counts_status(state)),
         }
     }
 }
@@ -87,12 +87,12 @@ impl Progress {
         look: Look,
         state: &CvmState,
         is_first: bool,
-        config: &Config,
+        policy: &Policy,
         now: Timestamp,
     ) -> Standing {
         if !self.seen_any {
             self.seen_any = true;
-            if config.fail_early().is_some_and(FailEarly::counts_boot_errors) {
+            if policy.fail_early().is_some_and(FailEarly::counts_boot_errors) {
                 self.old_boot_error = state.boot_error.as_deref().map(Box::from);
             }
         }
@@ -100,14 +100,14 @@ impl Progress {
         self.status(look.at_target, now);
         let hopeless_since = self.hopeless_since.take();
         if look.at_target {
-            return if look.ready && self.has_changed(config) { Standing::Reached } else { Standing::NotYet };
+            return if look.ready && self.has_changed(policy) { Standing::Reached } else { Standing::NotYet };
         }
-        if !look.hopeless && !self.boot_failed(state, config) {
+        if !look.hopeless && !self.boot_failed(state, policy) {
             return Standing::NotYet;
         }
         // Another stream may repeat what the server has seen in one look at the CVM; two in a row
         // are two looks.
-        let is_second = hopeless_since.is_some_and(|since| !is_first || now + ON_THE_WAY >= since + config.interval());
+        let is_second = hopeless_since.is_some_and(|since| !is_first || now + ON_THE_WAY >= since + policy.interval());
         self.hopeless_since = hopeless_since.or(Some(now));
         if is_second { Standing::Hopeless } else { Standing::NotYet }
     }
@@ -126,13 +126,13 @@ impl Progress {
     }
 
     /// Whether the target counts, given what was seen before it.
-    pub(crate) fn has_changed(&self, config: &Config) -> bool {
-        self.changed || config.after_change().is_none()
+    pub(crate) fn has_changed(&self, policy: &Policy) -> bool {
+        self.changed || policy.after_change().is_none()
     }
 
     /// When a target that has not changed begins to count, if that is waited for.
-    pub(crate) fn steady_at(&self, config: &Config) -> Option<Timestamp> {
-        let (limit, since) = config.after_change().zip(self.steady_since)?;
+    pub(crate) fn steady_at(&self, policy: &Policy) -> Option<Timestamp> {
+        let (limit, since) = policy.after_change().zip(self.steady_since)?;
         Some(since + limit)
     }
 
@@ -149,8 +149,8 @@ impl Progress {
         }
     }
 
-    fn boot_failed(&self, state: &CvmState, config: &Config) -> bool {
-        config.fail_early().is_some_and(FailEarly::counts_boot_errors)
+    fn boot_failed(&self, state: &CvmState, policy: &Policy) -> bool {
+        policy.fail_early().is_some_and(FailEarly::counts_boot_errors)
             && has_booted(state) != Some(true)
             && state.boot_error.is_some()
             && state.boot_error.as_deref() != self.old_boot_error.as_deref()

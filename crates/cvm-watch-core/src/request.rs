@@ -9,8 +9,8 @@ use core::time::Duration;
 
 use percent_encoding::utf8_percent_encode;
 
-use crate::config::Config;
-use crate::cvm::NOT_UNRESERVED;
+use crate::cvm::{CvmId, NOT_UNRESERVED};
+use crate::policy::Policy;
 use crate::secret::{MASK, control_byte};
 
 const USER_AGENT: &str = concat!("cvm-watch/", env!("CARGO_PKG_VERSION"));
@@ -103,36 +103,36 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 
 /// The timeout to ask the server for: as configured, but no longer than the watch has left
 /// (rounded up to whole seconds), and at least the endpoint's least.
-pub(crate) fn timeout_to_send(config: &Config, left: Option<Duration>) -> Duration {
+pub(crate) fn timeout_to_send(policy: &Policy, left: Option<Duration>) -> Duration {
     let left = left.map_or(u64::MAX, |left| left.as_secs() + u64::from(left.subsec_nanos() > 0));
-    config.timeout().min(Duration::from_secs(left.max(10)))
+    policy.timeout().min(Duration::from_secs(left.max(10)))
 }
 
 /// The request of one attempt.
-pub(crate) fn build(config: &Config, timeout: Duration, last_event_id: &str) -> Request {
+pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_id: &str) -> Request {
     let path_and_query = format!(
         "/cvms/{}/state?target={}&interval={}&timeout={}",
-        config.id().path_segment(),
-        utf8_percent_encode(config.target(), NOT_UNRESERVED),
-        config.interval().as_secs(),
+        id.path_segment(),
+        utf8_percent_encode(policy.target(), NOT_UNRESERVED),
+        policy.interval().as_secs(),
         timeout.as_secs(),
     );
-    let mut headers = Vec::with_capacity(6 + config.headers().len());
+    let mut headers = Vec::with_capacity(6 + policy.headers().len());
     headers.push(Header::plain("Accept", "text/event-stream"));
     headers.push(Header::plain("Cache-Control", "no-cache"));
     headers.push(Header::plain("Accept-Encoding", "identity"));
-    if !config.headers().iter().any(|header| header.name().eq_ignore_ascii_case("user-agent")) {
+    if !policy.headers().iter().any(|header| header.name().eq_ignore_ascii_case("user-agent")) {
         headers.push(Header::plain("User-Agent", USER_AGENT));
     }
-    if let Some(key) = config.api_key() {
+    if let Some(key) = policy.api_key() {
         headers.push(Header::secret("X-API-Key".to_string(), key.expose().to_string()));
     }
     if can_be_sent(last_event_id) {
         // The server gets its id back as it sent it; one that echoes a secret is not shown.
-        let sensitive = matches!(config.secrets().mask(last_event_id), Cow::Owned(_));
+        let sensitive = matches!(policy.secrets().mask(last_event_id), Cow::Owned(_));
         headers.push(Header { sensitive, ..Header::plain("Last-Event-ID", last_event_id.to_string()) });
     }
-    headers.extend_from_slice(config.headers());
+    headers.extend_from_slice(policy.headers());
     Request { path_and_query, headers }
 }
 
@@ -146,8 +146,12 @@ mod tests {
     use super::*;
     use crate::secret::ApiKey;
 
-    fn config() -> crate::ConfigBuilder {
-        Config::builder("my cvm", "run&ning")
+    fn policy() -> crate::PolicyBuilder {
+        Policy::builder("run&ning")
+    }
+
+    fn my_cvm() -> CvmId {
+        CvmId::new("my cvm").unwrap()
     }
 
     fn shown(request: &Request) -> String {
@@ -158,8 +162,8 @@ mod tests {
     #[test]
     fn the_request_has_the_endpoints_shape() {
         let key = ApiKey::new("phak_1").unwrap();
-        let config = config().api_key(key).header("X-Trace", "abc").build().unwrap();
-        let request = build(&config, Duration::from_secs(42), "");
+        let policy = policy().api_key(key).header("X-Trace", "abc").build().unwrap();
+        let request = build(&policy, &my_cvm(), Duration::from_secs(42), "");
         assert_eq!(
             shown(&request),
             "/cvms/my%20cvm/state?target=run%26ning&interval=5&timeout=42\n\
@@ -171,8 +175,8 @@ mod tests {
 
     #[test]
     fn without_a_key_its_header_is_left_out_and_the_users_agent_replaces_ours() {
-        let config = config().header("user-agent", "mine/1").build().unwrap();
-        let request = build(&config, Duration::from_secs(10), "");
+        let policy = policy().header("user-agent", "mine/1").build().unwrap();
+        let request = build(&policy, &my_cvm(), Duration::from_secs(10), "");
         assert!(!shown(&request).contains("X-API-Key"));
         let agents: Vec<_> =
             request.headers().iter().filter(|header| header.name().eq_ignore_ascii_case("user-agent")).collect();
@@ -182,9 +186,9 @@ mod tests {
 
     #[test]
     fn a_last_event_id_is_sent_as_it_is_or_not_at_all() {
-        let config = config().build().unwrap();
+        let policy = policy().build().unwrap();
         let sent = |id: &str| {
-            build(&config, Duration::from_secs(10), id)
+            build(&policy, &my_cvm(), Duration::from_secs(10), id)
                 .headers()
                 .iter()
                 .find(|header| header.name() == "Last-Event-ID")
@@ -200,9 +204,9 @@ mod tests {
 
     #[test]
     fn a_last_event_id_that_echoes_the_key_is_sent_but_not_shown() {
-        let config = config().api_key(ApiKey::new("phak_1").unwrap()).build().unwrap();
+        let policy = policy().api_key(ApiKey::new("phak_1").unwrap()).build().unwrap();
         for (id, shown_as) in [("7", "Last-Event-ID: 7"), ("a-phak_1", "Last-Event-ID: ***")] {
-            let request = build(&config, Duration::from_secs(10), id);
+            let request = build(&policy, &my_cvm(), Duration::from_secs(10), id);
             assert!(shown(&request).ends_with(shown_as), "{request:?}");
             assert_eq!(request.headers().last().unwrap().value(), id);
         }
@@ -210,11 +214,11 @@ mod tests {
 
     #[test]
     fn the_timeout_shrinks_to_the_time_left_but_not_below_ten_seconds() {
-        let config = config().timeout(Duration::from_secs(60)).build().unwrap();
+        let policy = policy().timeout(Duration::from_secs(60)).build().unwrap();
         for (left_millis, expected) in [(100_000, 60), (60_000, 60), (30_001, 31), (30_000, 30), (9_000, 10), (0, 10)] {
-            let timeout = timeout_to_send(&config, Some(Duration::from_millis(left_millis)));
+            let timeout = timeout_to_send(&policy, Some(Duration::from_millis(left_millis)));
             assert_eq!(timeout, Duration::from_secs(expected), "{left_millis} ms left");
         }
-        assert_eq!(timeout_to_send(&config, None), Duration::from_secs(60));
+        assert_eq!(timeout_to_send(&policy, None), Duration::from_secs(60));
     }
 }

@@ -25,11 +25,11 @@ use transitions::Trigger;
 
 use crate::action::{End, Pending};
 use crate::backoff::Delays;
-use crate::config::Config;
-use crate::cvm::CvmState;
+use crate::cvm::{CvmId, CvmState};
 use crate::error::{CloseCause, Failure, RetryCause, TlsFault};
 use crate::goal::Progress;
 use crate::input::{AttemptId, Input};
+use crate::policy::Policy;
 use crate::request;
 use crate::response::{self, MAX_BODY, ResponseHead, Verdict};
 use crate::sse;
@@ -73,7 +73,8 @@ enum Judged {
 
 /// What a step has to work with: the rules, the time, and where its actions go.
 pub(crate) struct Context<'a> {
-    pub(crate) config: &'a Config,
+    pub(crate) policy: &'a Policy,
+    pub(crate) id: &'a CvmId,
     pub(crate) now: Timestamp,
     pub(crate) out: &'a mut Pending,
 }
@@ -81,10 +82,10 @@ pub(crate) struct Context<'a> {
 impl State {
     pub(crate) fn new(seed: u64, permits_asked: bool, mut cx: Context<'_>) -> Self {
         let mut limits = sse::Limits::default();
-        limits = limits.max_event_bytes(cx.config.max_event_bytes()).max_id_bytes(request::MAX_LAST_EVENT_ID);
+        limits = limits.max_event_bytes(cx.policy.max_event_bytes()).max_id_bytes(request::MAX_LAST_EVENT_ID);
         let mut state = Self {
             stage: Stage::Queued,
-            deadline: cx.config.deadline().map(|deadline| cx.now + deadline),
+            deadline: cx.policy.deadline().map(|deadline| cx.now + deadline),
             permits_asked,
             attempts: 0,
             retries: 0,
@@ -219,18 +220,18 @@ impl State {
         let due = |at: Timestamp| at <= cx.now;
         match &self.stage {
             Stage::Connecting(attempt)
-                if cx.out.connect.is_none() && due(attempt.started + cx.config.connect_timeout()) =>
+                if cx.out.connect.is_none() && due(attempt.started + cx.policy.connect_timeout()) =>
             {
                 self.lose(RetryCause::ConnectTimeout, None, cx);
             }
             Stage::Streaming(_, stream) => {
-                let steady_at = self.progress.steady_at(cx.config);
+                let steady_at = self.progress.steady_at(cx.policy);
                 if stream.grace_ends.is_some_and(due) {
                     self.reached(cx);
                 } else if stream.latest == Latest::Steady && steady_at.is_some_and(due) {
                     self.accept_steady(cx);
                     self.reached(cx);
-                } else if cx.config.idle_timeout().is_some_and(|idle| due(stream.heard + idle)) {
+                } else if cx.policy.idle_timeout().is_some_and(|idle| due(stream.heard + idle)) {
                     self.lose(RetryCause::IdleTimeout, None, cx);
                 }
             }
@@ -254,7 +255,7 @@ impl State {
         let Stage::Connecting(attempt) = self.stage else {
             return;
         };
-        match response::judge(head, wall, cx.config.secrets()) {
+        match response::judge(head, wall, cx.policy.secrets()) {
             Verdict::Stream => {
                 self.go(Trigger::EventStream, Stage::Streaming(attempt, Stream::new(cx.now)));
             }

@@ -4,9 +4,10 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::action::{Action, Pending};
-use crate::config::Config;
+use crate::cvm::CvmId;
 use crate::error::RetryCause;
 use crate::input::{AttemptId, Input};
+use crate::policy::Policy;
 use crate::state::{Context, Latest, Phase, State};
 use crate::time::Timestamp;
 use crate::timer::Wake;
@@ -18,10 +19,10 @@ use crate::timer::Wake;
 /// sense is ignored. A `now` that is older than the last one counts as the last one.
 ///
 /// ```
-/// use cvm_watch_core::{Action, Config, Input, Timestamp, Watch};
+/// use cvm_watch_core::{Action, CvmId, Input, Policy, Timestamp, Watch};
 ///
-/// let config = Config::builder("my-cvm", "running").build()?;
-/// let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+/// let policy = Policy::builder("running").build()?;
+/// let mut watch = Watch::new(policy.into(), CvmId::new("my-cvm")?, 1, Timestamp::ZERO);
 /// let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
 /// assert_eq!(attempt.number(), 1);
 ///
@@ -33,7 +34,8 @@ use crate::timer::Wake;
 /// ```
 #[derive(Debug)]
 pub struct Watch {
-    config: Arc<Config>,
+    policy: Arc<Policy>,
+    id: CvmId,
     state: State,
     pending: Pending,
     last_now: Timestamp,
@@ -44,8 +46,8 @@ impl Watch {
     ///
     /// `seed` picks the jitter of the retry delays. Give every watch another one; the same seed
     /// and inputs give the same actions.
-    pub fn new(config: Arc<Config>, seed: u64, now: Timestamp) -> Self {
-        Self::start(config, seed, now, false)
+    pub fn new(policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp) -> Self {
+        Self::start(policy, id, seed, now, false)
     }
 
     /// A watch that shares connections with others: before each `Connect` it asks
@@ -53,29 +55,29 @@ impl Watch {
     /// for others; [`Input::Yield`] takes one away from it.
     ///
     /// ```
-    /// use cvm_watch_core::{Action, Config, Input, Timestamp, Watch};
+    /// use cvm_watch_core::{Action, CvmId, Input, Policy, Timestamp, Watch};
     ///
-    /// let config = Config::builder("my-cvm", "running").build()?;
-    /// let mut watch = Watch::with_permits(config.into(), 1, Timestamp::ZERO);
+    /// let policy = Policy::builder("running").build()?;
+    /// let mut watch = Watch::with_permits(policy.into(), CvmId::new("my-cvm")?, 1, Timestamp::ZERO);
     /// assert_eq!(watch.poll_action(), Some(Action::AskPermit));
     /// watch.handle(Timestamp::ZERO, Input::Permit);
     /// assert!(matches!(watch.poll_action(), Some(Action::Connect { .. })));
     /// # Ok::<(), cvm_watch_core::ConfigError>(())
     /// ```
-    pub fn with_permits(config: Arc<Config>, seed: u64, now: Timestamp) -> Self {
-        Self::start(config, seed, now, true)
+    pub fn with_permits(policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp) -> Self {
+        Self::start(policy, id, seed, now, true)
     }
 
-    fn start(config: Arc<Config>, seed: u64, now: Timestamp, permits_asked: bool) -> Self {
+    fn start(policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp, permits_asked: bool) -> Self {
         let mut pending = Pending::default();
-        let state = State::new(seed, permits_asked, Context { config: &config, now, out: &mut pending });
-        Self { config, state, pending, last_now: now }
+        let state = State::new(seed, permits_asked, Context { policy: &policy, id: &id, now, out: &mut pending });
+        Self { policy, id, state, pending, last_now: now }
     }
 
     /// Tells what happened, then drain [`poll_action`](Self::poll_action).
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>) {
         self.last_now = self.last_now.max(now);
-        let cx = Context { config: &self.config, now: self.last_now, out: &mut self.pending };
+        let cx = Context { policy: &self.policy, id: &self.id, now: self.last_now, out: &mut self.pending };
         self.state.handle(input, cx);
     }
 
@@ -86,24 +88,29 @@ impl Watch {
     /// nothing piles up however much a chunk holds.
     pub fn receive(&mut self, now: Timestamp, attempt: AttemptId, bytes: &[u8]) -> usize {
         self.last_now = self.last_now.max(now);
-        let cx = Context { config: &self.config, now: self.last_now, out: &mut self.pending };
+        let cx = Context { policy: &self.policy, id: &self.id, now: self.last_now, out: &mut self.pending };
         self.state.receive(attempt, bytes, cx)
     }
 
     /// The next thing to do. Call until `None` after each input, in this order, leaving out none.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.pending.pop(&self.config)
+        self.pending.pop(&self.policy)
     }
 
     /// When to send [`Input::Tick`] next; `None` when there is nothing to wait for. It changes
     /// with each input, and costs next to nothing to ask.
     pub fn next_wake(&self) -> Option<Wake> {
-        self.state.next_wake(&self.config, &self.pending)
+        self.state.next_wake(&self.policy, &self.pending)
     }
 
-    /// What is being watched, and by which rules.
-    pub fn config(&self) -> &Config {
-        &self.config
+    /// The CVM that is being watched.
+    pub fn id(&self) -> &CvmId {
+        &self.id
+    }
+
+    /// What it waits for, and by which rules.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Where it stands.
@@ -119,7 +126,7 @@ impl Watch {
     /// Its turn among others is over: see [`State::end_turn`].
     pub(crate) fn end_turn(&mut self, now: Timestamp) {
         self.last_now = self.last_now.max(now);
-        let cx = Context { config: &self.config, now: self.last_now, out: &mut self.pending };
+        let cx = Context { policy: &self.policy, id: &self.id, now: self.last_now, out: &mut self.pending };
         self.state.end_turn(cx);
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use cvm_watch_core::sse::{Decoder, Item, Limits};
-use cvm_watch_core::{Action, AttemptId, Config, ConfigBuilder, Input, Phase, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{Action, AttemptId, Input, Phase, Policy, PolicyBuilder, ResponseHead, Timestamp, Watch};
 
 const KIB: usize = 1 << 10;
 /// What the documentation calls a few KiB.
@@ -192,10 +192,10 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(config: ConfigBuilder, polls: bool) -> Self {
-        let config = Arc::new(config.build().unwrap());
+    fn new(policy: PolicyBuilder, polls: bool) -> Self {
+        let policy = Arc::new(policy.build().unwrap());
         let (mut watch, mut meter) = (None, Meter::default());
-        meter.step(|| watch = Some(Watch::new(config, 1, Timestamp::ZERO)));
+        meter.step(|| watch = Some(Watch::new(policy, "my-cvm".parse().unwrap(), 1, Timestamp::ZERO)));
         let mut watched = Self { watch: watch.unwrap(), attempt: None, meter, polls: true };
         watched.drain();
         watched.polls = polls;
@@ -203,8 +203,8 @@ impl Watched {
     }
 
     fn streaming(limit: usize, keep_raw: bool, polls: bool) -> Self {
-        let config = Config::builder("my-cvm", "running").max_event_bytes(limit).keep_raw(keep_raw);
-        let mut watched = Self::new(config, polls);
+        let policy = Policy::builder("running").max_event_bytes(limit).keep_raw(keep_raw);
+        let mut watched = Self::new(policy, polls);
         watched.head(200);
         watched
     }
@@ -309,7 +309,7 @@ fn of_an_error_body_of_megabytes_a_watch_keeps_64_kib_and_then_its_words() {
     for status in [404, 503] {
         for body in &bodies {
             for cut in [997, 64 * KIB, 8 << 20] {
-                let mut watched = Watched::new(Config::builder("my-cvm", "running"), true);
+                let mut watched = Watched::new(Policy::builder("running"), true);
                 watched.head(status);
                 for chunk in body.as_bytes().chunks(cut) {
                     watched.receive(chunk);
@@ -326,7 +326,7 @@ fn of_an_error_body_of_megabytes_a_watch_keeps_64_kib_and_then_its_words() {
 
 #[test]
 fn a_watch_does_not_grow_with_its_attempts() {
-    let mut watched = Watched::new(Config::builder("my-cvm", "running"), true);
+    let mut watched = Watched::new(Policy::builder("running"), true);
     let stream = "retry: 1000\nid: 5\nevent: state\ndata: {\"status\":\"starting\"}\n\nevent: timeout\ndata: {}\n\nda";
     let (mut now, mut warm) = (Timestamp::ZERO, 0);
     for round in 0..2000 {

@@ -5,7 +5,7 @@ use core::task::{Context, Poll, Waker};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use cvm_watch_core::{AttemptId, Config, ConfigError, CvmState, Fleet, Input, MemberId, Timestamp, Until};
+use cvm_watch_core::{AttemptId, ConfigError, CvmId, CvmState, Fleet, Input, MemberId, Policy, Timestamp, Until};
 
 use crate::alarm::Alarm;
 use crate::error::WatchError;
@@ -68,16 +68,16 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
     }
 
     /// Adds the next watch, which begins now, or what is wrong with it.
-    pub(crate) fn add(&mut self, config: Result<Config, ConfigError>, seed: u64, now: Timestamp) {
+    pub(crate) fn add(&mut self, watch: Result<(Arc<Policy>, CvmId), ConfigError>, seed: u64, now: Timestamp) {
         let index = self.lines.len() + self.refused;
-        let config = match config {
-            Ok(config) => config,
+        let (policy, cvm) = match watch {
+            Ok(watch) => watch,
             Err(error) => {
                 self.refused += 1;
                 return self.news.push_back((index, News::Ended(Err(error.into()))));
             }
         };
-        let id = self.fleet.add(config.into(), seed, now);
+        let id = self.fleet.add(policy, cvm, seed, now);
         let waker = Wakeup::waker(self.lines.len(), &self.woken);
         self.lines.push(Line { index, id, link: Link::new(), waker });
     }
@@ -150,7 +150,7 @@ impl<T: Transport, C: Timer> FleetRun<T, C> {
         while let Some((member, action)) = self.fleet.poll_action() {
             let place = usize::try_from(member.number()).unwrap_or(usize::MAX);
             let (Some(line), Some(watch)) = (self.lines.get_mut(place), self.fleet.watch(member)) else { continue };
-            match line.link.carry_out(&self.shared, watch.config(), action) {
+            match line.link.carry_out(&self.shared, watch.id(), watch.policy(), action) {
                 Done::Update(update) => {
                     if let Update::Connecting { .. } = update {
                         self.woken.add(place);
@@ -198,7 +198,7 @@ impl Listener for Member<'_> {
         self.fleet.receive(now, self.id, attempt, chunk.get(from..).unwrap_or_default())
     }
 
-    fn config(&self) -> Option<&Config> {
-        Some(self.fleet.watch(self.id)?.config())
+    fn cvm(&self) -> Option<&CvmId> {
+        Some(self.fleet.watch(self.id)?.id())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cvm_watch_core::{
-    Action, AttemptId, CloseCause, Config, CvmState, Failure, Input, ResponseHead, Timestamp, UnixSeconds,
+    Action, AttemptId, CloseCause, CvmId, CvmState, Failure, Input, Policy, ResponseHead, Timestamp, UnixSeconds,
 };
 use tracing::debug;
 
@@ -20,7 +20,7 @@ pub(crate) trait Listener {
     fn handle(&mut self, now: Timestamp, input: Input<'_>);
     /// Offers what is left of a chunk of which `from` bytes were taken before.
     fn receive(&mut self, now: Timestamp, attempt: AttemptId, chunk: &[u8], from: usize) -> usize;
-    fn config(&self) -> Option<&Config>;
+    fn cvm(&self) -> Option<&CvmId>;
 }
 
 /// The connection of the attempt under way, if there is one.
@@ -59,12 +59,17 @@ impl<T: Transport> Link<T> {
     }
 
     /// Does what the core says.
-    pub(crate) fn carry_out<C: Timer>(&mut self, shared: &Shared<T, C>, config: &Config, action: Action) -> Done {
-        let cvm = config.id();
+    pub(crate) fn carry_out<C: Timer>(
+        &mut self,
+        shared: &Shared<T, C>,
+        cvm: &CvmId,
+        policy: &Policy,
+        action: Action,
+    ) -> Done {
         match action {
             Action::Connect { attempt, request } => {
                 debug!(%cvm, %attempt, base = %shared.base, request = request.path_and_query(), "connecting");
-                let request = Request::new(Arc::clone(&shared.base), request, config.connect_timeout());
+                let request = Request::new(Arc::clone(&shared.base), request, policy.connect_timeout());
                 self.trouble = None;
                 self.connection = Connection::Opening(attempt, Box::pin(shared.transport.open(request)));
                 Done::Update(Update::Connecting { attempt: attempt.number() })
@@ -159,7 +164,7 @@ impl<T: Transport> Link<T> {
     fn closed(&mut self, attempt: AttemptId, error: TransportError, timer: &impl Timer, core: &mut impl Listener) {
         let cause = error.cause();
         let source = std::error::Error::source(&error);
-        let cvm = core.config().map(|config| tracing::field::display(config.id()));
+        let cvm = core.cvm().map(tracing::field::display);
         debug!(cvm, %attempt, %cause, source = source.map(tracing::field::display), "closed");
         self.trouble = Some(error);
         self.hang_up();
@@ -173,7 +178,7 @@ impl<T: Transport> Link<T> {
 }
 
 fn tell_head(attempt: AttemptId, head: &Head, timer: &impl Timer, core: &mut impl Listener) {
-    let cvm = core.config().map(|config| tracing::field::display(config.id()));
+    let cvm = core.cvm().map(tracing::field::display);
     debug!(cvm, %attempt, status = head.status, "response");
     let mut response = ResponseHead::new(head.status);
     for (name, value) in &head.headers {

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use cvm_watch_core::{Action, AttemptId, Config, Input, Phase, Timestamp, Wake, Watch};
+use cvm_watch_core::{Action, AttemptId, CvmId, Input, Phase, Policy, Timestamp, Wake, Watch};
 
 use crate::link::Listener;
 
 /// One call of the core, as [`Watching::observe`](crate::Watching::observe) shows it. The calls in
 /// their order are all that a watch ever does: the same ones give the same actions.
 ///
-/// Secrets are shown as they are: the key in the configuration, an echo of it in bytes and heads.
+/// Secrets are shown as they are: the key in the policy, an echo of it in bytes and heads.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Observed<'a> {
     /// The watch begins; always the first.
     Started {
-        /// What is watched, and by which rules.
-        config: &'a Config,
+        /// What is waited for, and by which rules.
+        policy: &'a Policy,
+        /// The CVM that is watched.
+        id: &'a CvmId,
         /// What the jitter of the retry delays begins from.
         seed: u64,
         /// The time then.
@@ -57,11 +59,17 @@ pub(crate) struct ObservedWatch {
 }
 
 impl ObservedWatch {
-    pub(crate) fn new(config: Arc<Config>, seed: u64, now: Timestamp, mut observer: Option<Observer>) -> Self {
+    pub(crate) fn new(
+        policy: Arc<Policy>,
+        id: CvmId,
+        seed: u64,
+        now: Timestamp,
+        mut observer: Option<Observer>,
+    ) -> Self {
         if let Some(observer) = &mut observer {
-            observer(Observed::Started { config: &config, seed, now, permits: false });
+            observer(Observed::Started { policy: &policy, id: &id, seed, now, permits: false });
         }
-        Self { watch: Watch::new(config, seed, now), observer }
+        Self { watch: Watch::new(policy, id, seed, now), observer }
     }
 
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
@@ -76,8 +84,12 @@ impl ObservedWatch {
         self.watch.next_wake()
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        self.watch.config()
+    pub(crate) fn policy(&self) -> &Policy {
+        self.watch.policy()
+    }
+
+    pub(crate) fn id(&self) -> &CvmId {
+        self.watch.id()
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -101,7 +113,7 @@ impl Listener for ObservedWatch {
         taken
     }
 
-    fn config(&self) -> Option<&Config> {
-        Some(self.watch.config())
+    fn cvm(&self) -> Option<&CvmId> {
+        Some(self.watch.id())
     }
 }

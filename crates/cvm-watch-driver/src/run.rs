@@ -79,7 +79,7 @@ impl<T: Transport, C: Timer> Run<T, C> {
             // connection is closed, or asked for, when that was decided.
             let mut next = self.updates.pop_front();
             while let Some(action) = self.watch.poll_action() {
-                match self.link.carry_out(&self.shared, self.watch.config(), action) {
+                match self.link.carry_out(&self.shared, self.watch.id(), self.watch.policy(), action) {
                     Done::Update(update) if next.is_none() => next = Some(update),
                     Done::Update(update) => self.updates.push_back(update),
                     Done::End(end) => self.end = Some(self.link.outcome(end)),
@@ -124,7 +124,7 @@ impl<T: Transport, C: Timer> Run<T, C> {
         self.updates.clear();
         self.watch.handle(self.shared.timer.now(), Input::Abort);
         while let Some(action) = self.watch.poll_action() {
-            if let Done::End(end) = self.link.carry_out(&self.shared, self.watch.config(), action) {
+            if let Done::End(end) = self.link.carry_out(&self.shared, self.watch.id(), self.watch.policy(), action) {
                 self.end = Some(self.link.outcome(end));
             }
         }

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use cvm_watch_core::{Backoff, ConfigBuilder, CvmState, Event};
+use cvm_watch_core::{Backoff, CvmId, CvmState, Event, PolicyBuilder};
 use futures_core::Stream;
 
 use crate::error::WatchError;
@@ -42,7 +42,8 @@ enum Stage<T: Transport, C: Timer> {
 
 struct Plan<T, C> {
     shared: Arc<Shared<T, C>>,
-    config: ConfigBuilder,
+    id: String,
+    policy: PolicyBuilder,
     seed: Option<u64>,
     abort: Option<Abort>,
     observer: Option<Observer>,
@@ -50,57 +51,57 @@ struct Plan<T, C> {
 
 impl<T: Transport, C: Timer> Watching<T, C> {
     pub(crate) fn new(shared: Arc<Shared<T, C>>, id: String, target: String) -> Self {
-        let config = shared.settings.policy(id, target);
-        let plan = Plan { shared, config, seed: None, abort: None, observer: None };
+        let policy = shared.settings.policy(target);
+        let plan = Plan { shared, id, policy, seed: None, abort: None, observer: None };
         Self { stage: Stage::Planned(Box::new(plan)), on_event: None }
     }
 
     /// How often the server looks at the CVM: whole seconds, 5 to 30; 5 by default.
     pub fn interval(self, interval: Duration) -> Self {
-        self.configure(|config| config.interval(interval))
+        self.configure(|policy| policy.interval(interval))
     }
 
     /// After how long the server ends one stream, upon which the watch reconnects: whole seconds,
     /// 10 to 600; 300 by default. To bound the whole watch use [`deadline`](Self::deadline).
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.configure(|config| config.timeout(timeout))
+        self.configure(|policy| policy.timeout(timeout))
     }
 
     /// How many retries may follow the first attempt; no limit by default.
     pub fn max_retries(self, retries: u64) -> Self {
-        self.configure(|config| config.max_retries(retries))
+        self.configure(|policy| policy.max_retries(retries))
     }
 
     /// The exact delay before each retry, from zero. By default 5 seconds, or what the server
     /// asks for, with some jitter.
     pub fn retry_delay(self, delay: Duration) -> Self {
-        self.configure(|config| config.retry_delay(delay))
+        self.configure(|policy| policy.retry_delay(delay))
     }
 
     /// Makes the delay grow with each loss in a row.
     pub fn backoff(self, backoff: Backoff) -> Self {
-        self.configure(|config| config.backoff(backoff))
+        self.configure(|policy| policy.backoff(backoff))
     }
 
     /// How long an attempt may take until its response head is there; 30 seconds by default.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.configure(|config| config.connect_timeout(timeout))
+        self.configure(|policy| policy.connect_timeout(timeout))
     }
 
     /// How long a stream may stay silent; off by default.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
-        self.configure(|config| config.idle_timeout(timeout))
+        self.configure(|policy| policy.idle_timeout(timeout))
     }
 
     /// How long the whole watch may take, retries included; off by default.
     pub fn deadline(self, deadline: Duration) -> Self {
-        self.configure(|config| config.deadline(deadline))
+        self.configure(|policy| policy.deadline(deadline))
     }
 
-    /// Everything else that the core can be told; see [`ConfigBuilder`].
-    pub fn configure(mut self, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+    /// Everything else that the core can be told; see [`PolicyBuilder`].
+    pub fn configure(mut self, change: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Self {
         if let Stage::Planned(plan) = &mut self.stage {
-            plan.config = change(plan.config.clone());
+            plan.policy = change(plan.policy.clone());
         }
         self
     }
@@ -195,10 +196,11 @@ impl<T: Transport, C: Timer> Watching<T, C> {
 
 impl<T: Transport, C: Timer> Plan<T, C> {
     fn start(&mut self) -> Result<Run<T, C>, WatchError> {
-        let config = self.config.clone().build()?;
+        let id = CvmId::new(&self.id)?;
+        let policy = self.policy.clone().build()?;
         // Std's hasher keys are random per process and differ from one to the next.
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
-        let watch = ObservedWatch::new(config.into(), seed, self.shared.timer.now(), self.observer.take());
+        let watch = ObservedWatch::new(policy.into(), id, seed, self.shared.timer.now(), self.observer.take());
         Ok(Run::new(Arc::clone(&self.shared), watch, self.abort.take()))
     }
 }

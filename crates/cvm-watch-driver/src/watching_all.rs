@@ -9,7 +9,7 @@ use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use cvm_watch_core::{ConfigBuilder, CvmState, Event, Failure, Fleet, Until};
+use cvm_watch_core::{CvmId, CvmState, Event, Failure, Fleet, PolicyBuilder, Until};
 use futures_core::Stream;
 
 use crate::error::WatchError;
@@ -44,7 +44,8 @@ enum Stage<T: Transport, C: Timer> {
 
 struct Plan<T, C> {
     shared: Arc<Shared<T, C>>,
-    configs: Vec<ConfigBuilder>,
+    policy: PolicyBuilder,
+    ids: Vec<String>,
     max_streams: usize,
     until: Until,
     seed: Option<u64>,
@@ -76,10 +77,11 @@ pub enum MemberUpdate {
 
 impl<T: Transport, C: Timer> WatchingAll<T, C> {
     pub(crate) fn new(shared: Arc<Shared<T, C>>, ids: Vec<String>, target: &str) -> Self {
-        let configs = ids.iter().map(|id| shared.settings.policy(id.clone(), target.to_owned())).collect();
+        let policy = shared.settings.policy(target);
         let plan = Plan {
             shared,
-            configs,
+            policy,
+            ids: ids.clone(),
             max_streams: Fleet::DEFAULT_MAX_STREAMS,
             until: Until::All,
             seed: None,
@@ -101,10 +103,10 @@ impl<T: Transport, C: Timer> WatchingAll<T, C> {
         self.plan(|plan| plan.until = until)
     }
 
-    /// Sets what the core can be told, for every watch alike; see [`ConfigBuilder`]. A
-    /// [`deadline`](ConfigBuilder::deadline) is one for all of them: they begin together.
-    pub fn configure(self, mut change: impl FnMut(ConfigBuilder) -> ConfigBuilder) -> Self {
-        self.plan(|plan| plan.configs = plan.configs.drain(..).map(&mut change).collect())
+    /// Sets what the core can be told, for every watch alike; see [`PolicyBuilder`]. A
+    /// [`deadline`](PolicyBuilder::deadline) is one for all of them: they begin together.
+    pub fn configure(self, change: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Self {
+        self.plan(|plan| plan.policy = change(plan.policy.clone()))
     }
 
     /// What the jitter of the retry delays begins from; random by default. For tests.
@@ -212,8 +214,11 @@ impl<T: Transport, C: Timer> Plan<T, C> {
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         // They begin together, so that one deadline is one moment.
         let now = self.shared.timer.now();
-        for (number, config) in (0..).zip(self.configs.drain(..)) {
-            run.add(config.build(), seed.wrapping_add(number), now);
+        // One policy for all of them.
+        let policy = self.policy.clone().build().map(Arc::new);
+        for (number, id) in (0..).zip(&self.ids) {
+            let watch = CvmId::new(id).and_then(|id| Ok((policy.clone()?, id)));
+            run.add(watch, seed.wrapping_add(number), now);
         }
         run
     }

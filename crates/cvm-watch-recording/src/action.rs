@@ -224,7 +224,7 @@ fn of_failure(failure: &Failure) -> ShownFailure<'_> {
             last_error: last_error.as_deref(),
             ..ShownFailure::default()
         },
-        Failure::Unreachable { target: _, status, boot_error, attempts } => ShownFailure {
+        Failure::TargetUnreachable { target: _, status, boot_error, attempts } => ShownFailure {
             attempts: Some(*attempts),
             last_status: Some(status),
             boot_error: boot_error.as_deref(),

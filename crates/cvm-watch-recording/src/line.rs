@@ -163,7 +163,7 @@ const CAUSES: [(CloseCause, &str); 13] = [
     (CloseCause::Dns, "dns"),
     (CloseCause::Refused, "refused"),
     (CloseCause::Reset, "reset"),
-    (CloseCause::Unreachable, "unreachable"),
+    (CloseCause::HostUnreachable, "unreachable"),
     (CloseCause::Proxy, "proxy"),
     (CloseCause::Tls(TlsFault::Certificate), "tls_certificate"),
     (CloseCause::Tls(TlsFault::HostName), "tls_host_name"),

@@ -89,12 +89,13 @@ impl<R: BufRead> Player<R> {
             return Err(lines.wrong(problem));
         }
         let first: First = lines.parse(&text)?;
-        let config = Arc::new(first.config.build().map_err(|error| lines.wrong(error.to_string()))?);
+        let (id, policy) = first.config.build().map_err(|error| lines.wrong(error.to_string()))?;
+        let policy = Arc::new(policy);
         let start = Timestamp::from_nanos(first.start);
         let watch = if first.permits {
-            Watch::with_permits(config, first.seed, start)
+            Watch::with_permits(policy, id, first.seed, start)
         } else {
-            Watch::new(config, first.seed, start)
+            Watch::new(policy, id, first.seed, start)
         };
         Ok(Self { lines, watch, start, chunk: Vec::new(), taken: 0, attempt: 0, played: Played::default() })
     }

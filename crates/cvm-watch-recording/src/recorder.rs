@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{Action, AttemptId, Config, Input, Timestamp};
+use cvm_watch_driver::core::{Action, AttemptId, CvmId, Input, Policy, Timestamp};
 
 use crate::action;
 use crate::echo::{self, Body};
@@ -22,13 +22,14 @@ use crate::stand_in::StandIns;
 ///
 /// ```
 /// use cvm_watch_driver::Observed;
-/// use cvm_watch_driver::core::{Config, Timestamp};
+/// use cvm_watch_driver::core::{CvmId, Policy, Timestamp};
 /// use cvm_watch_recording::Recorder;
 ///
-/// let config = Config::builder("my-cvm", "running").build()?;
+/// let policy = Policy::builder("running").build()?;
+/// let id = CvmId::new("my-cvm")?;
 /// let mut file = Vec::new();
 /// let mut recorder = Recorder::new(&mut file);
-/// recorder.observe(Observed::Started { config: &config, seed: 1, now: Timestamp::ZERO, permits: false })?;
+/// recorder.observe(Observed::Started { policy: &policy, id: &id, seed: 1, now: Timestamp::ZERO, permits: false })?;
 /// recorder.observe(Observed::Polled(None))?;
 /// drop(recorder);
 /// assert!(file.starts_with(b"{\"recording\":1,"));
@@ -87,8 +88,8 @@ impl<W: Write> Recorder<W> {
     }
 
     fn write_down(&mut self, observed: Observed<'_>) -> Result<(), RecordError> {
-        if let Observed::Started { config, seed, now, permits } = observed {
-            let (first, started) = Started::new(config, seed, now, permits)?;
+        if let Observed::Started { policy, id, seed, now, permits } = observed {
+            let (first, started) = Started::new(policy, id, seed, now, permits)?;
             self.ready.push_str(&line::json(&first));
             self.ready.push('\n');
             self.watch = Some(started);
@@ -134,15 +135,21 @@ impl<W: Write> Drop for Recorder<W> {
 }
 
 impl Started {
-    fn new(config: &Config, seed: u64, now: Timestamp, permits: bool) -> Result<(First, Self), RecordError> {
-        let stand_ins = StandIns::new(config)?;
+    fn new(
+        policy: &Policy,
+        id: &CvmId,
+        seed: u64,
+        now: Timestamp,
+        permits: bool,
+    ) -> Result<(First, Self), RecordError> {
+        let stand_ins = StandIns::new(policy, id)?;
         let first = First {
             recording: line::FORMAT,
             by: env!("CARGO_PKG_VERSION").to_owned(),
             start: now.as_nanos(),
             seed,
             permits,
-            config: Parameters::of(config, &stand_ins),
+            config: Parameters::of(policy, id, &stand_ins),
         };
         let started =
             Self { start: now, stand_ins, body: Body::default(), attempt: 0, held: VecDeque::new(), drained: false };

@@ -6,7 +6,7 @@
 //! has such a short escape). Nothing else of the secret is in it. Where one secret holds another,
 //! its stand-in holds the other's at the same place.
 
-use cvm_watch_driver::core::{Config, ConfigError};
+use cvm_watch_driver::core::{ConfigError, CvmId, Policy};
 
 /// A shorter secret would be found in ordinary text too.
 const SHORTEST: usize = 6;
@@ -44,32 +44,33 @@ pub(crate) struct StandIns(Vec<Pair>);
 /// the id, of a status, of a header's name or of a word of the protocol.
 ///
 /// ```
-/// use cvm_watch_driver::core::{ApiKey, Config};
+/// use cvm_watch_driver::core::{ApiKey, CvmId, Policy};
 ///
-/// let config = |key: &str| Config::builder("my-cvm", "running").api_key(ApiKey::new(key)?).build();
-/// assert!(cvm_watch_recording::check(&config("phak_example")?).is_ok());
-/// let error = cvm_watch_recording::check(&config("x")?).unwrap_err();
+/// let id = CvmId::new("my-cvm")?;
+/// let policy = |key: &str| Policy::builder("running").api_key(ApiKey::new(key)?).build();
+/// assert!(cvm_watch_recording::check(&policy("phak_example")?, &id).is_ok());
+/// let error = cvm_watch_recording::check(&policy("x")?, &id).unwrap_err();
 /// assert_eq!(error.to_string(), "api key is shorter than 6 bytes, so an echo of it cannot be told from other text and nothing can be recorded; use another one");
 /// # Ok::<(), cvm_watch_driver::core::ConfigError>(())
 /// ```
-pub fn check(config: &Config) -> Result<(), ConfigError> {
-    StandIns::new(config).map(drop)
+pub fn check(policy: &Policy, id: &CvmId) -> Result<(), ConfigError> {
+    StandIns::new(policy, id).map(drop)
 }
 
 impl StandIns {
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
+    pub(crate) fn new(policy: &Policy, id: &CvmId) -> Result<Self, ConfigError> {
         let mut secrets: Vec<&str> = Vec::new();
-        for secret in config.masked_texts() {
+        for secret in policy.masked_texts() {
             if !secrets.contains(&secret) {
                 secrets.push(secret);
             }
         }
         for secret in &secrets {
-            if let Some(problem) = problem(secret, config) {
+            if let Some(problem) = problem(secret, policy, id) {
                 let problem = format!(
                     "{problem}, so an echo of it cannot be told from other text and nothing can be recorded; use another one"
                 );
-                return Err(ConfigError::new(name_of(secret, config), "", problem));
+                return Err(ConfigError::new(name_of(secret, policy), "", problem));
             }
         }
         Self::of(&secrets).ok_or_else(|| {
@@ -139,7 +140,7 @@ fn shape(secret: &str, rare: &[(char, char); RARE.len()], number: char) -> Strin
     stand_in.collect()
 }
 
-fn problem(secret: &str, config: &Config) -> Option<&'static str> {
+fn problem(secret: &str, policy: &Policy, id: &CvmId) -> Option<&'static str> {
     let is_in = |text: &str| text.contains(secret);
     if secret.len() < SHORTEST {
         return Some("is shorter than 6 bytes");
@@ -153,20 +154,20 @@ fn problem(secret: &str, config: &Config) -> Option<&'static str> {
     if secret.chars().filter(|char| *char != '/').count() < FEWEST_OWN_CHARACTERS {
         return Some("is almost nothing but slashes");
     }
-    let names = || config.headers().iter().any(|header| is_in(header.name()));
-    let statuses = || config.fail_early().is_some_and(|early| early.statuses().any(is_in));
-    if is_in(config.id().as_str()) || is_in(config.target()) || is_in(WORDS) || names() || statuses() {
+    let names = || policy.headers().iter().any(|header| is_in(header.name()));
+    let statuses = || policy.fail_early().is_some_and(|early| early.statuses().any(is_in));
+    if is_in(id.as_str()) || is_in(policy.target()) || is_in(WORDS) || names() || statuses() {
         return Some("is part of the id, a status, a header's name or a word of the protocol");
     }
     None
 }
 
 /// Which secret it is.
-fn name_of(secret: &str, config: &Config) -> String {
-    if config.api_key().is_some_and(|key| key.expose() == secret) {
+fn name_of(secret: &str, policy: &Policy) -> String {
+    if policy.api_key().is_some_and(|key| key.expose() == secret) {
         return "api key".to_owned();
     }
-    let header = config.headers().iter().find(|header| header.value().trim() == secret);
+    let header = policy.headers().iter().find(|header| header.value().trim() == secret);
     header.map_or_else(|| "proxy password or other secret".to_owned(), |header| format!("header {}", header.name()))
 }
 
@@ -198,8 +199,8 @@ mod tests {
     #[test]
     fn what_cannot_be_told_from_other_text_is_refused_without_being_shown() {
         let refused = |secret: &str| {
-            let config = Config::builder("my-cvm-of-mine", "running").header("x-trace-me", "v").mask(secret).build();
-            let error = check(&config.unwrap()).unwrap_err().to_string();
+            let policy = Policy::builder("running").header("x-trace-me", "v").mask(secret).build();
+            let error = check(&policy.unwrap(), &CvmId::new("my-cvm-of-mine").unwrap()).unwrap_err().to_string();
             assert!(error.starts_with("proxy password or other secret ") && !error.contains(secret), "{error}");
             error
         };
@@ -216,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_header_value_that_is_not_looked_for_is_hidden_too() {
-        let config = Config::builder("my-cvm", "running").header("a", "12345").header("b", " abcdef ").build().unwrap();
-        let stand_ins = StandIns::new(&config).unwrap();
+        let policy = Policy::builder("running").header("a", "12345").header("b", " abcdef ").build().unwrap();
+        let stand_ins = StandIns::new(&policy, &CvmId::new("my-cvm").unwrap()).unwrap();
         assert_eq!(stand_ins.of_header_value("12345"), "*****");
         assert_eq!(stand_ins.of_header_value(" abcdef "), " ~0^^^^ ");
     }

@@ -99,7 +99,7 @@ fn of_io(kind: io::ErrorKind) -> Option<CloseCause> {
         | Kind::NetworkUnreachable
         | Kind::NetworkDown
         | Kind::AddrNotAvailable
-        | Kind::TimedOut => CloseCause::Unreachable,
+        | Kind::TimedOut => CloseCause::HostUnreachable,
         Kind::UnexpectedEof => CloseCause::Truncated,
         // What hyper calls a chunk that is none.
         Kind::InvalidInput | Kind::InvalidData => CloseCause::NotHttp,

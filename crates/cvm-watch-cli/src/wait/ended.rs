@@ -90,7 +90,7 @@ impl Ended {
                 add_source(&mut trouble.message, error.source());
                 Exit::GaveUp
             }
-            Failure::Unreachable { boot_error, .. } => {
+            Failure::TargetUnreachable { boot_error, .. } => {
                 trouble.boot_error.clone_from(boot_error);
                 Exit::Unreachable
             }
@@ -236,7 +236,7 @@ mod tests {
             last_cause,
             last_error: None,
         };
-        let unreachable = Failure::Unreachable {
+        let unreachable = Failure::TargetUnreachable {
             target: "running".to_owned(),
             status: "exited".to_owned(),
             boot_error: Some("no\nkeys".to_owned()),

@@ -11,7 +11,7 @@ pub(super) fn next_step(failure: &Failure, origins: &Sources) -> Option<String> 
         Failure::DeadlineExceeded { last_status, last_cause, .. } => {
             Some(after_deadline(last_status.as_deref(), last_cause.as_ref(), origins))
         }
-        Failure::Unreachable { boot_error, .. } => Some(after_failed_boot(boot_error.is_some())),
+        Failure::TargetUnreachable { boot_error, .. } => Some(after_failed_boot(boot_error.is_some())),
         Failure::MaxRetriesExceeded { last_cause, .. } => Some(after_loss(last_cause, origins)),
         Failure::Rejected(rejection) => Some(after_rejection(&rejection.cause, rejection.status, origins)),
         Failure::Tls(TlsFault::HostName) => {
@@ -69,7 +69,7 @@ fn after_failed_boot(has_error: bool) -> String {
 /// What helps against the loss of every attempt.
 fn after_loss(cause: &RetryCause, origins: &Sources) -> String {
     match cause {
-        RetryCause::Closed(CloseCause::Dns | CloseCause::Refused | CloseCause::Unreachable) => {
+        RetryCause::Closed(CloseCause::Dns | CloseCause::Refused | CloseCause::HostUnreachable) => {
             format!("check the network and the base URL, which is {}", base_url(origins))
         }
         RetryCause::Closed(CloseCause::Proxy) => {
@@ -162,7 +162,7 @@ mod tests {
             last_cause,
             last_error: None,
         };
-        let hopeless = |boot_error: Option<&str>| Failure::Unreachable {
+        let hopeless = |boot_error: Option<&str>| Failure::TargetUnreachable {
             target: "running".to_owned(),
             status: "error".to_owned(),
             boot_error: boot_error.map(str::to_owned),

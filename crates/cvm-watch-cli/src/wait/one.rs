@@ -31,9 +31,9 @@ fn wait(args: &WaitArgs, ids: &Ids, id: &str, report: &mut Report, signals: &Sig
     let client = setup::client(args)?;
     setup::remarks(args, ids, &client).iter().for_each(|remark| report.remark(remark));
     let watching = client.watch(id, &args.target).abort_on(signals.first());
-    let mut watching = watching.configure(|config| policy::configure(args, config));
+    let mut watching = watching.configure(|policy| policy::configure(args, policy));
     if let Some(file) = &args.record {
-        watching = record::record(watching, file, args.output)?;
+        watching = record::record(watching, id, file, args.output)?;
     }
     follow(watching, report, signals, client.settings().sources())
 }

@@ -1,42 +1,42 @@
 //! What the flags ask of each watch: its parameters, and when it gives up or counts as done.
 
-use cvm_watch_core::{Backoff, ConfigBuilder, FailEarly};
+use cvm_watch_core::{Backoff, FailEarly, PolicyBuilder};
 
 use crate::args::{OutputMode, WaitArgs};
 
 /// Sets what the flags say; what they leave out stays as it is.
-pub(super) fn configure(args: &WaitArgs, mut config: ConfigBuilder) -> ConfigBuilder {
+pub(super) fn configure(args: &WaitArgs, mut policy: PolicyBuilder) -> PolicyBuilder {
     if let Some(interval) = args.interval {
-        config = config.interval(interval);
+        policy = policy.interval(interval);
     }
     if let Some(timeout) = args.timeout {
-        config = config.timeout(timeout);
+        policy = policy.timeout(timeout);
     }
     if let Some(retries) = args.max_retries {
-        config = config.max_retries(retries);
+        policy = policy.max_retries(retries);
     }
     if let Some(delay) = args.retry_delay {
-        config = config.retry_delay(delay);
+        policy = policy.retry_delay(delay);
     }
     if let Some(max) = args.backoff_max {
-        config = config.backoff(Backoff::up_to(max));
+        policy = policy.backoff(Backoff::up_to(max));
     }
     if let Some(timeout) = args.connect_timeout {
-        config = config.connect_timeout(timeout);
+        policy = policy.connect_timeout(timeout);
     }
     if let Some(timeout) = args.idle_timeout {
-        config = config.idle_timeout(timeout);
+        policy = policy.idle_timeout(timeout);
     }
     if let Some(deadline) = args.deadline {
-        config = config.deadline(deadline);
+        policy = policy.deadline(deadline);
     }
     if let Some(early) = fail_early(args) {
-        config = config.fail_early(early);
+        policy = policy.fail_early(early);
     }
     if let Some(steady) = args.after_change {
-        config = config.after_change(steady);
+        policy = policy.after_change(steady);
     }
-    config.ready(args.ready).keep_raw(args.output == OutputMode::Ndjson)
+    policy.ready(args.ready).keep_raw(args.output == OutputMode::Ndjson)
 }
 
 /// What ends a watch before its deadline. A boot that has failed will not get to `running`; of other

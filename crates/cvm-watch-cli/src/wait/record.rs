@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use cvm_watch_core::CvmId;
 use cvm_watch_hyper::Watching;
 use cvm_watch_recording::Recorder;
 
@@ -12,15 +13,15 @@ use crate::args::OutputMode;
 use crate::{input, output};
 
 /// Records the watch, which is set up but for this.
-pub(super) fn record(watching: Watching, file: &Path, mode: OutputMode) -> Result<Watching, Ended> {
+pub(super) fn record(watching: Watching, id: &str, file: &Path, mode: OutputMode) -> Result<Watching, Ended> {
     let name = input::shown(file);
     let mut refused = None;
-    let watching = watching.configure(|config| {
-        // Parameters that are refused are the watch's own business.
-        if let Ok(config) = config.clone().build() {
-            refused = cvm_watch_recording::check(&config).err();
+    let watching = watching.configure(|policy| {
+        // The watch itself reports parameters that are refused.
+        if let (Ok(id), Ok(policy)) = (CvmId::new(id), policy.clone().build()) {
+            refused = cvm_watch_recording::check(&policy, &id).err();
         }
-        config
+        policy
     });
     if let Some(error) = refused {
         return Err(Ended::invalid(&format!("cannot record to {name}: {error}")));

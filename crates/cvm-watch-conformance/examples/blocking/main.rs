@@ -11,7 +11,7 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use cvm_watch_conformance::ByHand;
-use cvm_watch_driver::core::{Action, Config, CvmState, Input, ResponseHead, Watch};
+use cvm_watch_driver::core::{Action, CvmId, CvmState, Input, Policy, ResponseHead, Watch};
 use cvm_watch_driver::{BaseUrl, BootClock, Update};
 use cvm_watch_sim::Sim;
 use http1::{Arrival, Connection};
@@ -20,11 +20,12 @@ use std::sync::Arc;
 /// Watches until the end. Told to `Break`, it leaves at once, and the connection with it.
 fn watch(
     base: &BaseUrl,
-    config: Arc<Config>,
+    policy: Arc<Policy>,
+    id: CvmId,
     report: &mut dyn FnMut(&Update) -> ControlFlow<()>,
 ) -> Result<CvmState, String> {
     let clock = BootClock::new();
-    let mut watch = Watch::new(config, 1, clock.now());
+    let mut watch = Watch::new(policy, id, 1, clock.now());
     let mut connection: Option<Connection> = None;
     loop {
         // 1. Drain: do what each action says.
@@ -88,8 +89,9 @@ fn watch(
 
 fn main() -> Result<(), Box<dyn Error>> {
     let sim = Sim::builder().speed(10.0).start()?;
-    let config = Config::builder("my-cvm", "running").build()?;
-    let state = watch(&BaseUrl::parse(&sim.base_url())?, config.into(), &mut |update| {
+    let policy = Policy::builder("running").build()?;
+    let base = BaseUrl::parse(&sim.base_url())?;
+    let state = watch(&base, policy.into(), CvmId::new("my-cvm")?, &mut |update| {
         println!("{update:?}");
         ControlFlow::Continue(())
     })?;
@@ -97,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let suite = ByHand::new(|job, report| {
         let base = BaseUrl::parse(&job.setup.base_url).map_err(|error| error.to_string())?;
-        watch(&base, Arc::clone(&job.config), report)
+        watch(&base, Arc::clone(&job.policy), job.id.clone(), report)
     });
     let no_tls = "this example speaks no TLS";
     let suite =

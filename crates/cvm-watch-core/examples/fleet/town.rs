@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cvm_watch_core::{
-    Action, AttemptId, CloseCause, Config, ConfigBuilder, Failure, Fleet, Input, MemberId, ResponseHead, Timestamp,
+    Action, AttemptId, CloseCause, Failure, Fleet, Input, MemberId, Policy, PolicyBuilder, ResponseHead, Timestamp,
     Until,
 };
 
@@ -84,11 +85,11 @@ impl Town {
         })
     }
 
-    pub(crate) fn play(&self, change: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Outcome {
+    pub(crate) fn play(&self, change: impl Fn(PolicyBuilder) -> PolicyBuilder) -> Outcome {
         let mut fleet = Fleet::new(self.max_streams, self.until);
+        let policy = Arc::new(change(Policy::builder("running")).build().unwrap());
         for number in 0..self.boots.len() {
-            let config = change(Config::builder(format!("cvm-{number}"), "running")).build().unwrap();
-            fleet.add(config.into(), number as u64, Timestamp::ZERO);
+            fleet.add(Arc::clone(&policy), format!("cvm-{number}").parse().unwrap(), number as u64, Timestamp::ZERO);
         }
         let mut run = Run {
             town: self,

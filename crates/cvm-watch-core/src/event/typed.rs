@@ -5,9 +5,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::json::{self, Fields, NotAnObject, Value};
-use crate::config::Config;
 use crate::cvm::CvmState;
 use crate::goal::Look;
+use crate::policy::Policy;
 use crate::secret::Secrets;
 use crate::sse;
 
@@ -153,7 +153,7 @@ impl Event {
     /// assert_eq!(state.status, "running");
     /// ```
     pub fn parse(event: &sse::Event<'_>) -> Self {
-        Reader { config: None, keep_raw: true, secrets: &Secrets::default() }.read(event).1
+        Reader { policy: None, keep_raw: true, secrets: &Secrets::default() }.read(event).1
     }
 
     /// What an `error` event, readable or not, leaves for the final failure.
@@ -173,14 +173,14 @@ impl Event {
 /// What reading an event needs to know of the watch.
 pub(crate) struct Reader<'a> {
     /// What the event is read for; `None` for events by themselves, which mean nothing.
-    config: Option<&'a Config>,
+    policy: Option<&'a Policy>,
     keep_raw: bool,
     secrets: &'a Secrets,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(config: &'a Config) -> Self {
-        Self { config: Some(config), keep_raw: config.keep_raw(), secrets: config.secrets() }
+    pub(crate) fn new(policy: &'a Policy) -> Self {
+        Self { policy: Some(policy), keep_raw: policy.keep_raw(), secrets: policy.secrets() }
     }
 
     /// Reads one event of the stream. Names match exactly.
@@ -189,14 +189,14 @@ impl<'a> Reader<'a> {
             "state" => self.object(event, Meaning::Nothing, |fields: StateFields, raw| {
                 fields.state().map(|state| {
                     let meaning =
-                        self.config.map_or(Meaning::Nothing, |config| Meaning::State(Look::at(&state, config)));
+                        self.policy.map_or(Meaning::Nothing, |policy| Meaning::State(Look::at(&state, policy)));
                     (meaning, Event::State(Arc::new(self.masked(event, CvmState { raw, ..state }))))
                 })
             }),
             "complete" => self.object(event, Meaning::Nothing, |fields: CompleteFields, raw| {
                 fields.complete().map(|complete| {
                     let at_target =
-                        self.config.is_some_and(|config| complete.status.eq_ignore_ascii_case(config.target()));
+                        self.policy.is_some_and(|policy| complete.status.eq_ignore_ascii_case(policy.target()));
                     let complete = self.masked(event, Complete { raw, ..complete });
                     (Meaning::Complete { at_target }, Event::Complete(complete))
                 })

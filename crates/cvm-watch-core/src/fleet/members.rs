@@ -108,7 +108,7 @@ impl Members {
             return Duration::ZERO;
         };
         let doubled = SILENT_TURN * 2_u32.saturating_pow(member.silent_turns.min(8) - 1);
-        doubled.min(LONGEST_TURN).max(member.watch.config().interval() + HEAD_TIME)
+        doubled.min(LONGEST_TURN).max(member.watch.policy().interval() + HEAD_TIME)
     }
 
     /// Whoever was looked at long ago by the clock may be looked at again now.
@@ -209,7 +209,7 @@ impl Members {
     /// When it may be looked at again.
     pub(super) fn next_look(&self, id: MemberId) -> Option<Timestamp> {
         let member = self.watches.get(&id)?;
-        member.looked.map(|at| at + member.watch.config().interval())
+        member.looked.map(|at| at + member.watch.policy().interval())
     }
 }
 

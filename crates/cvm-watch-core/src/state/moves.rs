@@ -43,8 +43,8 @@ impl State {
     }
 
     fn connect(&mut self, cx: &mut Context<'_>) {
-        let timeout = request::timeout_to_send(cx.config, self.time_left(cx.now));
-        let request = request::build(cx.config, timeout, self.decoder.last_event_id());
+        let timeout = request::timeout_to_send(cx.policy, self.time_left(cx.now));
+        let request = request::build(cx.policy, cx.id, timeout, self.decoder.last_event_id());
         self.attempts += 1;
         cx.out.connect = Some(Box::new((AttemptId(self.attempts), request)));
         let deadline = cx.now + (timeout + ATTEMPT_MARGIN);
@@ -58,7 +58,7 @@ impl State {
         };
         let head = answer.head.clone();
         let body = core::mem::take(&mut answer.body);
-        match head.judge(&body, cx.config.secrets()) {
+        match head.judge(&body, cx.policy.secrets()) {
             Answer::Reject(rejection) => {
                 self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
             }
@@ -92,18 +92,18 @@ impl State {
         let delay = match &cause {
             // The connection was given up: nothing went wrong, and nothing is waited for.
             RetryCause::Yielded | RetryCause::Suspended => None,
-            RetryCause::NotReady | RetryCause::NotChanged => Some(cx.config.interval()),
+            RetryCause::NotReady | RetryCause::NotChanged => Some(cx.policy.interval()),
             // Among watches that share connections it says that there is no place, not that the
             // attempt failed.
             RetryCause::Status { status: 429, .. } if self.permits_asked => {
-                Some(self.delays.next(cx.config, retry_after))
+                Some(self.delays.next(cx.policy, retry_after))
             }
-            _ if cx.config.max_retries().is_some_and(|most| self.retries >= most) => {
+            _ if cx.policy.max_retries().is_some_and(|most| self.retries >= most) => {
                 return self.retries_used_up(cause, cx);
             }
             _ => {
                 self.retries += 1;
-                Some(self.delays.next(cx.config, retry_after))
+                Some(self.delays.next(cx.policy, retry_after))
             }
         };
         if cause == RetryCause::Yielded {
@@ -141,8 +141,8 @@ impl State {
 
     /// The CVM has said often enough that it will not get to the target.
     pub(super) fn unreachable(&mut self, state: &CvmState, cx: &mut Context<'_>) {
-        let failure = Failure::Unreachable {
-            target: cx.config.target().to_string(),
+        let failure = Failure::TargetUnreachable {
+            target: cx.policy.target().to_string(),
             status: state.status.clone(),
             boot_error: state.boot_error.clone(),
             attempts: self.attempts,
@@ -164,7 +164,7 @@ impl State {
 
     pub(super) fn deadline_exceeded(&mut self, cx: &mut Context<'_>) {
         let failure = Failure::DeadlineExceeded {
-            deadline: cx.config.deadline().unwrap_or_default(),
+            deadline: cx.policy.deadline().unwrap_or_default(),
             attempts: self.attempts,
             last_status: self.last_state.as_ref().map(|state| state.status.clone()),
             last_cause: self.last_cause.take(),

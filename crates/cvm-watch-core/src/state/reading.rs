@@ -21,7 +21,7 @@ const MAX_ERROR_TEXT: usize = 512;
 impl State {
     /// Reads up to the end of one event.
     pub(super) fn read_stream(&mut self, attempt: AttemptId, bytes: &[u8], cx: &mut Context<'_>) -> usize {
-        let reader = Reader::new(cx.config);
+        let reader = Reader::new(cx.policy);
         let mut rest = bytes;
         while let Some(item) = self.decoder.decode(&mut rest) {
             let (meaning, event, id) = match item {
@@ -30,14 +30,14 @@ impl State {
                     continue;
                 }
                 sse::Item::Event(event) => {
-                    let id = cx.config.secrets().mask(event.id).to_string();
+                    let id = cx.policy.secrets().mask(event.id).to_string();
                     let (meaning, event) = reader.read(&event);
                     (meaning, event, id)
                 }
                 sse::Item::TooLarge { limit } => {
                     let reason = MalformedReason::EventTooLarge { limit };
                     let event = Event::Malformed { name: String::new(), data: String::new(), reason };
-                    let id = cx.config.secrets().mask(self.decoder.last_event_id()).to_string();
+                    let id = cx.policy.secrets().mask(self.decoder.last_event_id()).to_string();
                     (Meaning::Nothing, event, id)
                 }
                 // A kind that the decoder may add later carries nothing that a watch acts on.
@@ -61,7 +61,7 @@ impl State {
         if meaning == Meaning::Error
             && let Some(text) = event.error_text()
         {
-            self.last_error = Some(masked_and_cut(cx.config.secrets(), text, MAX_ERROR_TEXT));
+            self.last_error = Some(masked_and_cut(cx.policy.secrets(), text, MAX_ERROR_TEXT));
         }
     }
 
@@ -79,9 +79,9 @@ impl State {
 
     fn state(&mut self, look: Look, state: &CvmState, cx: &mut Context<'_>) {
         let is_first = self.latest() == Latest::Nothing;
-        let mut standing = self.progress.state(look, state, is_first, cx.config, cx.now);
-        let is_steady = look.at_target && look.ready && !self.progress.has_changed(cx.config);
-        if is_steady && self.progress.steady_at(cx.config).is_some_and(|at| at <= cx.now) {
+        let mut standing = self.progress.state(look, state, is_first, cx.policy, cx.now);
+        let is_steady = look.at_target && look.ready && !self.progress.has_changed(cx.policy);
+        if is_steady && self.progress.steady_at(cx.policy).is_some_and(|at| at <= cx.now) {
             self.accept_steady(cx);
             standing = Standing::Reached;
         }
@@ -93,7 +93,7 @@ impl State {
         };
         if let Stage::Streaming(_, stream) = &mut self.stage {
             stream.latest = latest;
-            let ends = cx.now + cx.config.complete_grace();
+            let ends = cx.now + cx.policy.complete_grace();
             // A repeated state does not begin the grace anew; another status ends it.
             stream.grace_ends = (latest == Latest::Reached).then(|| stream.grace_ends.unwrap_or(ends));
         }
@@ -107,11 +107,11 @@ impl State {
         }
         let said_state = self.latest() != Latest::Nothing;
         let state = CvmState { status, ..self.last_state() };
-        if !Look::at(&state, cx.config).ready && (said_state || !self.progress.is_unreported()) {
+        if !Look::at(&state, cx.policy).ready && (said_state || !self.progress.is_unreported()) {
             return self.lose(RetryCause::NotReady, None, cx);
         }
-        if !self.progress.has_changed(cx.config) {
-            if self.progress.steady_at(cx.config).is_none_or(|at| at > cx.now) {
+        if !self.progress.has_changed(cx.policy) {
+            if self.progress.steady_at(cx.policy).is_none_or(|at| at > cx.now) {
                 return self.lose(RetryCause::NotChanged, None, cx);
             }
             self.accept_steady(cx);

@@ -24,8 +24,9 @@ struct Scene {
 impl Scene {
     /// Every scene allows one retry and asks for permits.
     fn queued() -> Self {
-        let config = Config::builder("my-cvm", "running").max_retries(1).retry_delay(SECOND).deadline(100 * SECOND);
-        let watch = Watch::with_permits(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO);
+        let policy = Policy::builder("running").max_retries(1).retry_delay(SECOND).deadline(100 * SECOND);
+        let watch =
+            Watch::with_permits(Arc::new(policy.build().unwrap()), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
         Self { watch, now: Timestamp::ZERO, attempt: AttemptId(0) }
     }
 
@@ -91,8 +92,8 @@ impl Scene {
 
     /// The same scene, failing early.
     fn wary(mut self) -> Self {
-        let config = Config::builder("my-cvm", "running").fail_early(crate::FailEarly::of_a_boot());
-        self.watch = Watch::new(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO);
+        let policy = Policy::builder("running").fail_early(crate::FailEarly::of_a_boot());
+        self.watch = Watch::new(Arc::new(policy.build().unwrap()), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
         self.attempt = AttemptId(1);
         self.drained().head(200, None)
     }
@@ -186,7 +187,7 @@ fn the_diagram_in_the_documents_draws_the_table() {
 #[test]
 fn a_watch_is_small() {
     let size = size_of::<Watch>();
-    assert!(size <= 624, "{size} bytes");
+    assert!(size <= 640, "{size} bytes");
 }
 
 #[test]
@@ -201,15 +202,18 @@ fn each_wake_says_why() {
     assert_eq!(reason(&Scene::streaming().event("state", "running")), Some(CompleteGrace));
     assert_eq!(reason(&Scene::reading_error(404)), Some(ErrorBody));
     assert_eq!(reason(&Scene::waiting()), Some(Retry));
-    let config = Config::builder("my-cvm", "running").after_change(SECOND);
-    let watch = Watch::new(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO);
+    let policy = Policy::builder("running").after_change(SECOND);
+    let watch = Watch::new(Arc::new(policy.build().unwrap()), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     let wary = Scene { watch, attempt: AttemptId(1), ..Scene::queued() }.drained().head(200, None);
     assert_eq!(reason(&wary.event("state", "running")), Some(SteadyTarget));
-    let config = Config::builder("my-cvm", "running").idle_timeout(SECOND);
-    let idle = Scene { watch: Watch::new(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO), ..Scene::queued() };
+    let policy = Policy::builder("running").idle_timeout(SECOND);
+    let idle = Scene {
+        watch: Watch::new(Arc::new(policy.build().unwrap()), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO),
+        ..Scene::queued()
+    };
     let mut idle = Scene { attempt: AttemptId(1), ..idle }.drained().head(200, None);
     assert_eq!(reason(&idle), Some(IdleTimeout));
-    let config = Config::builder("my-cvm", "running");
-    idle.watch = Watch::new(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO);
+    let policy = Policy::builder("running");
+    idle.watch = Watch::new(Arc::new(policy.build().unwrap()), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     assert_eq!(reason(&idle.drained().head(200, None)), Some(AttemptTimeout));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cvm_watch_core::{Action, AttemptId, Config, Event, Input, Phase, Timestamp, Wake, Watch};
+use cvm_watch_core::{Action, AttemptId, CvmId, Event, Input, Phase, Policy, Timestamp, Wake, Watch};
 
 use crate::checks::machine::Machine;
 
@@ -121,8 +121,8 @@ impl<F: Fault> Faulty<F> {
 }
 
 impl<F: Fault> Machine for Faulty<F> {
-    fn start(config: Arc<Config>, seed: u64, now: Timestamp, permits: bool) -> Self {
-        let watch = <Watch as Machine>::start(config, F::seed(seed), now, permits);
+    fn start(policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp, permits: bool) -> Self {
+        let watch = <Watch as Machine>::start(policy, id, F::seed(seed), now, permits);
         Self { watch, seen: Vec::new(), current: None, now, fault: PhantomData }
     }
 

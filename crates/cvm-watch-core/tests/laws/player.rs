@@ -40,7 +40,7 @@ pub fn play<M: Machine>(data: &[u8], manner: Manner) -> Played {
     let mut choices = Choices::new(data);
     let rules = setting::rules(&mut choices);
     let (seed, start) = (u64::from(choices.byte()), setting::start(&mut choices));
-    let machine = M::start(rules.config().into(), seed, Timestamp::from_nanos(start), rules.permits);
+    let machine = M::start(rules.policy().into(), rules.id(), seed, Timestamp::from_nanos(start), rules.permits);
     let mut player = Player { machine, manner, now: start, current: None, played: Played::default() };
     player.drain();
     player.script(choices.clone());

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cvm_watch_core::{
-    Action, AttemptId, CloseCause, Config, Failure, Fleet, Input, MemberId, ResponseHead, RetryCause, Timestamp, Until,
-    WakeReason,
+    Action, AttemptId, CloseCause, CvmId, Failure, Fleet, Input, MemberId, Policy, ResponseHead, RetryCause, Timestamp,
+    Until, WakeReason,
 };
 
 use crate::town::Town;
@@ -18,11 +18,15 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_secs(seconds)
 }
 
+fn cvm(number: usize) -> CvmId {
+    format!("cvm-{number}").parse().unwrap()
+}
+
 fn fleet(cvms: usize, places: usize, until: Until) -> Fleet {
     let mut fleet = Fleet::new(places, until);
     for number in 0..cvms {
-        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(SECOND).max_retries(0);
-        fleet.add(config.build().unwrap().into(), 1, at(0));
+        let policy = Policy::builder("running").retry_delay(SECOND).max_retries(0);
+        fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
     }
     fleet
 }
@@ -33,8 +37,8 @@ fn member(fleet: &Fleet, number: usize) -> MemberId {
 
 fn attempt(fleet: &Fleet, number: usize) -> AttemptId {
     // The ids of a lone watch count alike.
-    let config = Config::builder("x", "running").retry_delay(Duration::ZERO).build().unwrap();
-    let mut watch = cvm_watch_core::Watch::new(config.into(), 1, at(0));
+    let policy = Policy::builder("running").retry_delay(Duration::ZERO).build().unwrap();
+    let mut watch = cvm_watch_core::Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, at(0));
     let wanted = fleet.watch(member(fleet, number)).unwrap().attempts();
     loop {
         match watch.poll_action() {
@@ -113,8 +117,8 @@ fn where_all_fit_every_stream_stays_open() {
 fn where_all_just_fit_nobody_waits_for_an_interval_before_the_next_attempt() {
     let mut fleet = Fleet::new(2, Until::All);
     for number in 0..2 {
-        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(SECOND);
-        fleet.add(config.build().unwrap().into(), 1, at(0));
+        let policy = Policy::builder("running").retry_delay(SECOND);
+        fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
     }
     assert_eq!(drain(&mut fleet), ["0 connect 1", "1 connect 1"]);
     close(&mut fleet, at(1), 0, CloseCause::Reset);
@@ -122,8 +126,8 @@ fn where_all_just_fit_nobody_waits_for_an_interval_before_the_next_attempt() {
     fleet.tick(at(2));
     assert_eq!(drain(&mut fleet), ["0 connect 2"]);
     // One more, and it waits: the CVM was looked at two seconds ago.
-    let config = Config::builder("cvm-2", "running").build().unwrap();
-    fleet.add(config.into(), 1, at(2));
+    let policy = Policy::builder("running").build().unwrap();
+    fleet.add(policy.into(), cvm(2), 1, at(2));
     close(&mut fleet, at(2), 0, CloseCause::Reset);
     assert_eq!(drain(&mut fleet), ["2 connect 1", "0 retry in 1s"]);
     close(&mut fleet, at(3), 2, CloseCause::Reset);
@@ -219,8 +223,8 @@ fn a_stream_at_its_target_keeps_its_place_while_nobody_is_due_and_frees_it_at_on
 fn a_stream_that_is_not_at_its_target_gives_way_before_one_that_is() {
     let mut fleet = Fleet::new(2, Until::All);
     for number in 0..3 {
-        let config = Config::builder(format!("cvm-{number}"), "running").complete_grace(30 * SECOND);
-        fleet.add(config.build().unwrap().into(), 1, at(0));
+        let policy = Policy::builder("running").complete_grace(30 * SECOND);
+        fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
     }
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
@@ -334,9 +338,9 @@ fn an_abort_ends_everyone_and_closes_what_is_open() {
 #[test]
 fn one_deadline_ends_those_that_wait_for_a_place_too() {
     let mut fleet = Fleet::new(1, Until::All);
-    for id in ["a", "b"] {
-        let config = Config::builder(id, "running").deadline(9 * SECOND).build().unwrap();
-        fleet.add(config.into(), 1, at(0));
+    for number in 0..2 {
+        let policy = Policy::builder("running").deadline(9 * SECOND).build().unwrap();
+        fleet.add(policy.into(), cvm(number), 1, at(0));
     }
     drain(&mut fleet);
     assert_eq!(fleet.next_wake().unwrap().reason, WakeReason::Deadline);
@@ -526,8 +530,8 @@ fn a_short_retry_after_is_not_made_long_by_that_of_another() {
 fn a_crowd_whose_server_never_answers_ends_by_its_retries_and_says_why() {
     let mut fleet = Fleet::new(4, Until::All);
     for number in 0..5 {
-        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(SECOND).max_retries(2);
-        fleet.add(config.build().unwrap().into(), 1, at(0));
+        let policy = Policy::builder("running").retry_delay(SECOND).max_retries(2);
+        fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
     }
     let mut told = drain(&mut fleet);
     for _ in 0..1000 {
@@ -554,9 +558,9 @@ fn a_refusal_whose_body_stalls_ends_its_watch_when_its_turn_is_over() {
 fn a_look_that_gives_way_ends_a_row_of_losses() {
     let mut fleet = Fleet::new(1, Until::All);
     for number in 0..2 {
-        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(10 * SECOND);
-        let config = config.backoff(cvm_watch_core::Backoff::up_to(300 * SECOND)).build().unwrap();
-        fleet.add(config.into(), 1, at(0));
+        let policy = Policy::builder("running").retry_delay(10 * SECOND);
+        let policy = policy.backoff(cvm_watch_core::Backoff::up_to(300 * SECOND)).build().unwrap();
+        fleet.add(policy.into(), cvm(number), 1, at(0));
     }
     drain(&mut fleet);
     let mut now = 0;
@@ -681,8 +685,8 @@ fn nobody_gives_way_where_a_place_is_about_to_be_free() {
 fn of_those_that_are_due_the_first_to_ask_comes_first() {
     let mut fleet = Fleet::new(1, Until::All);
     for (number, delay) in [8, 5, 1].into_iter().enumerate() {
-        let config = Config::builder(format!("cvm-{number}"), "running").retry_delay(delay * SECOND);
-        fleet.add(config.build().unwrap().into(), 1, at(0));
+        let policy = Policy::builder("running").retry_delay(delay * SECOND);
+        fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
     }
     for (number, now) in [(0, 1), (1, 2), (2, 3)] {
         drain(&mut fleet);
@@ -700,8 +704,8 @@ fn of_those_that_are_due_the_first_to_ask_comes_first() {
 fn only_a_turn_without_a_word_makes_the_next_one_longer() {
     let mut fleet = Fleet::new(1, Until::All);
     for number in 0..2 {
-        let config = Config::builder(format!("cvm-{number}"), "running").interval(30 * SECOND);
-        fleet.add(config.build().unwrap().into(), 1, at(0));
+        let policy = Policy::builder("running").interval(30 * SECOND);
+        fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
     }
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cvm_watch_core::{
-    Action, AttemptId, CloseCause, Config, Input, ResponseHead, Timestamp, TlsFault, UnixSeconds, Watch,
+    Action, AttemptId, CloseCause, Input, Policy, ResponseHead, Timestamp, TlsFault, UnixSeconds, Watch,
 };
 
 /// xorshift64*: enough to be unpredictable, and the same everywhere.
@@ -86,25 +86,24 @@ fn op(dice: &mut Dice) -> Op {
     }
 }
 
-fn config(dice: &mut Dice) -> Config {
+fn policy(dice: &mut Dice) -> Policy {
     let seconds = |dice: &mut Dice, most| Duration::from_secs(1 + dice.roll(most));
-    let mut config =
-        Config::builder("my-cvm", "running").max_event_bytes(80).timeout(Duration::from_secs(10 + dice.roll(30)));
+    let mut policy = Policy::builder("running").max_event_bytes(80).timeout(Duration::from_secs(10 + dice.roll(30)));
     if dice.roll(2) == 0 {
-        config = config.max_retries(dice.roll(6));
+        policy = policy.max_retries(dice.roll(6));
     }
     if dice.roll(2) == 0 {
-        config = config.retry_delay(Duration::from_secs(dice.roll(4)));
+        policy = policy.retry_delay(Duration::from_secs(dice.roll(4)));
     }
     if dice.roll(3) == 0 {
         let deadline = seconds(dice, 200);
-        config = config.deadline(deadline);
+        policy = policy.deadline(deadline);
     }
     if dice.roll(3) == 0 {
         let idle = seconds(dice, 10);
-        config = config.idle_timeout(idle);
+        policy = policy.idle_timeout(idle);
     }
-    config.build().unwrap()
+    policy.build().unwrap()
 }
 
 /// Does what it is told, and holds the watch to its laws at every step.
@@ -119,9 +118,9 @@ struct Held {
 }
 
 impl Held {
-    fn new(config: Config, seed: u64, permits: bool) -> Self {
+    fn new(policy: Policy, seed: u64, permits: bool) -> Self {
         let make = if permits { Watch::with_permits } else { Watch::new };
-        let watch = make(Arc::new(config), seed, Timestamp::ZERO);
+        let watch = make(Arc::new(policy), "my-cvm".parse().unwrap(), seed, Timestamp::ZERO);
         Self { watch, now: Timestamp::ZERO, live: None, attempts: Vec::new(), ended: false, actions: Vec::new() }
     }
 
@@ -220,10 +219,10 @@ fn any_order_of_inputs_is_safe_and_ends_once() {
     let mut ended = 0;
     for seed in 1..=6000 {
         let mut dice = Dice::new(seed);
-        let config = config(&mut dice);
+        let policy = policy(&mut dice);
         let permits = dice.roll(3) == 0;
         let ops: Vec<_> = (0..120).map(|_| op(&mut dice)).collect();
-        let mut held = Held::new(config.clone(), seed, permits);
+        let mut held = Held::new(policy.clone(), seed, permits);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for op in &ops {
                 held.apply(op);
@@ -233,7 +232,7 @@ fn any_order_of_inputs_is_safe_and_ends_once() {
         assert!(result.is_ok(), "seed {seed}: {ops:?}");
         ended += usize::from(held.ended);
         // Law 6: the same seed and inputs give the same actions.
-        let mut again = Held::new(config, seed, permits);
+        let mut again = Held::new(policy, seed, permits);
         ops.iter().for_each(|op| again.apply(op));
         again.drain();
         assert_eq!(held.actions, again.actions, "seed {seed}");
@@ -258,8 +257,8 @@ fn the_same_bytes_give_the_same_actions_however_they_are_cut() {
 
 /// The actions of one stream of these bytes, handed over in chunks of the given lengths.
 fn streamed(bytes: &[u8], mut length: impl FnMut(usize) -> usize) -> Vec<Action> {
-    let config = Config::builder("my-cvm", "running").max_event_bytes(80).build().unwrap();
-    let mut held = Held::new(config, 1, false);
+    let policy = Policy::builder("running").max_event_bytes(80).build().unwrap();
+    let mut held = Held::new(policy, 1, false);
     held.drain();
     held.apply(&Op::Head(0, 200, None));
     let attempt = held.attempts[0];
@@ -281,10 +280,10 @@ fn streamed(bytes: &[u8], mut length: impl FnMut(usize) -> usize) -> Vec<Action>
 fn a_driver_that_sleeps_exactly_to_the_wake_misses_nothing() {
     for seed in 1..=300 {
         let mut dice = Dice::new(seed);
-        let config = config(&mut dice);
+        let policy = policy(&mut dice);
         // One driver ticks only at the wake, the other every hundred milliseconds as well.
-        let mut exact = Held::new(config.clone(), seed, false);
-        let mut eager = Held::new(config, seed, false);
+        let mut exact = Held::new(policy.clone(), seed, false);
+        let mut eager = Held::new(policy, seed, false);
         exact.drain();
         eager.drain();
         for _ in 0..20 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cvm_watch_core::{Action, AttemptId, CloseCause, Config, Input, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{Action, AttemptId, CloseCause, Input, Policy, ResponseHead, Timestamp, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
 use crate::world::world;
@@ -59,8 +59,8 @@ fn an_abort_comes_before_everything_else_of_its_moment() {
 }
 
 fn connecting() -> (Watch, AttemptId) {
-    let config = Config::builder("my-cvm", "running").retry_delay(SECOND).build().unwrap();
-    let mut watch = Watch::new(config.into(), 1, Timestamp::from_secs(100));
+    let policy = Policy::builder("running").retry_delay(SECOND).build().unwrap();
+    let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::from_secs(100));
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     (watch, attempt)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cvm_watch_core::{
-    Action, AttemptId, CloseCause, Config, ConfigBuilder, Input, Phase, ResponseHead, Timestamp, Watch,
+    Action, AttemptId, CloseCause, Input, Phase, Policy, PolicyBuilder, ResponseHead, Timestamp, Watch,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -12,9 +12,9 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_secs(seconds)
 }
 
-fn asking(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Watch {
-    let config = change(Config::builder("my-cvm", "running").retry_delay(SECOND)).build().unwrap();
-    let mut watch = Watch::with_permits(config.into(), 1, at(0));
+fn asking(change: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Watch {
+    let policy = change(Policy::builder("running").retry_delay(SECOND)).build().unwrap();
+    let mut watch = Watch::with_permits(policy.into(), "my-cvm".parse().unwrap(), 1, at(0));
     assert_eq!(drain(&mut watch), ["ask"]);
     watch
 }
@@ -89,8 +89,8 @@ fn giving_up_a_connection_at_the_target_resolves() {
 
 #[test]
 fn a_lone_watch_that_gives_up_its_connection_makes_a_new_one() {
-    let config = Config::builder("my-cvm", "running").max_retries(0).build().unwrap();
-    let mut watch = Watch::new(config.into(), 1, at(0));
+    let policy = Policy::builder("running").max_retries(0).build().unwrap();
+    let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, at(0));
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     watch.handle(at(1), Input::Yield { attempt });
     assert_eq!(drain(&mut watch), ["disconnect 1", "connect 2"]);
@@ -107,8 +107,8 @@ fn deadline_and_abort_are_heard_in_the_queue() {
     watch.handle(at(1), Input::Abort);
     assert_eq!(drain(&mut watch), ["aborted"]);
 
-    let config = Config::builder("my-cvm", "running").build().unwrap();
-    let mut watch = Watch::with_permits(config.into(), 1, at(0));
+    let policy = Policy::builder("running").build().unwrap();
+    let mut watch = Watch::with_permits(policy.into(), "my-cvm".parse().unwrap(), 1, at(0));
     watch.handle(at(1), Input::Abort);
     assert_eq!(drain(&mut watch), ["aborted"], "what was not asked yet need not be asked");
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cvm_watch_core::{Action, Config, FailEarly, Input, Phase, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{Action, FailEarly, Input, Phase, Policy, ResponseHead, Timestamp, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
 use crate::world::world;
@@ -298,8 +298,8 @@ fn a_complete_at_the_very_end_of_the_limit_counts() {
     let complete = states(&[&running]).wait(19 * SECOND).event("complete", &running).stall();
     let end = world(complete).with(|c| c.after_change(20 * SECOND)).end();
     assert_eq!(end, "20.000 resolve status=running");
-    let config = Config::builder("my-cvm", "running").after_change(20 * SECOND).build().unwrap();
-    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let policy = Policy::builder("running").after_change(20 * SECOND).build().unwrap();
+    let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
     for (now, said) in [(0, "state"), (20, "complete")] {
@@ -322,8 +322,8 @@ fn another_status_in_a_complete_is_a_change() {
 
 #[test]
 fn a_resumed_machine_reconnects_at_once_which_is_no_retry() {
-    let config = Config::builder("my-cvm", "running").max_retries(0).build().unwrap();
-    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let policy = Policy::builder("running").max_retries(0).build().unwrap();
+    let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     for number in 1..=3 {
         let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
         assert_eq!(attempt.number(), number);
@@ -345,8 +345,8 @@ fn a_resumed_machine_reconnects_at_once_which_is_no_retry() {
 
 #[test]
 fn a_resumed_machine_resolves_at_the_target_it_has_seen() {
-    let config = Config::builder("my-cvm", "running").build().unwrap();
-    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let policy = Policy::builder("running").build().unwrap();
+    let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
     watch.receive(Timestamp::ZERO, attempt, b"event: state\ndata: {\"status\":\"running\"}\n\n");
@@ -357,7 +357,7 @@ fn a_resumed_machine_resolves_at_the_target_it_has_seen() {
 
 #[test]
 fn what_contradicts_the_target_is_refused_when_built() {
-    let build = |target: &str| Config::builder("my-cvm", target);
+    let build = |target: &str| Policy::builder(target);
     for (builder, message) in [
         (
             build("running").fail_early(FailEarly::on(["Running"])),

@@ -99,7 +99,7 @@ fn at_the_target_silence_resolves_two_seconds_after_the_first_such_state() {
 #[test]
 fn at_the_target_idleness_the_attempts_deadline_and_the_overall_one_resolve() {
     let late = Attempt::stream().state("running").stall();
-    let long = |c: cvm_watch_core::ConfigBuilder| c.complete_grace(Duration::from_secs(3600));
+    let long = |c: cvm_watch_core::PolicyBuilder| c.complete_grace(Duration::from_secs(3600));
     let idle = world(late.clone()).with(|c| long(c).idle_timeout(7 * SECOND)).end();
     assert_eq!(idle, "7.000 resolve status=running");
     let attempt = world(late.clone()).with(|c| long(c).timeout(30 * SECOND)).end();
@@ -320,7 +320,7 @@ fn an_unreadable_event_is_reported_with_its_reason_and_the_stream_goes_on() {
 /// Contract row 9.
 #[test]
 fn an_event_over_the_limit_is_dropped_and_reading_goes_on_at_the_next_blank_line() {
-    let limit = |c: cvm_watch_core::ConfigBuilder| c.max_event_bytes(100);
+    let limit = |c: cvm_watch_core::PolicyBuilder| c.max_event_bytes(100);
     let stream = Attempt::stream()
         .bytes("event: complete\n")
         .bytes(format!("data: {{\"status\":\"running\",\"x\":\"{}\"}}\n", "x".repeat(100)))

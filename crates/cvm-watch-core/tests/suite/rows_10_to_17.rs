@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cvm_watch_core::{
-    Action, AttemptId, Backoff, CloseCause, Config, Failure, Input, Rejection, ResponseHead, Timestamp, TlsFault, Watch,
+    Action, AttemptId, Backoff, CloseCause, Failure, Input, Policy, Rejection, ResponseHead, Timestamp, TlsFault, Watch,
 };
 use cvm_watch_sim::{Attempt, Head, Script};
 
@@ -66,9 +66,9 @@ fn a_given_delay_is_used_exactly_whatever_the_stream_asks_for() {
 /// A run whose delay is not given: the streams say `body`, then end.
 fn jittered(
     body: &str,
-    change: impl FnOnce(cvm_watch_core::ConfigBuilder) -> cvm_watch_core::ConfigBuilder,
+    change: impl FnOnce(cvm_watch_core::PolicyBuilder) -> cvm_watch_core::PolicyBuilder,
 ) -> Vec<u128> {
-    let fresh = || Config::builder("my-cvm", "running").max_retries(40);
+    let fresh = || Policy::builder("running").max_retries(40);
     delays(&world(Attempt::stream().bytes(body).close()).with(|_| change(fresh())).trace())
 }
 
@@ -91,7 +91,7 @@ fn the_streams_own_delay_outlives_its_attempt() {
         .then(Attempt::stream().bytes("retry: 20000\n").close())
         .then(Attempt::new().refuse())
         .then(done());
-    let fresh = Config::builder("my-cvm", "running");
+    let fresh = Policy::builder("running");
     let delays = delays(&world(script).with(|_| fresh).trace());
     assert!(delays.iter().all(|delay| (20_000..=24_000).contains(delay)), "{delays:?}");
 }
@@ -122,7 +122,7 @@ fn backoff_begins_again_after_a_long_lived_attempt_or_a_timeout_event() {
     let connecting = Attempt::new().wait(70 * SECOND).refuse();
     for attempt in [almost, connecting] {
         let script = Script::new().then(Attempt::new().refuse()).then(attempt).then(done());
-        let settings = |c: cvm_watch_core::ConfigBuilder| {
+        let settings = |c: cvm_watch_core::PolicyBuilder| {
             c.retry_delay(SECOND).backoff(Backoff::default()).connect_timeout(100 * SECOND)
         };
         let delays = delays(&world(script).with(settings).trace());
@@ -155,7 +155,7 @@ fn passing_faults_of_the_connection_are_retried() {
         CloseCause::Dns,
         CloseCause::Refused,
         CloseCause::Reset,
-        CloseCause::Unreachable,
+        CloseCause::HostUnreachable,
         CloseCause::Proxy,
         CloseCause::Tls(TlsFault::Other),
         CloseCause::NotHttp,
@@ -171,8 +171,8 @@ fn passing_faults_of_the_connection_are_retried() {
 
 /// A watch whose first attempt has just got this head.
 fn answered(head: ResponseHead<'_>) -> (Watch, AttemptId) {
-    let config = Config::builder("my-cvm", "running").build().unwrap();
-    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let policy = Policy::builder("running").build().unwrap();
+    let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     watch.handle(Timestamp::ZERO, Input::Head { attempt, head, wall: None });
     (watch, attempt)

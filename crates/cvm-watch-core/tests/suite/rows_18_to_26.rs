@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cvm_watch_core::{Action, ApiKey, CloseCause, Config, Input, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{Action, ApiKey, CloseCause, CvmId, Input, Policy, ResponseHead, Timestamp, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
 use crate::world::world;
@@ -114,8 +114,8 @@ fn an_abort_ends_it_at_once_in_every_phase() {
     }
 }
 
-fn watch(config: cvm_watch_core::ConfigBuilder) -> Watch {
-    Watch::new(Arc::new(config.build().unwrap()), 1, Timestamp::ZERO)
+fn watch(policy: cvm_watch_core::PolicyBuilder) -> Watch {
+    Watch::new(Arc::new(policy.build().unwrap()), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO)
 }
 
 fn drain(watch: &mut Watch) -> Vec<Action> {
@@ -123,8 +123,8 @@ fn drain(watch: &mut Watch) -> Vec<Action> {
 }
 
 /// A watch whose first stream is open.
-fn streaming(config: cvm_watch_core::ConfigBuilder) -> (Watch, cvm_watch_core::AttemptId) {
-    let mut watch = watch(config);
+fn streaming(policy: cvm_watch_core::PolicyBuilder) -> (Watch, cvm_watch_core::AttemptId) {
+    let mut watch = watch(policy);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
     (watch, attempt)
@@ -133,7 +133,7 @@ fn streaming(config: cvm_watch_core::ConfigBuilder) -> (Watch, cvm_watch_core::A
 /// Contract row 21.
 #[test]
 fn an_abort_before_the_start_makes_no_request() {
-    let mut watch = watch(Config::builder("my-cvm", "running"));
+    let mut watch = watch(Policy::builder("running"));
     watch.handle(Timestamp::ZERO, Input::Abort);
     let actions = drain(&mut watch);
     assert!(matches!(&actions[..], [Action::Fail(failure)] if failure.kind() == "aborted"), "{actions:?}");
@@ -142,7 +142,7 @@ fn an_abort_before_the_start_makes_no_request() {
 /// Contract row 21.
 #[test]
 fn an_abort_drops_what_was_not_handed_out_yet() {
-    let (mut watch, attempt) = streaming(Config::builder("my-cvm", "running"));
+    let (mut watch, attempt) = streaming(Policy::builder("running"));
     let event = b"event: state\ndata: {\"status\":\"starting\"}\n\n";
     assert_eq!(watch.receive(Timestamp::ZERO, attempt, event), event.len());
     watch.handle(Timestamp::ZERO, Input::Abort);
@@ -153,7 +153,7 @@ fn an_abort_drops_what_was_not_handed_out_yet() {
 /// Contract row 21.
 #[test]
 fn an_abort_in_a_flood_is_heard_between_two_events() {
-    let (mut watch, attempt) = streaming(Config::builder("my-cvm", "running"));
+    let (mut watch, attempt) = streaming(Policy::builder("running"));
     let flood = b"data: x\n\n".repeat(10_000);
     let taken = watch.receive(Timestamp::ZERO, attempt, &flood);
     assert_eq!((taken, drain(&mut watch).len()), (9, 1));
@@ -166,7 +166,7 @@ fn an_abort_in_a_flood_is_heard_between_two_events() {
 /// Contract row 22.
 #[test]
 fn after_the_end_nothing_does_anything() {
-    let (mut watch, attempt) = streaming(Config::builder("my-cvm", "running").deadline(SECOND));
+    let (mut watch, attempt) = streaming(Policy::builder("running").deadline(SECOND));
     let event = b"event: complete\ndata: {\"status\":\"running\"}\n\n";
     watch.receive(Timestamp::ZERO, attempt, event);
     assert_eq!(drain(&mut watch).len(), 3);
@@ -239,14 +239,14 @@ fn an_echo_of_the_key_or_a_header_is_masked_wherever_the_server_puts_it() {
         Attempt::new().head(500, &[("x-request-id", "phak_hunter2")]).bytes("<title>phak_hunter2</title>").close();
     let redirect = Attempt::new().head(302, &[("location", "/phak_hunter2")]).close();
     for script in [Script::from(stream.clone()), page.into(), redirect.into()] {
-        let settings = |c: cvm_watch_core::ConfigBuilder| {
+        let settings = |c: cvm_watch_core::PolicyBuilder| {
             c.api_key(key()).header("x-secret", "s3cret-s3cret").keep_raw(true).max_retries(3)
         };
         let trace = world(script.clone()).with(settings).trace();
         assert!(trace.contains("***") && !trace.contains("hunter2") && !trace.contains("s3cret"), "{trace}");
     }
     // And in everything that a program could print of it.
-    let (mut watch, attempt) = streaming(Config::builder("my-cvm", "running").api_key(key()).keep_raw(true));
+    let (mut watch, attempt) = streaming(Policy::builder("running").api_key(key()).keep_raw(true));
     let event = format!("id: phak_hunter2\nevent: state\ndata: {said}\n\n");
     watch.receive(Timestamp::ZERO, attempt, event.as_bytes());
     // The id goes back with the next request.
@@ -263,22 +263,23 @@ fn an_echo_of_the_key_or_a_header_is_masked_wherever_the_server_puts_it() {
 /// Contract row 25.
 #[test]
 fn what_is_out_of_range_is_refused_before_any_watch_exists() {
-    let refused = |config: cvm_watch_core::ConfigBuilder| config.build().unwrap_err().to_string();
-    let fresh = || Config::builder("my-cvm", "running");
+    let refused = |policy: cvm_watch_core::PolicyBuilder| policy.build().unwrap_err().to_string();
+    let bad_id = |id: &str| CvmId::new(id).unwrap_err().to_string();
+    let fresh = || Policy::builder("running");
     let millis = Duration::from_millis;
     for (message, parts) in [
         (refused(fresh().interval(millis(4_000))), ["interval", "4s", "5s to 30s"]),
         (refused(fresh().interval(millis(5_500))), ["interval", "5.5s", "whole seconds"]),
         (refused(fresh().timeout(millis(601_000))), ["timeout", "601s", "10s to 600s"]),
-        (refused(Config::builder("my-cvm", " ")), ["target", "", "must not be blank"]),
-        (refused(Config::builder("..", "running")), ["id", "..", "is a path"]),
-        (refused(Config::builder("a\tb", "running")), ["id", "a\\tb", "0x09 at position 1"]),
+        (refused(Policy::builder(" ")), ["target", "", "must not be blank"]),
+        (bad_id(".."), ["id", "..", "is a path"]),
+        (bad_id("a\tb"), ["id", "a\\tb", "0x09 at position 1"]),
         (refused(fresh().interval(millis(31_000))), ["interval", "31s", "5s to 30s"]),
         (refused(fresh().timeout(millis(9_000))), ["timeout", "9s", "10s to 600s"]),
         (refused(fresh().connect_timeout(millis(0))), ["connect timeout", "0s", "more than zero"]),
         (refused(fresh().idle_timeout(millis(0))), ["idle timeout", "0s", "more than zero"]),
         (refused(fresh().deadline(millis(0))), ["deadline", "0s", "more than zero"]),
-        (refused(Config::builder("", "running")), ["id", "", "must not be empty"]),
+        (bad_id(""), ["id", "", "must not be empty"]),
         (refused(fresh().header("x-a", "s3cret\0")), ["header x-a", "", "0x00 at position 6"]),
         (refused(fresh().header("x-a\r\nEvil", "v")), ["header name", "x-a\\r\\nEvil", "letters, digits"]),
         (ApiKey::new("s3cret\r").unwrap_err().to_string(), ["api key", "", "0x0d at position 6"]),

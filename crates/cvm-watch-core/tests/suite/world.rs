@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cvm_watch_core::{
-    Action, AttemptId, CloseCause, Config, ConfigBuilder, Event, Input, ResponseHead, Timestamp, UnixSeconds, Watch,
+    Action, AttemptId, CloseCause, Event, Input, Policy, PolicyBuilder, ResponseHead, Timestamp, UnixSeconds, Watch,
 };
 use cvm_watch_sim::{Move, Script};
 
 /// A watch, what its server does, and when its caller loses interest.
 pub(crate) struct World {
-    config: ConfigBuilder,
+    policy: PolicyBuilder,
     script: Script,
     faults: Vec<CloseCause>,
     abort_at: Option<Duration>,
@@ -22,13 +22,13 @@ pub(crate) struct World {
 
 /// A watch of `my-cvm` for `running` that retries after exactly five seconds, with this server.
 pub(crate) fn world(script: impl Into<Script>) -> World {
-    let config = Config::builder("my-cvm", "running").retry_delay(Duration::from_secs(5));
-    World { config, script: script.into(), faults: Vec::new(), abort_at: None, slow_start: Duration::ZERO }
+    let policy = Policy::builder("running").retry_delay(Duration::from_secs(5));
+    World { policy, script: script.into(), faults: Vec::new(), abort_at: None, slow_start: Duration::ZERO }
 }
 
 impl World {
-    pub(crate) fn with(mut self, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
-        self.config = change(self.config);
+    pub(crate) fn with(mut self, change: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Self {
+        self.policy = change(self.policy);
         self
     }
 
@@ -64,9 +64,9 @@ impl World {
     }
 
     pub(crate) fn trace(self) -> String {
-        let config = Arc::new(self.config.build().unwrap());
+        let policy = Arc::new(self.policy.build().unwrap());
         let mut run = Run {
-            watch: Watch::new(config, 1, Timestamp::ZERO),
+            watch: Watch::new(policy, "my-cvm".parse().unwrap(), 1, Timestamp::ZERO),
             now: Timestamp::ZERO,
             script: &self.script,
             faults: &self.faults,

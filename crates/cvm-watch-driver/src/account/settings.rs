@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cvm_watch_core::{ApiKey, Config, ConfigBuilder, ConfigError, printable};
+use cvm_watch_core::{ApiKey, ConfigError, Policy, PolicyBuilder, printable};
 
 use super::base_url::BaseUrl;
 use super::environment::{API_KEY_VARIABLE, Environment};
@@ -48,19 +48,19 @@ impl Settings {
         &self.sources
     }
 
-    /// The configuration of one watch, with what the client decides: the key and the headers.
-    pub(crate) fn policy(&self, id: String, target: String) -> ConfigBuilder {
-        let mut config = Config::builder(id, target);
+    /// The policy of a watch, with what the client decides: the key and the headers.
+    pub(crate) fn policy(&self, target: impl Into<String>) -> PolicyBuilder {
+        let mut policy = Policy::builder(target);
         if let Some(key) = &self.api_key {
-            config = config.api_key(key.clone());
+            policy = policy.api_key(key.clone());
         }
         for (name, value) in &self.headers {
-            config = config.header(name, &value.0);
+            policy = policy.header(name, &value.0);
         }
         for secret in &self.secrets {
-            config = config.mask(&secret.0);
+            policy = policy.mask(&secret.0);
         }
-        config
+        policy
     }
 }
 
@@ -160,7 +160,7 @@ impl SettingsBuilder {
         let sources = Sources::new(api_key_source, base_url_source, &base_url, self.notes);
         let settings = Settings { base_url, api_key, headers: self.headers, secrets: self.secrets, sources };
         // Checks the headers now rather than when the first watch begins.
-        settings.policy("any".to_owned(), "any".to_owned()).build()?;
+        settings.policy("any").build()?;
         Ok(settings)
     }
 }

@@ -21,9 +21,9 @@ struct Double {
 
 impl Double {
     fn see(&mut self, observed: Observed<'_>) {
-        if let Observed::Started { config, seed, now, permits } = observed {
+        if let Observed::Started { policy, id, seed, now, permits } = observed {
             assert!(!permits && self.watch.is_none());
-            self.watch = Some(Watch::new(Arc::new(config.clone()), seed, now));
+            self.watch = Some(Watch::new(Arc::new(policy.clone()), id.clone(), seed, now));
             return;
         }
         let watch = self.watch.as_mut().unwrap();

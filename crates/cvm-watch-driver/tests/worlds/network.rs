@@ -149,7 +149,7 @@ impl Network {
                 CloseCause::Dns,
                 CloseCause::Refused,
                 CloseCause::Reset,
-                CloseCause::Unreachable,
+                CloseCause::HostUnreachable,
                 CloseCause::Proxy,
                 tls,
                 CloseCause::NotHttp,

@@ -1,14 +1,14 @@
 //! What is written when, and what is made of a file that is not as it should be.
 
-use cvm_watch_driver::core::{ApiKey, CloseCause, Config};
+use cvm_watch_driver::core::{ApiKey, CloseCause, CvmId, Policy};
 use cvm_watch_recording::{Player, Recorder};
 
 use crate::life::{Answer, actions, play, record, record_and_look};
 
 const KEY: &str = "phak_Example/1234";
 
-fn config() -> Config {
-    Config::builder("my-cvm", "running").api_key(ApiKey::new(KEY).unwrap()).max_retries(1).build().unwrap()
+fn config() -> Policy {
+    Policy::builder("running").api_key(ApiKey::new(KEY).unwrap()).max_retries(1).build().unwrap()
 }
 
 fn boot() -> String {
@@ -158,9 +158,10 @@ fn a_recorder_that_cannot_write_says_so_once() {
     }
     use cvm_watch_driver::Observed;
     use cvm_watch_driver::core::{Action, Input, Timestamp};
-    let (config, now) = (config(), Timestamp::ZERO);
+    let (policy, now) = (config(), Timestamp::ZERO);
     let mut recorder = Recorder::new(Full(2));
-    let started = Observed::Started { config: &config, seed: 1, now, permits: true };
+    let started =
+        Observed::Started { policy: &policy, id: &CvmId::new("my-cvm").unwrap(), seed: 1, now, permits: true };
     let mut errors = Vec::new();
     for observed in [started].into_iter().chain([Observed::Polled(Some(&Action::AskPermit)); 3]) {
         errors.extend(recorder.observe(observed).err().map(|error| error.to_string()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cvm_watch_driver::Observed;
 use cvm_watch_driver::core::{
-    Action, AttemptId, CloseCause, Config, Input, ResponseHead, Timestamp, UnixSeconds, Watch,
+    Action, AttemptId, CloseCause, CvmId, Input, Policy, ResponseHead, Timestamp, UnixSeconds, Watch,
 };
 use cvm_watch_recording::{Played, Player, Recorder};
 
@@ -81,17 +81,18 @@ impl Life {
 }
 
 /// Lets a watch live until it ends or the answers are used up, and gives its recording.
-pub(crate) fn record(config: &Config, answers: &[Answer]) -> String {
-    record_and_look(config, answers, |_| {})
+pub(crate) fn record(policy: &Policy, answers: &[Answer]) -> String {
+    record_and_look(policy, answers, |_| {})
 }
 
 /// The same; `look` sees what is written, after each chunk.
-pub(crate) fn record_and_look(config: &Config, answers: &[Answer], mut look: impl FnMut(&[u8])) -> String {
+pub(crate) fn record_and_look(policy: &Policy, answers: &[Answer], mut look: impl FnMut(&[u8])) -> String {
     let file = Shared::default();
     let now = Timestamp::from_secs(1_000_000);
+    let id = CvmId::new("my-cvm").unwrap();
     let mut recorder = Recorder::new(file.clone());
-    recorder.observe(Observed::Started { config, seed: 7, now, permits: false }).unwrap();
-    let watch = Watch::new(Arc::new(config.clone()), 7, now);
+    recorder.observe(Observed::Started { policy, id: &id, seed: 7, now, permits: false }).unwrap();
+    let watch = Watch::new(Arc::new(policy.clone()), id, 7, now);
     let mut life = Life { watch, recorder, now, actions: Vec::new() };
     life.drain();
     for answer in answers {

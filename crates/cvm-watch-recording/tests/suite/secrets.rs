@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use cvm_watch_driver::core::{ApiKey, CloseCause, Config};
+use cvm_watch_driver::core::{ApiKey, CloseCause, Policy};
 
 use crate::life::{Answer, actions, play, record};
 use crate::random::Random;
@@ -150,8 +150,8 @@ fn answer(secrets: &[String], random: &mut Random) -> Answer {
     Answer { status, headers, chunks, end }
 }
 
-fn config(secrets: &[String], random: &mut Random) -> Config {
-    let mut builder = Config::builder("my-cvm", "running").max_retries(4).keep_raw(random.once_in(2));
+fn config(secrets: &[String], random: &mut Random) -> Policy {
+    let mut builder = Policy::builder("running").max_retries(4).keep_raw(random.once_in(2));
     builder = builder.idle_timeout(std::time::Duration::from_secs(5));
     for (number, secret) in secrets.iter().enumerate() {
         builder = match number {
@@ -248,10 +248,10 @@ fn assert_same(recording: &str, context: &str) {
 
 /// A stream of one event with this text, cut before each of its bytes in turn; the actions are those
 /// of the whole.
-fn check_each_cut(config: &Config, secrets: &[String], text: &str) -> Vec<String> {
-    let whole = record(config, &[Answer::stream(&[text])]);
+fn check_each_cut(policy: &Policy, secrets: &[String], text: &str) -> Vec<String> {
+    let whole = record(policy, &[Answer::stream(&[text])]);
     for cut in text.char_indices().map(|(at, _)| at) {
-        let recording = record(config, &[Answer::stream(&[&text[..cut], &text[cut..]])]);
+        let recording = record(policy, &[Answer::stream(&[&text[..cut], &text[cut..]])]);
         assert_hidden(secrets, &recording, &format!("cut at {cut}"));
         assert_same(&recording, &format!("cut at {cut}"));
         assert_eq!(actions(&recording), actions(&whole), "cut at {cut}");
@@ -262,7 +262,7 @@ fn check_each_cut(config: &Config, secrets: &[String], text: &str) -> Vec<String
 #[test]
 fn an_echo_cut_anywhere_is_replaced_in_its_own_form() {
     let secrets = ["phak_3X/key+1=".to_owned()];
-    let config = Config::builder("my-cvm", "running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
+    let policy = Policy::builder("running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
     for echo in [
         "phak_3X/key+1=",
         r"phak_3X\/key+1=",
@@ -272,7 +272,7 @@ fn an_echo_cut_anywhere_is_replaced_in_its_own_form() {
         r"\u005cu0070hak\u005f3X\u00252Fkey+1=",
     ] {
         let stream = format!("id: {echo}\nevent: state\ndata: {{\"status\":\"a\",\"boot_error\":\"b {echo} c\"}}\n\n");
-        let actions = check_each_cut(&config, &secrets, &stream);
+        let actions = check_each_cut(&policy, &secrets, &stream);
         assert!(actions[1].contains(r#""boot_error":"b *** c""#), "{actions:?}");
     }
 }
@@ -280,9 +280,9 @@ fn an_echo_cut_anywhere_is_replaced_in_its_own_form() {
 #[test]
 fn an_id_that_echoes_the_key_goes_back_to_the_server_unseen() {
     let secrets = ["phak_3X/key+1=".to_owned()];
-    let config = Config::builder("my-cvm", "running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
+    let policy = Policy::builder("running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
     let stream = Answer::stream(&["id: a-phak_3X/k", "ey+1=\ndata: 1\n\n"]);
-    let recording = record(&config, &[stream, Answer::stream(&[])]);
+    let recording = record(&policy, &[stream, Answer::stream(&[])]);
     assert!(actions(&recording).iter().any(|line| line.contains(r#"["Last-Event-ID","***"]"#)), "{recording}");
     assert_hidden(&secrets, &recording, "");
     assert_same(&recording, "");
@@ -291,7 +291,7 @@ fn an_id_that_echoes_the_key_goes_back_to_the_server_unseen() {
 #[test]
 fn of_secrets_that_hold_one_another_each_is_replaced() {
     let secrets = ["Bearer phak_3X/key+1=", "phak_3X/key+1=", "key+1="].map(str::to_owned);
-    let config = Config::builder("my-cvm", "running")
+    let policy = Policy::builder("running")
         .header("X-Mine", &secrets[0])
         .api_key(ApiKey::new(&secrets[1]).unwrap())
         .mask(&secrets[2])
@@ -300,7 +300,7 @@ fn of_secrets_that_hold_one_another_each_is_replaced() {
     let said: String = secrets.iter().map(|secret| format!("<{secret}> ")).collect();
     let escaped = said.replace('/', "\\/").replace('k', "\\u006b").replace('+', "%2b");
     let stream = format!("event: state\ndata: {{\"status\":\"{said}\",\"name\":\"{escaped}\"}}\n\n");
-    let actions = check_each_cut(&config, &secrets, &stream);
+    let actions = check_each_cut(&policy, &secrets, &stream);
     assert!(actions[1].contains(r#""status":"<***> <***> <***> ","#), "{actions:?}");
     assert!(actions[1].contains(r#""name":"<***> <***> <***> ","#), "{actions:?}");
 }
@@ -308,14 +308,14 @@ fn of_secrets_that_hold_one_another_each_is_replaced() {
 #[test]
 fn an_error_body_that_ends_in_the_middle_of_an_echo_keeps_it_to_itself() {
     let secrets = ["phak_3X/key+1=".to_owned()];
-    let config = Config::builder("my-cvm", "running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
+    let policy = Policy::builder("running").api_key(ApiKey::new(&secrets[0]).unwrap()).build().unwrap();
     for (body, shown) in [
         ("bad key phak_3X/ke", "bad key ***"),
         (r"bad key phak_3X\/k\u006", "bad key ***"),
         ("bad key pha", "bad key pha"),
     ] {
         let answer = Answer { status: 403, end: Some(CloseCause::Truncated), ..Answer::stream(&[body]) };
-        let recording = record(&config, &[answer]);
+        let recording = record(&policy, &[answer]);
         assert!(actions(&recording)[1].contains(&format!("\"message\":\"{shown}\"")), "{recording}");
         assert!(!recording.contains("phak"), "{recording}");
         assert_same(&recording, body);
@@ -328,9 +328,9 @@ fn random_echoes_in_every_form_and_cut_leave_no_secret_and_the_same_actions() {
     for seed in 0..150 {
         let mut random = Random::new(seed);
         let secrets: Vec<_> = (0..1 + random.below(3)).map(|_| secret(&mut random)).collect();
-        let config = config(&secrets, &mut random);
+        let policy = config(&secrets, &mut random);
         let answers: Vec<_> = (0..1 + random.below(4)).map(|_| answer(&secrets, &mut random)).collect();
-        let recording = record(&config, &answers);
+        let recording = record(&policy, &answers);
         assert_hidden(&secrets, &recording, &format!("seed {seed}"));
         assert_same(&recording, &format!("seed {seed}, {secrets:?}"));
         let said = |line: &&&str| !line.contains("\"connect\"") && line.contains("***");

@@ -120,7 +120,7 @@ mod tests {
         let answers = listener.local_addr().unwrap();
         let until = || Instant::now() + Duration::from_millis(600);
         assert_eq!(first_of(&[hole, answers], until()).await.unwrap().peer_addr().unwrap(), answers);
-        assert_eq!(first_of(&[hole, hole], until()).await.unwrap_err().cause(), CloseCause::Unreachable);
+        assert_eq!(first_of(&[hole, hole], until()).await.unwrap_err().cause(), CloseCause::HostUnreachable);
     }
 
     #[async_std::test]

@@ -81,7 +81,7 @@ async fn a_cvm_that_fails_ends_the_watch_early_when_asked() {
     sim.script("my-cvm", Attempt::stream().state("starting").state("error").state("error").stall());
     let watch = client(&sim).watch("my-cvm", "running").configure(|c| c.fail_early(FailEarly::of_a_boot()));
     let error = watch.deadline(LONG).await.unwrap_err();
-    assert!(matches!(error.failure(), Some(Failure::Unreachable { status, .. }) if status == "error"), "{error}");
+    assert!(matches!(error.failure(), Some(Failure::TargetUnreachable { status, .. }) if status == "error"), "{error}");
     sim.log().wait_until_idle(LONG).unwrap();
 }
 

@@ -6,7 +6,7 @@ mod roster;
 mod table;
 mod workflow;
 
-use cvm_watch_core::{Config, CvmState, Until};
+use cvm_watch_core::{ConfigError, CvmId, CvmState, Policy, Until};
 use cvm_watch_driver::Sources;
 use cvm_watch_hyper::{MemberUpdate, WatchError, WatchingAll};
 
@@ -36,7 +36,7 @@ fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board, signals: &Signals) -> Res
         .watch_all(&ids.ids, &args.target)
         .max_streams(args.max_streams)
         .until(if args.any { Until::Any } else { Until::All })
-        .configure(|config| policy::configure(args, config))
+        .configure(|policy| policy::configure(args, policy))
         .abort_on(signals.first());
     runtime::block_on(follow(watching, board, signals, client.settings().sources()))
 }
@@ -44,9 +44,9 @@ fn wait(args: &WaitArgs, ids: &Ids, board: &mut Board, signals: &Signals) -> Res
 /// What is wrong with the parameters is wrong with all of the watches: it is told once, and before
 /// any request.
 fn check(args: &WaitArgs, ids: &Ids) -> Result<(), Ended> {
-    let first = ids.ids.first().map_or("", String::as_str);
-    let config = policy::configure(args, Config::builder(first, args.target.as_str()));
-    config.build().map_err(|error| Ended::invalid(&error.to_string()))?;
+    let invalid = |error: ConfigError| Ended::invalid(&error.to_string());
+    CvmId::new(ids.ids.first().map_or("", String::as_str)).map_err(invalid)?;
+    policy::configure(args, Policy::builder(args.target.as_str())).build().map_err(invalid)?;
     match args.record {
         Some(_) => Err(Ended::invalid(&format!("--record goes with one CVM, not with {}", ids.ids.len()))),
         None => Ok(()),

@@ -3,15 +3,15 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::config::ConfigBuilder;
+use crate::policy::PolicyBuilder;
 use crate::secret::ApiKey;
 
 fn event<'a>(name: &'a str, data: &'a str) -> sse::Event<'a> {
     sse::Event::new(name, data, "")
 }
 
-fn config(set: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
-    set(Config::builder("my-cvm", "running")).build().unwrap()
+fn policy(set: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Policy {
+    set(Policy::builder("running")).build().unwrap()
 }
 
 fn look(at_target: bool) -> Meaning {
@@ -19,7 +19,7 @@ fn look(at_target: bool) -> Meaning {
 }
 
 fn read(name: &str, data: &str) -> (Meaning, Event) {
-    Reader::new(&config(|c| c)).read(&event(name, data))
+    Reader::new(&policy(|c| c)).read(&event(name, data))
 }
 
 fn reason(name: &str, data: &str) -> Option<MalformedReason> {
@@ -124,8 +124,8 @@ fn unreadable_data_says_why() {
 #[test]
 fn an_echoed_key_is_masked_in_every_string_of_every_event() {
     let key = ApiKey::new("phak_1").unwrap();
-    let config = Config::builder("my-cvm", "phak_1").api_key(key).keep_raw(true).build().unwrap();
-    let reader = Reader::new(&config);
+    let policy = Policy::builder("phak_1").api_key(key).keep_raw(true).build().unwrap();
+    let reader = Reader::new(&policy);
     let echo = r"a\u0070hak_1 phak_1";
     let fields = [
         "status",
@@ -158,8 +158,8 @@ fn an_echoed_key_is_masked_in_every_string_of_every_event() {
 #[test]
 fn the_raw_text_is_kept_to_the_letter_only_when_asked_for() {
     let json = r#" {"b":1.50, "status":"running", "a":[ ]}"#;
-    let config = config(|c| c.keep_raw(true));
-    let reader = Reader::new(&config);
+    let policy = policy(|c| c.keep_raw(true));
+    let reader = Reader::new(&policy);
     let (_, Event::State(state)) = reader.read(&event("state", json)) else { panic!("not a state") };
     assert_eq!(state.raw.as_deref(), Some(json));
     let (_, Event::State(state)) = read("state", json) else { panic!("not a state") };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cvm_watch_core::{
-    Action, ApiKey, CloseCause, Config, ConfigBuilder, CvmId, Input, Request, ResponseHead, Timestamp, Watch,
+    Action, ApiKey, CloseCause, CvmId, Input, Policy, PolicyBuilder, Request, ResponseHead, Timestamp, Watch,
 };
 
 use super::choices::Choices;
@@ -18,11 +18,12 @@ pub fn check(data: &[u8]) {
     let expected_id = by_the_rules(&id);
     assert_eq!(CvmId::new(&id).ok().map(|id| id.to_string()), expected_id, "the identifier of {id:?}");
 
-    let with_header = |builder: ConfigBuilder| builder.header(&header, &value);
-    let base = || Config::builder(&id, &target).retry_delay(Duration::ZERO);
-    if expected_id.is_none() || target.trim().is_empty() {
-        return assert!(base().build().is_err(), "{id:?} and {target:?} were taken");
+    let with_header = |builder: PolicyBuilder| builder.header(&header, &value);
+    let base = || Policy::builder(&target).retry_delay(Duration::ZERO);
+    if target.trim().is_empty() {
+        return assert!(base().build().is_err(), "{target:?} was taken");
     }
+    let (Ok(id), Some(expected_id)) = (CvmId::new(&id), expected_id) else { return };
     let mut builder = base();
     let usable = with_header(base()).build().is_ok();
     let sound = is_token(&header) && !has_control(&value) && !is_ours(&header);
@@ -35,10 +36,10 @@ pub fn check(data: &[u8]) {
         assert!(!has_control(key.expose()), "the key {key:?}");
         builder = builder.api_key(key.clone());
     }
-    let Ok(config) = builder.build() else { panic!("{id:?} and {target:?} were refused") };
-    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let Ok(policy) = builder.build() else { panic!("{target:?} was refused") };
+    let mut watch = Watch::new(policy.into(), id.clone(), 1, Timestamp::ZERO);
     let request = request(&mut watch);
-    assert_sound(&request, &expected_id.unwrap_or_default(), &target);
+    assert_sound(&request, &expected_id, &target);
     assert_eq!(sent(&request, "Last-Event-ID"), None);
     assert_eq!(sent(&request, "X-API-Key"), key.as_ref().ok().map(ApiKey::expose));
     if usable {
@@ -48,7 +49,7 @@ pub fn check(data: &[u8]) {
     let is_distinct = |key: &&ApiKey| key.expose().len() > 12 && key.expose().chars().all(char::is_alphanumeric);
     if let Some(key) = key.as_ref().ok().filter(is_distinct) {
         let shown = format!("{request:?}");
-        let given = [&id, &target, &header, request.path_and_query()];
+        let given = [id.as_str(), &target, &header, request.path_and_query()];
         assert!(given.iter().any(|given| given.contains(key.expose())) || !shown.contains(key.expose()), "{shown}");
     }
 
@@ -93,8 +94,8 @@ fn request(watch: &mut Watch) -> Request {
 
 /// The request after a stream that set this id.
 fn resumed(watch: &mut Watch, event_id: &str) -> Request {
-    let config = watch.config().clone();
-    *watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let policy = watch.policy().clone();
+    *watch = Watch::new(policy.into(), watch.id().clone(), 1, Timestamp::ZERO);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
     let line = event_id.split(['\r', '\n']).next().unwrap_or_default();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cvm_watch_core::{Action, AttemptId, Config, Fleet, Input, MemberId, Phase, Timestamp, Until, Watch};
+use cvm_watch_core::{Action, AttemptId, CvmId, Fleet, Input, MemberId, Phase, Policy, Timestamp, Until, Watch};
 
 use super::choices::Choices;
 use super::watch_ops::{bodies, id, setting};
@@ -26,7 +26,7 @@ pub fn check(data: &[u8]) {
     let start = setting::start(&mut choices);
     let mut run = Run::new(places, until, start);
     for number in 0..members {
-        run.add(rules.config(), number as u64);
+        run.add(rules.policy(), rules.id(), number as u64);
     }
     run.drain();
     for _ in 0..MAX_STEPS {
@@ -78,11 +78,11 @@ impl Run {
         }
     }
 
-    fn add(&mut self, config: Config, seed: u64) {
-        let config = Arc::new(config);
-        self.ids.push(self.fleet.add(config.clone(), seed, self.at()));
+    fn add(&mut self, policy: Policy, id: CvmId, seed: u64) {
+        let policy = Arc::new(policy);
+        self.ids.push(self.fleet.add(policy.clone(), id.clone(), seed, self.at()));
         let alone = self.ids.len() <= self.places && self.until == Until::All;
-        self.alone.push(alone.then(|| Watch::new(config, seed, self.at())));
+        self.alone.push(alone.then(|| Watch::new(policy, id, seed, self.at())));
         if !alone {
             self.alone.iter_mut().for_each(|alone| *alone = None);
         }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use cvm_watch_core::{Action, AttemptId, Config, Input, Phase, Timestamp, Wake, Watch};
+use cvm_watch_core::{Action, AttemptId, CvmId, Input, Phase, Policy, Timestamp, Wake, Watch};
 
 pub trait Machine {
-    fn start(config: Arc<Config>, seed: u64, now: Timestamp, permits: bool) -> Self;
+    fn start(policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp, permits: bool) -> Self;
     fn handle(&mut self, now: Timestamp, input: Input<'_>);
     fn receive(&mut self, now: Timestamp, attempt: AttemptId, bytes: &[u8]) -> usize;
     fn poll_action(&mut self) -> Option<Action>;
@@ -16,8 +16,8 @@ pub trait Machine {
 }
 
 impl Machine for Watch {
-    fn start(config: Arc<Config>, seed: u64, now: Timestamp, permits: bool) -> Self {
-        if permits { Self::with_permits(config, seed, now) } else { Self::new(config, seed, now) }
+    fn start(policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp, permits: bool) -> Self {
+        if permits { Self::with_permits(policy, id, seed, now) } else { Self::new(policy, id, seed, now) }
     }
 
     fn handle(&mut self, now: Timestamp, input: Input<'_>) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cvm_watch_core::{
-    Action, ApiKey, CloseCause, Config, Failure, Input, Phase, RejectCause, RetryCause, Timestamp, Watch,
+    Action, ApiKey, CloseCause, Failure, Input, Phase, Policy, RejectCause, RetryCause, Timestamp, Watch,
 };
 
 use super::answer::{Answer, Asked, Head, Refusal};
@@ -92,9 +92,9 @@ fn contains(text: &[u8], part: &str) -> bool {
 }
 
 fn answered(head: &Head, body: &[u8]) -> Found {
-    let config = Config::builder("my-cvm", "running").retry_delay(Duration::from_secs(5));
-    let config = config.api_key(ApiKey::new(KEY).expect("a good key")).build().expect("a good configuration");
-    let mut watch = Watch::new(config.into(), 1, Timestamp::ZERO);
+    let policy = Policy::builder("running").retry_delay(Duration::from_secs(5));
+    let policy = policy.api_key(ApiKey::new(KEY).expect("a good key")).build().expect("a good configuration");
+    let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     let input = Input::Head { attempt, head: head.response(), wall: head.wall() };
     watch.handle(Timestamp::ZERO, input);

@@ -6,7 +6,7 @@ pub mod setting;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use cvm_watch_core::{Action, AttemptId, CloseCause, Config, Input, Phase, Timestamp, TlsFault, Wake, Watch};
+use cvm_watch_core::{Action, AttemptId, CloseCause, Input, Phase, Policy, Timestamp, TlsFault, Wake, Watch};
 
 use super::answer::Head;
 use super::choices::Choices;
@@ -56,8 +56,8 @@ struct Run<M> {
 
 impl<M: Machine> Run<M> {
     fn new(rules: Rules, seed: u64, start: u64) -> Self {
-        let config: Config = rules.config();
-        let machine = M::start(config.into(), seed, Timestamp::from_nanos(start), rules.permits);
+        let policy: Policy = rules.policy();
+        let machine = M::start(policy.into(), rules.id(), seed, Timestamp::from_nanos(start), rules.permits);
         let model = Model::new(rules, start);
         Self { machine, model, now: start, lazy: 0, current: 1, open: BTreeSet::new(), connected: 0, ended: false }
     }
@@ -237,8 +237,13 @@ impl<M: Machine> Run<M> {
 pub fn id(number: u64) -> AttemptId {
     static IDS: OnceLock<Vec<AttemptId>> = OnceLock::new();
     let ids = IDS.get_or_init(|| {
-        let config = Config::builder("my-cvm", "running").retry_delay(std::time::Duration::ZERO).build();
-        let mut watch = Watch::new(config.expect("a valid configuration").into(), 0, Timestamp::ZERO);
+        let policy = Policy::builder("running").retry_delay(std::time::Duration::ZERO).build();
+        let mut watch = Watch::new(
+            policy.expect("a valid policy").into(),
+            "my-cvm".parse().expect("a valid id"),
+            0,
+            Timestamp::ZERO,
+        );
         let mut ids = Vec::new();
         while ids.len() < MAX_STEPS + 10 {
             match watch.poll_action() {

@@ -79,7 +79,7 @@ impl Model {
         }
         if self.is_hopeless() {
             self.disconnect();
-            return self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::Unreachable {
+            return self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::TargetUnreachable {
                 target: self.rules.target.clone(),
                 status: state.status,
                 boot_error: state.boot_error,

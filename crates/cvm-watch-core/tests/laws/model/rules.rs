@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use cvm_watch_core::{Backoff, Config, CvmState, FailEarly, Timestamp};
+use cvm_watch_core::{Backoff, CvmId, CvmState, FailEarly, Policy, Timestamp};
 
 use crate::checks::answer::Asked;
 
@@ -33,9 +33,14 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The machine's own form of them.
-    pub fn config(&self) -> Config {
-        let mut builder = Config::builder(&self.id, &self.target)
+    /// The CVM in the machine's own form.
+    pub fn id(&self) -> CvmId {
+        self.id.parse().expect("a valid id")
+    }
+
+    /// The other parameters in the machine's own form.
+    pub fn policy(&self) -> Policy {
+        let mut builder = Policy::builder(&self.target)
             .interval(Duration::from_secs(self.interval))
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)

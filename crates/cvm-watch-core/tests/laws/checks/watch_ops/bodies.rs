@@ -112,7 +112,7 @@ pub fn cause(choices: &mut Choices<'_>) -> CloseCause {
         CloseCause::Truncated,
         CloseCause::Refused,
         CloseCause::Dns,
-        CloseCause::Unreachable,
+        CloseCause::HostUnreachable,
         CloseCause::Proxy,
         CloseCause::NotHttp,
         CloseCause::HeadTooLarge,

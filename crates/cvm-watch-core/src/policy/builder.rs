@@ -5,42 +5,20 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Backoff, Config, FailEarly};
-use crate::cvm::CvmId;
+use super::{Backoff, FailEarly, Policy};
 use crate::error::ConfigError;
 use crate::request::{self, Header};
 use crate::secret::{ApiKey, Secrets, control_byte};
 
-/// Collects the parameters of a [`Config`]. Nothing is checked before [`build`](Self::build), so
+/// Collects the parameters of a [`Policy`]. Nothing is checked before [`build`](Self::build), so
 /// that one place reports what is wrong.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct ConfigBuilder {
-    id: String,
-    target: String,
-    api_key: Option<ApiKey>,
-    interval: Duration,
-    timeout: Duration,
-    max_retries: Option<u64>,
-    retry_delay: Option<Duration>,
-    backoff: Option<Backoff>,
-    connect_timeout: Duration,
-    idle_timeout: Option<Duration>,
-    deadline: Option<Duration>,
-    complete_grace: Duration,
-    fail_early: Option<FailEarly>,
-    ready: bool,
-    after_change: Option<Duration>,
-    max_event_bytes: usize,
-    keep_raw: bool,
-    headers: Vec<Header>,
-    secrets: Secrets,
-}
+pub struct PolicyBuilder(Policy);
 
-impl ConfigBuilder {
-    pub(super) fn new(id: String, target: String) -> Self {
-        Self {
-            id,
+impl PolicyBuilder {
+    pub(super) fn new(target: String) -> Self {
+        Self(Policy {
             target,
             api_key: None,
             interval: Duration::from_secs(5),
@@ -59,19 +37,19 @@ impl ConfigBuilder {
             keep_raw: false,
             headers: Vec::new(),
             secrets: Secrets::default(),
-        }
+        })
     }
 
     /// The API key, sent as `X-API-Key`. Without one the header is left out.
     pub fn api_key(mut self, key: ApiKey) -> Self {
-        self.api_key = Some(key);
+        self.0.api_key = Some(key);
         self
     }
 
     /// How often the server looks at the CVM: whole seconds, 5 to 30; 5 by default (the endpoint's
     /// own range and default).
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.0.interval = interval;
         self
     }
 
@@ -79,14 +57,14 @@ impl ConfigBuilder {
     /// reconnects: whole seconds, 10 to 600; 300 by default (the endpoint's own range and default).
     /// It bounds one attempt, not the watch; for that there is [`deadline`](Self::deadline).
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.0.timeout = timeout;
         self
     }
 
     /// How many retries may follow the first attempt; 0 makes it the only one. Without a limit by
     /// default.
     pub fn max_retries(mut self, retries: u64) -> Self {
-        self.max_retries = Some(retries);
+        self.0.max_retries = Some(retries);
         self
     }
 
@@ -95,33 +73,33 @@ impl ConfigBuilder {
     /// to 30 seconds), plus up to a fifth by chance, so that a service that watches thousands does
     /// not reconnect in one tick.
     pub fn retry_delay(mut self, delay: Duration) -> Self {
-        self.retry_delay = Some(delay);
+        self.0.retry_delay = Some(delay);
         self
     }
 
     /// Makes the delay grow with each loss in a row. Off by default.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = Some(backoff);
+        self.0.backoff = Some(backoff);
         self
     }
 
     /// How long an attempt may take until its response head is there, name lookup, proxy and TLS
     /// included: more than zero; 30 seconds by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.0.connect_timeout = timeout;
         self
     }
 
     /// How long a stream may stay silent before the attempt is given up: more than zero. Off by
     /// default, since it is not documented how often the server sends something.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = Some(timeout);
+        self.0.idle_timeout = Some(timeout);
         self
     }
 
     /// How long the whole watch may take, retries included: more than zero. Off by default.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.0.deadline = Some(deadline);
         self
     }
 
@@ -129,14 +107,14 @@ impl ConfigBuilder {
     /// value; 2 seconds by default. In a [`Fleet`](crate::Fleet) a stream whose place another one
     /// needs is not waited on.
     pub fn complete_grace(mut self, grace: Duration) -> Self {
-        self.complete_grace = grace;
+        self.0.complete_grace = grace;
         self
     }
 
-    /// Ends the watch as [`Unreachable`](crate::Failure::Unreachable) as soon as the CVM says, in
+    /// Ends the watch as [`TargetUnreachable`](crate::Failure::TargetUnreachable) as soon as the CVM says, in
     /// two states in a row, that it will not get to the target. Off by default, as in the SDKs.
     pub fn fail_early(mut self, early: FailEarly) -> Self {
-        self.fail_early = Some(early);
+        self.0.fail_early = Some(early);
         self
     }
 
@@ -146,7 +124,7 @@ impl ConfigBuilder {
     /// its attempt is judged by the state before; the second such one since that state counts, as
     /// the server does not report progress. Off by default; for the target `running` only.
     pub fn ready(mut self, ready: bool) -> Self {
-        self.ready = ready;
+        self.0.ready = ready;
         self
     }
 
@@ -156,34 +134,34 @@ impl ConfigBuilder {
     ///
     /// [`Action::SteadyTarget`]: crate::Action::SteadyTarget
     pub fn after_change(mut self, steady: Duration) -> Self {
-        self.after_change = Some(steady);
+        self.0.after_change = Some(steady);
         self
     }
 
     /// The most bytes that the type, id and data of one event may hold: 1 to 1 GiB; 4 MiB by
     /// default. A larger event is dropped and reported.
     pub fn max_event_bytes(mut self, bytes: usize) -> Self {
-        self.max_event_bytes = bytes;
+        self.0.max_event_bytes = bytes;
         self
     }
 
     /// Whether events carry the server's JSON text, unknown fields included. Off by default.
     pub fn keep_raw(mut self, keep: bool) -> Self {
-        self.keep_raw = keep;
+        self.0.keep_raw = keep;
         self
     }
 
     /// One more request header; `User-Agent` replaces ours. Its value counts as a secret: it is
     /// not shown, and an echo of six bytes or more of it is masked.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push(Header::secret(name.into(), value.into()));
+        self.0.headers.push(Header::secret(name.into(), value.into()));
         self
     }
 
     /// A secret that is not sent by the core but could be echoed, such as a proxy's password: it
     /// is masked in all that the server says.
     pub fn mask(mut self, secret: &str) -> Self {
-        self.secrets.add(secret);
+        self.0.secrets.add(secret);
         self
     }
 
@@ -192,64 +170,43 @@ impl ConfigBuilder {
     /// # Errors
     ///
     /// The first value that is out of range, with its field, value and range.
-    pub fn build(self) -> Result<Config, ConfigError> {
-        let id = CvmId::new(&self.id)?;
-        if self.target.trim().is_empty() {
+    pub fn build(self) -> Result<Policy, ConfigError> {
+        let Self(mut policy) = self;
+        if policy.target.trim().is_empty() {
             let problem = "must not be blank; give a status such as running or stopped";
-            return Err(ConfigError::new("target", &self.target, problem));
+            return Err(ConfigError::new("target", &policy.target, problem));
         }
-        whole_seconds("interval", self.interval, 5, 30)?;
-        whole_seconds("timeout", self.timeout, 10, 600)?;
-        more_than_zero("connect timeout", Some(self.connect_timeout))?;
-        more_than_zero("idle timeout", self.idle_timeout)?;
-        more_than_zero("deadline", self.deadline)?;
-        more_than_zero("after change", self.after_change)?;
-        if self.ready && !self.target.eq_ignore_ascii_case("running") {
+        whole_seconds("interval", policy.interval, 5, 30)?;
+        whole_seconds("timeout", policy.timeout, 10, 600)?;
+        more_than_zero("connect timeout", Some(policy.connect_timeout))?;
+        more_than_zero("idle timeout", policy.idle_timeout)?;
+        more_than_zero("deadline", policy.deadline)?;
+        more_than_zero("after change", policy.after_change)?;
+        if policy.ready && !policy.target.eq_ignore_ascii_case("running") {
             let problem = "is no status to be ready at; readiness goes with the target running only";
-            return Err(ConfigError::new("target", &self.target, problem));
+            return Err(ConfigError::new("target", &policy.target, problem));
         }
-        if let Some(early) = &self.fail_early {
-            early.check(&self.target)?;
+        if let Some(early) = &policy.fail_early {
+            early.check(&policy.target)?;
         }
-        if let (Some(backoff), Some(delay)) = (self.backoff, self.retry_delay)
+        if let (Some(backoff), Some(delay)) = (policy.backoff, policy.retry_delay)
             && backoff.max_delay() < delay
         {
             let problem = format!("must be at least the retry delay, {delay:?}");
             return Err(ConfigError::new("backoff max", &format!("{:?}", backoff.max_delay()), problem));
         }
-        if !(1..=1 << 30).contains(&self.max_event_bytes) {
-            let value = format!("{}", self.max_event_bytes);
+        if !(1..=1 << 30).contains(&policy.max_event_bytes) {
+            let value = format!("{}", policy.max_event_bytes);
             return Err(ConfigError::new("max event bytes", &value, "must be 1 to 1073741824 (1 GiB)"));
         }
-        let mut secrets = self.secrets;
-        if let Some(key) = &self.api_key {
-            secrets.add(key.expose());
+        if let Some(key) = &policy.api_key {
+            policy.secrets.add(key.expose());
         }
-        for header in &self.headers {
+        for header in &policy.headers {
             check_header(header)?;
-            secrets.add_header_value(header.value());
+            policy.secrets.add_header_value(header.value());
         }
-        Ok(Config {
-            id,
-            target: self.target,
-            api_key: self.api_key,
-            interval: self.interval,
-            timeout: self.timeout,
-            max_retries: self.max_retries,
-            retry_delay: self.retry_delay,
-            backoff: self.backoff,
-            connect_timeout: self.connect_timeout,
-            idle_timeout: self.idle_timeout,
-            deadline: self.deadline,
-            complete_grace: self.complete_grace,
-            fail_early: self.fail_early,
-            ready: self.ready,
-            after_change: self.after_change,
-            max_event_bytes: self.max_event_bytes,
-            keep_raw: self.keep_raw,
-            headers: self.headers,
-            secrets,
-        })
+        Ok(policy)
     }
 }
 
@@ -290,8 +247,8 @@ mod tests {
     use super::*;
     use alloc::string::ToString;
 
-    fn refused(set: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> String {
-        set(Config::builder("my-cvm", "running")).build().unwrap_err().to_string()
+    fn refused(set: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> String {
+        set(Policy::builder("running")).build().unwrap_err().to_string()
     }
 
     const fn millis(millis: u64) -> Duration {
@@ -340,7 +297,7 @@ mod tests {
     #[test]
     fn a_blank_target_is_refused() {
         for target in ["", "   ", "\t"] {
-            let error = Config::builder("my-cvm", target).build().unwrap_err();
+            let error = Policy::builder(target).build().unwrap_err();
             assert_eq!(error.field(), "target");
         }
     }
@@ -348,7 +305,7 @@ mod tests {
     #[test]
     fn the_edges_of_the_ranges_are_in() {
         for (interval, timeout) in [(5, 10), (30, 600)] {
-            Config::builder("my-cvm", "running")
+            Policy::builder("running")
                 .interval(Duration::from_secs(interval))
                 .timeout(Duration::from_secs(timeout))
                 .retry_delay(Duration::ZERO)
@@ -359,13 +316,13 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let config = Config::builder("my-cvm", "running")
+        let policy = Policy::builder("running")
             .api_key(ApiKey::new("hunter22").unwrap())
             .header("x-trace", "hunter33")
             .mask("hunter44")
             .build()
             .unwrap();
-        let shown = format!("{config:?}");
+        let shown = format!("{policy:?}");
         assert!(!shown.contains("hunter"), "{shown}");
     }
 }

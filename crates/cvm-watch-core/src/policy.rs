@@ -1,4 +1,4 @@
-//! What to watch and by which rules: every parameter, checked before anything happens.
+//! The policy of a watch: every parameter but the CVM's id, checked before anything happens.
 
 mod builder;
 mod fail_early;
@@ -7,32 +7,31 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub use builder::ConfigBuilder;
+pub use builder::PolicyBuilder;
 pub use fail_early::FailEarly;
 
-use crate::cvm::CvmId;
 use crate::request::Header;
 use crate::secret::{ApiKey, Secrets};
 
-/// A checked request and policy. Made by [`Config::builder`]; shared by [`Arc`] between watches.
+/// What a watch waits for, and by which rules. Made by [`Policy::builder`]; watches of different
+/// CVMs share one behind an [`Arc`].
 ///
 /// ```
 /// use core::time::Duration;
-/// use cvm_watch_core::Config;
+/// use cvm_watch_core::Policy;
 ///
-/// let config = Config::builder("my-cvm", "running").timeout(Duration::from_secs(60)).build()?;
-/// assert_eq!(config.timeout(), Duration::from_secs(60));
-/// assert_eq!(config.max_retries(), None);
+/// let policy = Policy::builder("running").timeout(Duration::from_secs(60)).build()?;
+/// assert_eq!(policy.timeout(), Duration::from_secs(60));
+/// assert_eq!(policy.max_retries(), None);
 ///
-/// let refused = Config::builder("my-cvm", "running").interval(Duration::from_secs(4)).build();
+/// let refused = Policy::builder("running").interval(Duration::from_secs(4)).build();
 /// assert_eq!(refused.unwrap_err().field(), "interval");
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 ///
 /// [`Arc`]: alloc::sync::Arc
 #[derive(Clone, Debug)]
-pub struct Config {
-    id: CvmId,
+pub struct Policy {
     target: String,
     api_key: Option<ApiKey>,
     interval: Duration,
@@ -80,15 +79,10 @@ impl Default for Backoff {
     }
 }
 
-impl Config {
-    /// Starts from what to watch and the status to wait for.
-    pub fn builder(id: impl Into<String>, target: impl Into<String>) -> ConfigBuilder {
-        ConfigBuilder::new(id.into(), target.into())
-    }
-
-    /// The CVM.
-    pub fn id(&self) -> &CvmId {
-        &self.id
+impl Policy {
+    /// Starts from the status to wait for.
+    pub fn builder(target: impl Into<String>) -> PolicyBuilder {
+        PolicyBuilder::new(target.into())
     }
 
     /// The status to wait for.
@@ -177,7 +171,7 @@ impl Config {
     }
 
     /// Every text that is masked wherever the server echoes it: the key, values of the headers, and
-    /// what [`ConfigBuilder::mask`] was given, longest first. For those who keep what the server
+    /// what [`PolicyBuilder::mask`] was given, longest first. For those who keep what the server
     /// said and must mask it likewise; keep the texts themselves out of all that is kept.
     pub fn masked_texts(&self) -> impl Iterator<Item = &str> {
         self.secrets.texts()

@@ -10,14 +10,14 @@ use crate::error::ConfigError;
 /// When to give up before any deadline, because the CVM says that it will not get there.
 ///
 /// It counts only in two states in a row, since a start may begin at `stopped` and a status may
-/// flicker: two of one attempt, or of several if an [`interval`](crate::Config::interval) lies between
+/// flicker: two of one attempt, or of several if an [`interval`](crate::Policy::interval) lies between
 /// them, so that they are two looks of the server at the CVM. A state at the target never counts.
 ///
 /// ```
-/// use cvm_watch_core::{Config, FailEarly};
+/// use cvm_watch_core::{Policy, FailEarly};
 ///
-/// let config = Config::builder("my-cvm", "running").fail_early(FailEarly::of_a_boot()).build()?;
-/// let chosen: Vec<_> = config.fail_early().unwrap().statuses().collect();
+/// let policy = Policy::builder("running").fail_early(FailEarly::of_a_boot()).build()?;
+/// let chosen: Vec<_> = policy.fail_early().unwrap().statuses().collect();
 /// assert_eq!(chosen, ["error", "exited", "removing"]);
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
