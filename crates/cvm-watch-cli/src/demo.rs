@@ -24,7 +24,7 @@ pub(crate) fn run() -> Exit {
     let (sim, client, signals) = match prepare() {
         Ok(prepared) => prepared,
         Err(error) => {
-            output::failure(&error.to_string());
+            output::failure(&format!("cannot start: {error}"));
             return Exit::Failure;
         }
     };

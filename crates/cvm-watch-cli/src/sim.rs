@@ -15,7 +15,10 @@ use crate::signals::Signals;
 pub(crate) fn run(args: &SimArgs) -> Exit {
     let signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return failed(&error),
+        Err(error) => {
+            output::failure(&format!("cannot start: {error}"));
+            return Exit::Failure;
+        }
     };
     let sim = Sim::builder()
         .addr(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)))

@@ -44,8 +44,15 @@ pub(crate) fn cvm_watch(args: &str) -> Program {
 
 impl Program {
     pub(crate) fn new(args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cvm-watch"));
-        command.args(args).env_clear().env("PHALA_CLOUD_API_KEY", KEY);
+        let program = env!("CARGO_BIN_EXE_cvm-watch");
+        // Tests in the background of a script ignore SIGINT, and so would the program.
+        let ignores = ["/usr/bin/env", "--default-signal=INT,TERM", program];
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+        let ignored = ignored.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
+        let words = if ignored & (1 << 1 | 1 << 14) == 0 { &ignores[2..] } else { &ignores[..] };
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(args).env_clear().env("PHALA_CLOUD_API_KEY", KEY);
         // Without HOME the system would be asked for the user's.
         command.env("HOME", NO_HOME).env("PHALA_CLOUD_DIR", NO_HOME);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -90,6 +97,20 @@ impl Program {
     pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
         self.0.stderr(stderr);
         self
+    }
+
+    /// Run by this program, as its last arguments.
+    pub(crate) fn under(self, wrapper: &[&str]) -> Self {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(self.0.get_program()).args(self.0.get_args()).env_clear();
+        command.envs(self.0.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command)
+    }
+
+    /// Run in place of a shell that has executed these commands. Set the streams after this.
+    pub(crate) fn in_shell(self, commands: &str) -> Self {
+        self.under(&["/bin/sh", "-c", &format!("{commands}; exec \"$@\""), "sh"])
     }
 
     pub(crate) fn start(mut self) -> Running {
@@ -147,8 +168,12 @@ impl Running {
         self.stderr = None;
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// Waits for the end without reading what is printed.

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM in each phase: the end at once, the truth in exit code and result, the
-//! connection closed.
+//! SIGINT and SIGTERM in each phase: the wait ends at once, exit code and result say so, and the
+//! connection is closed.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cvm_watch_sim::{Attempt, RefusedPort, Sim};
+use nix::sys::signal::SigSet;
 use rustix::process::Signal;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
@@ -213,4 +214,87 @@ fn a_signal_ends_the_demo_too() {
     let finished = running.finish();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(130), ""));
     assert!(finished.last_words().starts_with("error: ended by SIGINT; the last status was \"starting\""));
+}
+
+/// A parent process with its signals blocked, such as a thread of a JVM or of a supervisor.
+#[test]
+fn signals_that_the_parent_has_blocked_are_received() {
+    let sim = Sim::start().unwrap();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        for (args, code) in [("wait stall-1", code), ("wait stall-1 stall-2", code), ("sim", 0), ("demo", code)] {
+            let program = cvm_watch(args).base_url(&sim.base_url());
+            let start = move || {
+                SigSet::all().thread_block().unwrap();
+                program.start()
+            };
+            let mut running = std::thread::spawn(start).join().unwrap();
+            if args == "sim" {
+                running.line();
+            } else {
+                running.until_stderr("starting");
+            }
+            running.signal(signal);
+            let finished = running.finish();
+            assert_eq!(finished.code, Some(code), "{args}: {finished:?}");
+        }
+    }
+}
+
+/// `nohup`, and a shell without job control that starts a background job.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_the_parent_ignores_stays_ignored() {
+    let sim = Sim::start().unwrap();
+    for (name, ignored, other, code) in
+        [("INT", Signal::INT, Signal::TERM, 143), ("TERM", Signal::TERM, Signal::INT, 130)]
+    {
+        for args in ["wait stall-1", "wait stall-1 stall-2"] {
+            let mut running = cvm_watch(args).base_url(&sim.base_url()).in_shell(&format!("trap '' {name}")).start();
+            running.until_stderr("starting");
+            for _ in 0..3 {
+                running.signal(ignored);
+            }
+            running.signal(other);
+            let finished = running.finish();
+            assert_eq!(finished.code, Some(code), "{name} {args}: {finished:?}");
+        }
+    }
+}
+
+/// A signal without a handler does nothing to the first process of a PID namespace.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_the_first_process_of_a_container() {
+    let unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    if !Command::new(unshare[0]).args(&unshare[1..]).arg("true").status().is_ok_and(|status| status.success()) {
+        println!("skipped: this user may not make a PID namespace");
+        return;
+    }
+    let sim = Sim::start().unwrap();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut running = cvm_watch("wait stall-1").base_url(&sim.base_url()).under(&unshare).start();
+        running.until_stderr("starting");
+        let parent = running.pid().as_raw_nonzero();
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+        let child = children.split_whitespace().next().unwrap().parse().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(child).unwrap(), signal).unwrap();
+        let finished = running.finish();
+        assert_eq!(finished.code, Some(code), "{finished:?}");
+    }
+}
+
+#[test]
+fn too_few_open_files_are_a_sentence_and_exit_code_1() {
+    let sim = Sim::start().unwrap();
+    for files in 4..=14 {
+        for args in ["wait boot-1", "wait boot-1 boot-2", "wait -", "sim", "demo"] {
+            let program = cvm_watch(args).base_url(&sim.base_url()).in_shell(&format!("ulimit -n {files}"));
+            let finished = program.run();
+            assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""), "{files}: {finished:?}");
+            assert!(finished.stderr.starts_with("error: cannot start: "), "{files}: {finished:?}");
+            assert!(finished.stderr.ends_with("raise the limit of open files (ulimit -n)\n"), "{files}: {finished:?}");
+            assert_eq!(finished.stderr.lines().count(), 1, "{files}: {finished:?}");
+        }
+    }
+    assert_eq!(sim.log().requests().len(), 0);
 }
