@@ -1,187 +1,29 @@
-//! What the decoder and the watch hold on the heap, by an allocator that counts: never more than
-//! is documented, whatever arrives and however it is cut.
+//! What the watch holds on the heap, by an allocator that counts: never more than is documented,
+//! whatever arrives and however it is cut. The decoder's crate has the same for the decoder.
 //!
 //! A program of its own, since there is one allocator to a program. It counts per thread.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "helpers of tests may panic too, and some are shared with the decoder's tests"
+)]
 
 use std::sync::Arc;
 
-use allocation_counter::measure;
-use cvm_watch_core::sse::{Decoder, Item, Limits};
 use cvm_watch_core::{Action, AttemptId, Input, Phase, Policy, PolicyBuilder, ResponseHead, Timestamp, Watch};
 
-const KIB: usize = 1 << 10;
-/// What the documentation calls a few KiB.
-const A_FEW_KIB: usize = 16 * KIB;
+#[path = "../../cvm-watch-sse/tests/heap/meter.rs"]
+mod meter;
+
+use meter::{A_FEW_KIB, KIB, Meter, adversaries, cuts, documented};
+
 /// What a watch holds beside its event, its texts and the decoder: a request, an error's words.
 const A_WATCH: usize = 8 * KIB;
 /// The most of an error body that is read (row 13).
 const ERROR_BODY: usize = 64 * KIB;
-
-/// Pieces of every kind; the smallest of short streams only.
-fn cuts(stream: &[u8]) -> impl Iterator<Item = usize> {
-    let least = if stream.len() <= 64 * KIB { 0 } else { 500 };
-    [3, 997, 16 * KIB, 1 << 20].into_iter().filter(move |cut| *cut > least)
-}
-
-/// The heap of one thing, over many steps.
-#[derive(Default)]
-struct Meter {
-    live: i64,
-    /// The most within a step, when a buffer that grows is there twice.
-    peak: i64,
-    allocations: u64,
-}
-
-impl Meter {
-    fn step(&mut self, step: impl FnOnce()) {
-        let found = measure(step);
-        self.peak = self.peak.max(self.live + i64::try_from(found.bytes_max).unwrap());
-        self.live += found.bytes_current;
-        self.allocations += found.count_total;
-    }
-
-    fn live(&self) -> usize {
-        usize::try_from(self.live).unwrap()
-    }
-}
-
-/// What never ends, what is large, and what is many.
-fn adversaries(limit: usize) -> Vec<(String, Vec<u8>)> {
-    let endless = |head: &str, filler: &str| {
-        let mut stream = head.as_bytes().to_vec();
-        stream.extend(filler.repeat(4 * limit / filler.len()).bytes());
-        stream.extend(b"\n\ndata: after\n\n");
-        (format!("{head:?}, then {filler:?} without an end"), stream)
-    };
-    let sized = |size: usize| {
-        let text = "x".repeat(size);
-        let stream = format!("data: {text}\n\nevent: {text}\ndata: {text}\n\nid: {text}\ndata: a\n\ndata: b\n\n");
-        (format!("events of {size}"), stream.into_bytes())
-    };
-    vec![
-        endless("data: ", "x"),
-        endless("event: ", "x"),
-        endless("id: ", "x"),
-        endless("retry: ", "9"),
-        endless("unknown: ", "x"),
-        endless("", "x"),
-        endless(": ", "x"),
-        endless("", ": a comment\n"),
-        endless("data: kept\n", ": a comment\n\r"),
-        endless("", "data\n"),
-        endless("", "data: many small lines of one event\n"),
-        endless("", "event: one name after another\n"),
-        endless("", "id: one after another\n"),
-        endless("", "id: 1\nevent: state\ndata: {\"status\":\"starting\"}\n\n"),
-        endless("", "event: complete\ndata: [\n\n"),
-        endless("data: ", "\u{fffd}"),
-        ("invalid UTF-8".into(), [b"data: ".as_slice(), &b"\xf0\x9f\xff".repeat(limit), b"\n\ndata: a\n\n"].concat()),
-        sized(limit / 3),
-        sized(limit / 2),
-        sized(limit - 1),
-        sized(limit),
-        sized(limit + 1),
-        sized(3 * limit),
-    ]
-}
-
-/// [`Decoder::buffered_bytes`] as it is documented.
-fn documented(limit: usize, longest_id: usize) -> usize {
-    limit + limit / 4 + 2 * (longest_id + longest_id / 4) + A_FEW_KIB
-}
-
-#[test]
-fn a_decoder_holds_no_more_than_it_documents() {
-    for (limit, max_id) in [(KIB, 100), (32 * KIB, KIB), (100 * KIB, usize::MAX)] {
-        let most = documented(limit, max_id.min(limit));
-        for (name, stream) in adversaries(limit) {
-            for cut in cuts(&stream) {
-                let mut decoder = Decoder::new(Limits::default().max_event_bytes(limit).max_id_bytes(max_id));
-                let mut meter = Meter::default();
-                for chunk in stream.chunks(cut) {
-                    meter.step(|| {
-                        let mut rest = chunk;
-                        while decoder.decode(&mut rest).is_some() {}
-                    });
-                    let (live, told) = (meter.live(), decoder.buffered_bytes());
-                    assert!(live <= most, "{name}, cut by {cut}: {live} bytes live, over {most}");
-                    assert!(live <= told + 64, "{name}, cut by {cut}: {live} bytes live, {told} told");
-                }
-                let peak = usize::try_from(meter.peak).unwrap();
-                assert!(peak <= 2 * most, "{name}, cut by {cut}: {peak} bytes at once, over twice {most}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_decoder_gives_its_memory_back_after_a_large_event() {
-    let large = "x".repeat(3 << 20);
-    let after = b"id: 1\nevent: a\ndata: b\n\nid: 2\nevent: a\ndata: b\n\n";
-    for stream in [
-        format!("data: {large}\n\n"),
-        format!("event: {large}\ndata: a\n\n"),
-        format!("id: {large}\ndata: a\n\n"),
-        format!("data: {large}{large}\n\n"),
-        format!("data: {large}\ndata: {large}\n\n"),
-        format!("id: {large}\n\n"),
-    ] {
-        for cut in [997, 64 * KIB, 8 << 20] {
-            let (mut decoder, mut meter) = (Decoder::default(), Meter::default());
-            for chunk in stream.as_bytes().chunks(cut).chain(after.chunks(7)) {
-                meter.step(|| {
-                    let mut rest = chunk;
-                    while decoder.decode(&mut rest).is_some() {}
-                });
-            }
-            assert!(meter.live() <= A_FEW_KIB, "{}, cut by {cut}: {} bytes live", &stream[..9], meter.live());
-        }
-    }
-}
-
-#[test]
-fn events_whole_in_their_chunk_cost_no_allocation() {
-    let chunk =
-        "event: state\ndata: {\"status\":\"starting\"}\n\n: beat\n\ndata: without a name\r\n\r\nretry: 5\n".repeat(100);
-    let (mut decoder, mut meter, mut events) = (Decoder::default(), Meter::default(), 0);
-    meter.step(|| {
-        let mut rest = chunk.as_bytes();
-        while let Some(item) = decoder.decode(&mut rest) {
-            events += usize::from(matches!(item, Item::Event(_)));
-        }
-        let mut items = decoder.read(chunk.as_bytes());
-        while let Some(item) = items.next_item() {
-            events += usize::from(matches!(item, Item::Event(_)));
-        }
-    });
-    assert_eq!((events, meter.allocations), (400, 0));
-}
-
-#[test]
-fn cut_events_cost_no_allocation_once_the_buffers_are_warm() {
-    let event = "id: 17\nevent: state\ndata: {\"status\":\"starting\",\ndata: \"boot_progress\":\"booting\"}\n\n";
-    for cut in 1..event.len() + 3 {
-        // Long enough that it is cut at every place that this cut comes to.
-        let (warm_up, steady) = (event.repeat(100), event.repeat(100));
-        let (mut decoder, mut meter, mut events) = (Decoder::default(), Meter::default(), 0);
-        let mut feed = |stream: &str| {
-            for chunk in stream.as_bytes().chunks(cut) {
-                meter.step(|| {
-                    let mut rest = chunk;
-                    while decoder.decode(&mut rest).is_some() {
-                        events += 1;
-                    }
-                });
-            }
-            meter.allocations
-        };
-        let warm = feed(&warm_up);
-        assert_eq!(feed(&steady) - warm, 0, "cut by {cut}");
-        assert_eq!(events, 200, "cut by {cut}");
-    }
-}
 
 /// A watch whose actions go nowhere, and its heap.
 struct Watched {
@@ -274,7 +116,7 @@ fn a_watch_holds_the_event_it_reads_the_last_state_and_one_that_waits() {
                         break;
                     }
                 }
-                let peak = usize::try_from(watched.meter.peak).unwrap();
+                let peak = watched.meter.peak();
                 assert!(peak <= 2 * most, "{name}, cut by {cut}: {peak} bytes at once, over twice {most}");
             }
         }

@@ -64,6 +64,3 @@ pub use decoder::Decoder;
 pub use event::{Event, Item};
 pub use items::Items;
 pub use limits::Limits;
-
-#[cfg(test)]
-mod tests;

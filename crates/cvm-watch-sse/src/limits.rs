@@ -16,8 +16,10 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    pub(super) max_event_bytes: usize,
-    pub(super) max_id_bytes: usize,
+    /// The most bytes of an event; see [the setter](Limits::max_event_bytes()).
+    pub max_event_bytes: usize,
+    /// The most bytes of an id; see [the setter](Limits::max_id_bytes()).
+    pub max_id_bytes: usize,
 }
 
 impl Limits {

@@ -1,6 +1,6 @@
 //! The reference model of a watch: small, slow, and written from the rows of `docs/semantics.md`
 //! rather than from the machine. It keeps every byte of a stream and reads all of them again with
-//! the naive twin at each step, and it knows no jitter: it says in which range a delay must lie.
+//! the reference decoder at each step, and it knows no jitter: it says in which range a delay must lie.
 //!
 //! What it shares with the machine is the meaning of one event (`Event::parse`, which has a twin
 //! of its own) and the public vocabulary.

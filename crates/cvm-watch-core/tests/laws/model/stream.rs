@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cvm_watch_core::{CvmState, Event, MalformedReason, sse};
 
 use super::Rules;
-use crate::checks::twin::{self, TwinItem};
+use crate::checks::reference::{self, ReferenceItem};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -47,7 +47,7 @@ impl Stream {
     /// What these further bytes complete.
     pub(super) fn take(&mut self, rules: &Rules, bytes: &[u8]) -> Vec<Item> {
         self.bytes.extend_from_slice(bytes);
-        let (items, last_event_id) = twin::read(&self.with_id_before(), rules.max_event_bytes, 1024);
+        let (items, last_event_id) = reference::read(&self.with_id_before(), rules.max_event_bytes, 1024);
         // As long as the mark is cut the id from before could not be put behind it.
         let is_cut_mark = self.bytes.len() < BOM.len() && BOM.starts_with(&self.bytes);
         self.last_event_id = if is_cut_mark { self.id_before.clone() } else { last_event_id };
@@ -69,10 +69,10 @@ impl Stream {
         [mark, id, rest].concat()
     }
 
-    fn understood(&self, rules: &Rules, item: TwinItem) -> Item {
+    fn understood(&self, rules: &Rules, item: ReferenceItem) -> Item {
         match item {
-            TwinItem::Retry(millis) => Item::Retry(millis),
-            TwinItem::TooLarge => Item::Event {
+            ReferenceItem::Retry(millis) => Item::Retry(millis),
+            ReferenceItem::TooLarge => Item::Event {
                 id: self.last_event_id.clone(),
                 event: Event::Malformed {
                     name: String::new(),
@@ -80,7 +80,7 @@ impl Stream {
                     reason: MalformedReason::EventTooLarge { limit: rules.max_event_bytes },
                 },
             },
-            TwinItem::Event { name, data, id } => Item::Event { id, event: parse(&name, &data, rules.keep_raw) },
+            ReferenceItem::Event { name, data, id } => Item::Event { id, event: parse(&name, &data, rules.keep_raw) },
         }
     }
 }

@@ -1,6 +1,4 @@
-use crate::{Decoder, Item, Limits};
-use alloc::string::String;
-use alloc::vec::Vec;
+use cvm_watch_sse::{Decoder, Item, Limits};
 
 const LIMIT: usize = 64 * 1024;
 /// What the small buffers may keep for reuse.
@@ -15,9 +13,10 @@ fn flood(head: &[u8], filler: &[u8], size: usize) -> (Vec<String>, usize) {
     let mut feed = |mut input: &[u8]| {
         while let Some(item) = decoder.decode(&mut input) {
             seen.push(match item {
-                Item::Event(event) => alloc::format!("event of {}", event.data.len()),
+                Item::Event(event) => format!("event of {}", event.data.len()),
                 Item::Retry(_) => "retry".into(),
                 Item::TooLarge { .. } => "too large".into(),
+                other => panic!("an item of another kind: {other:?}"),
             });
         }
         most = most.max(decoder.buffered_bytes());
@@ -62,7 +61,7 @@ fn room_is_made_for_the_further_lines_of_a_chunk_at_once() {
     let mut decoder = Decoder::default();
     let (first, second) = ("a".repeat(300), "b".repeat(40));
     let rest = "data: cc\n\n";
-    let chunk = alloc::format!("data: {first}\ndata: {second}\n{rest}");
+    let chunk = format!("data: {first}\ndata: {second}\n{rest}");
     assert!(decoder.decode(&mut chunk.as_bytes()).is_some());
     // The second line with its line break, and what comes after it: those may all be data.
     assert_eq!(decoder.buffered_bytes(), first.len() + 1 + second.len() + rest.len());
@@ -93,7 +92,7 @@ fn buffers_shrink_after_a_large_event() {
     let mut decoder = Decoder::default();
     let large = "x".repeat(1_000_000);
     for field in ["data", "event", "id"] {
-        decoder.decode(&mut alloc::format!("{field}: {large}").as_bytes());
+        decoder.decode(&mut format!("{field}: {large}").as_bytes());
         assert!(decoder.buffered_bytes() >= 1_000_000);
         let mut end = b"\ndata: a\n\n".as_slice();
         assert!(matches!(decoder.decode(&mut end), Some(Item::Event(_))));
@@ -153,7 +152,7 @@ fn the_worst_mix_of_fields_stays_under_the_documented_sum() {
         let id = "i".repeat(max_id - round);
         let name = "n".repeat(LIMIT / 4 + 100 * round);
         let data = "d".repeat(LIMIT / 8 - 200);
-        let stream = alloc::format!("id: {id}\ndata: {data}\nevent: {name}\ndata: {data}\nid: {id}\0\nid: {id}\n\n");
+        let stream = format!("id: {id}\ndata: {data}\nevent: {name}\ndata: {data}\nid: {id}\0\nid: {id}\n\n");
         for mut piece in stream.as_bytes().chunks(997) {
             while decoder.decode(&mut piece).is_some() {}
             assert!(decoder.buffered_bytes() <= most, "{} > {most}", decoder.buffered_bytes());

@@ -1,4 +1,4 @@
-use crate::{Decoder, Item, Limits};
+use cvm_watch_sse::{Decoder, Item, Limits};
 
 #[test]
 fn the_input_is_left_right_after_the_line_that_completed_the_item() {
@@ -110,6 +110,6 @@ fn an_event_without_a_name_is_a_message() {
 fn debug_output_shows_no_payload() {
     let mut decoder = Decoder::default();
     decoder.decode(&mut b"id: secret\n\nevent: secret\ndata: secret".as_slice());
-    let shown = alloc::format!("{decoder:?}");
+    let shown = format!("{decoder:?}");
     assert!(shown.contains("max_event_bytes") && !shown.contains("secret"), "{shown}");
 }

@@ -1,29 +1,23 @@
-//! A naive reader of event streams: slow, whole input at once, written straight from the standard's
-//! text (HTML, sections 9.2.5 and 9.2.6) and the rule of sizes. It shares no code with the decoder
-//! and needs only `alloc`.
+//! The reference decoder: slow, whole input at once, written straight from the standard's text (HTML,
+//! sections 9.2.5 and 9.2.6) and the rule of sizes. It shares no code with the decoder.
 
-extern crate alloc;
-
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-
-/// What the twin saw, in stream order.
+/// What a stream shows, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TwinItem {
+pub enum ReferenceItem {
     Event { name: String, data: String, id: String },
     Retry(u64),
     TooLarge,
 }
 
 /// All items that `input` shows, and the last event id after it.
-pub(crate) fn read(input: &[u8], max_event_bytes: usize, max_id_bytes: usize) -> (Vec<TwinItem>, String) {
+pub fn read(input: &[u8], max_event_bytes: usize, max_id_bytes: usize) -> (Vec<ReferenceItem>, String) {
     let (lines, unfinished) = lines(input);
-    let mut twin = Twin { max_event_bytes, max_id_bytes, ..Twin::default() };
+    let mut reference = Reference { max_event_bytes, max_id_bytes, ..Reference::default() };
     for line in lines {
-        twin.line(&decode(line));
+        reference.line(&decode(line));
     }
-    twin.unfinished_line(unfinished);
-    (twin.items, twin.last_event_id)
+    reference.unfinished_line(unfinished);
+    (reference.items, reference.last_event_id)
 }
 
 /// "Lines must be separated by either a CRLF pair, a single LF, or a single CR." The second part
@@ -50,10 +44,10 @@ fn decode(bytes: &[u8]) -> String {
 }
 
 #[derive(Default)]
-struct Twin {
+struct Reference {
     max_event_bytes: usize,
     max_id_bytes: usize,
-    items: Vec<TwinItem>,
+    items: Vec<ReferenceItem>,
     /// "Its data buffer": a LF after each line.
     data: String,
     event_type: String,
@@ -63,7 +57,7 @@ struct Twin {
     too_large: bool,
 }
 
-impl Twin {
+impl Reference {
     fn line(&mut self, line: &str) {
         if line.is_empty() {
             self.dispatch();
@@ -88,7 +82,7 @@ impl Twin {
             "id" if value.len() > self.max_id_bytes => self.id = Some(String::new()),
             "id" => self.id = Some(value.to_string()),
             "retry" if !value.is_empty() && value.chars().all(|digit| digit.is_ascii_digit()) => {
-                self.items.push(TwinItem::Retry(value.parse().unwrap_or(u64::MAX)));
+                self.items.push(ReferenceItem::Retry(value.parse().unwrap_or(u64::MAX)));
             }
             _ => {}
         }
@@ -103,7 +97,7 @@ impl Twin {
         self.too_large = false;
         if let Some(data) = data.strip_suffix('\n') {
             let (data, id) = (data.to_string(), self.last_event_id.clone());
-            self.items.push(TwinItem::Event { name, data, id });
+            self.items.push(ReferenceItem::Event { name, data, id });
         }
     }
 
@@ -112,7 +106,7 @@ impl Twin {
         let id = self.id.as_deref().unwrap_or("");
         let data = self.data.strip_suffix('\n').unwrap_or("");
         if self.event_type.len() + id.len() + data.len() > self.max_event_bytes {
-            self.items.push(TwinItem::TooLarge);
+            self.items.push(ReferenceItem::TooLarge);
             self.event_type.clear();
             self.data.clear();
             self.id = None;

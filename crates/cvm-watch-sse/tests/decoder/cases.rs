@@ -1,5 +1,5 @@
 use super::harness::{check, decode};
-use crate::Limits;
+use cvm_watch_sse::Limits;
 
 type Cases<'a> = &'a [(&'a [u8], &'a str)];
 

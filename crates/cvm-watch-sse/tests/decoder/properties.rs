@@ -1,31 +1,36 @@
-//! The decoder against its naive twin: any bytes, any limits, any cuts.
+//! What holds for any bytes, limits and cuts: the decoder reads what the reference decoder reads.
+//!
+//! Shared with the fuzz target `sse_bytes`.
 
 use std::fmt;
 
-use cvm_watch_core::sse::{Decoder, Event, Item, Limits};
+use cvm_watch_sse::{Decoder, Event, Item, Limits};
 
-use super::choices::Choices;
-use super::twin::{self, TwinItem};
+use super::reference::{self, ReferenceItem};
 
-/// Claims: the decoder sees what the twin sees, given whole or in any pieces; at each cut it has
-/// reported all that the bytes so far prove; it uses its input up; it holds no more memory than it
-/// promises.
+/// The first bytes of the data, which choose limits and cuts; the rest is the stream.
+pub const CHOICES: usize = 6;
+
+/// Panics unless the decoder reads what the reference decoder reads, given whole or in any pieces;
+/// has reported all that the bytes so far prove, at any cut; uses its input up; and holds no more
+/// memory than documented.
 pub fn check(data: &[u8]) {
-    let mut choices = Choices::new(data);
+    let (choices, stream) = data.split_at(CHOICES.min(data.len()));
+    let choice = |number: usize| choices.get(number).copied().unwrap_or(0);
+    let pick = |number: usize, list: &[usize]| list[usize::from(choice(number)) % list.len()];
     let limits = Sizes {
-        event: choices.pick(&[4 << 20, 0, 1, 2, 3, 4, 5, 8, 16, 40, 300]),
-        id: choices.pick(&[1024, usize::MAX, 0, 1, 2, 3, 8]),
+        event: pick(0, &[4 << 20, 0, 1, 2, 3, 4, 5, 8, 16, 40, 300]),
+        id: pick(1, &[1024, usize::MAX, 0, 1, 2, 3, 8]),
     };
-    let (sizes, looked_at) = ([choices.byte(), choices.byte(), choices.byte()], usize::from(choices.byte()));
-    let stream = choices.rest();
-    let begun = &stream[..if stream.is_empty() { 0 } else { looked_at % stream.len() }];
+    let pieces = pieces(stream, [choice(2), choice(3), choice(4)]);
+    let cut = usize::from(choice(5)).checked_rem(stream.len()).unwrap_or(0);
+    let start = &stream[..cut];
 
-    let (of_all, of_begun) = (limits.twin(stream), limits.twin(begun));
-    let pieces = pieces(stream, sizes);
+    let (of_all, of_start) = (limits.expected(stream), limits.expected(start));
     for way in [Way::ByChunk, Way::OneByOne, Way::InTurns] {
-        hold(way, limits, &[stream], &of_all);
-        hold(way, limits, &pieces, &of_all);
-        hold(way, limits, &[begun], &of_begun);
+        compare(way, limits, &[stream], &of_all);
+        compare(way, limits, &pieces, &of_all);
+        compare(way, limits, &[start], &of_start);
     }
 }
 
@@ -36,12 +41,12 @@ struct Sizes {
     id: usize,
 }
 
-/// What the twin has seen, and the last event id then.
-type Expected = (Vec<TwinItem>, String);
+/// What the reference decoder reads, and the last event id then.
+type Expected = (Vec<ReferenceItem>, String);
 
 impl Sizes {
-    fn twin(self, stream: &[u8]) -> Expected {
-        twin::read(stream, self.event, self.id)
+    fn expected(self, stream: &[u8]) -> Expected {
+        reference::read(stream, self.event, self.id)
     }
 }
 
@@ -60,8 +65,8 @@ enum Way {
 fn pieces(mut stream: &[u8], sizes: [u8; 3]) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
     let sizes = [sizes[0], sizes[1], sizes[2], 1];
-    let mut turn = sizes.iter().cycle();
-    while let (false, Some(size)) = (stream.is_empty(), turn.next()) {
+    let mut next = sizes.iter().cycle();
+    while let (false, Some(size)) = (stream.is_empty(), next.next()) {
         let (piece, rest) = stream.split_at(usize::from(*size).min(stream.len()));
         pieces.push(piece);
         stream = rest;
@@ -69,8 +74,8 @@ fn pieces(mut stream: &[u8], sizes: [u8; 3]) -> Vec<&[u8]> {
     pieces
 }
 
-/// Decodes the pieces and holds each item against what the twin saw.
-fn hold(way: Way, limits: Sizes, pieces: &[&[u8]], expected: &Expected) {
+/// Decodes the pieces and compares each item with what the reference decoder read.
+fn compare(way: Way, limits: Sizes, pieces: &[&[u8]], expected: &Expected) {
     let case = Case { way, limits, pieces };
     let mut decoder = Decoder::new(Limits::default().max_event_bytes(limits.event).max_id_bytes(limits.id));
     let mut seen = Seen { case, expected: &expected.0, count: 0 };
@@ -111,10 +116,10 @@ fn hold(way: Way, limits: Sizes, pieces: &[&[u8]], expected: &Expected) {
     assert!(most_held <= event + event / 2 + 2 * (id + id / 2) + (16 << 10), "{most_held} bytes held: {case}");
 }
 
-/// The items met so far.
+/// The items read so far.
 struct Seen<'a> {
     case: Case<'a>,
-    expected: &'a [TwinItem],
+    expected: &'a [ReferenceItem],
     count: usize,
 }
 
@@ -122,14 +127,14 @@ impl Seen<'_> {
     fn item(&mut self, item: &Item<'_>) {
         let expected = self.expected.get(self.count);
         let is_same = match (item, expected) {
-            (Item::Event(Event { name, data, id, .. }), Some(TwinItem::Event { name: n, data: d, id: i })) => {
+            (Item::Event(Event { name, data, id, .. }), Some(ReferenceItem::Event { name: n, data: d, id: i })) => {
                 (name, data, id) == (&n.as_str(), &d.as_str(), &i.as_str())
             }
-            (Item::Retry(millis), Some(TwinItem::Retry(expected))) => millis == expected,
-            (Item::TooLarge { limit }, Some(TwinItem::TooLarge)) => *limit == self.case.limits.event,
+            (Item::Retry(millis), Some(ReferenceItem::Retry(expected))) => millis == expected,
+            (Item::TooLarge { limit }, Some(ReferenceItem::TooLarge)) => *limit == self.case.limits.event,
             _ => false,
         };
-        assert!(is_same, "item {} is {item:?}, to the twin it is {expected:?}: {}", self.count, self.case);
+        assert!(is_same, "item {} is {item:?}, the reference decoder reads {expected:?}: {}", self.count, self.case);
         self.count += 1;
     }
 }

@@ -1,8 +1,6 @@
-use super::twin::{self, TwinItem};
-use crate::{Decoder, Event, Item, Limits};
-use alloc::string::String;
-use alloc::vec::Vec;
+use super::reference::{self, ReferenceItem};
 use core::fmt::Write;
+use cvm_watch_sse::{Decoder, Event, Item, Limits};
 
 /// Checks what `input` shows under the default limits; see [`check_within`].
 pub(super) fn check(input: &[u8], expected: &str) {
@@ -10,15 +8,15 @@ pub(super) fn check(input: &[u8], expected: &str) {
 }
 
 /// Checks what `input` shows, given whole, in pieces of 1, 2, 3 and 7 bytes, and cut in two
-/// anywhere; by the decoder and by its twin.
+/// anywhere; by the decoder and by the reference decoder.
 ///
 /// `expected` lists the items, separated by `; `: `name "data"`, then ` #id` if there is one;
 /// `retry 10`; `too large`. A last `id "x"` tells the last event id if it is not that of the last
 /// event.
 pub(super) fn check_within(limits: Limits, input: &[u8], expected: &str) {
     let text = input.escape_ascii();
-    let (items, id) = twin::read(input, limits.max_event_bytes, limits.max_id_bytes);
-    assert_eq!(render(&items, &id), expected, "the twin, of {text}");
+    let (items, id) = reference::read(input, limits.max_event_bytes, limits.max_id_bytes);
+    assert_eq!(render(&items, &id), expected, "the reference decoder, of {text}");
     for size in [input.len().max(1), 1, 2, 3, 7] {
         let (items, id) = decode(limits, input.chunks(size));
         assert_eq!(render(&items, &id), expected, "pieces of {size}, of {text}");
@@ -35,7 +33,7 @@ pub(super) fn check_within(limits: Limits, input: &[u8], expected: &str) {
 pub(super) fn decode<'a>(
     limits: Limits,
     pieces: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
-) -> (Vec<TwinItem>, String) {
+) -> (Vec<ReferenceItem>, String) {
     let pieces = pieces.into_iter();
     let one_by_one = decode_one_by_one(limits, pieces.clone());
     let mut decoder = Decoder::new(limits);
@@ -53,7 +51,7 @@ pub(super) fn decode<'a>(
     by_chunk
 }
 
-fn decode_one_by_one<'a>(limits: Limits, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<TwinItem>, String) {
+fn decode_one_by_one<'a>(limits: Limits, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<ReferenceItem>, String) {
     let mut decoder = Decoder::new(limits);
     let mut items = Vec::new();
     for mut piece in pieces {
@@ -73,20 +71,21 @@ fn most_held(limits: Limits) -> usize {
     event + 2 * (id + id / 4) + 16 * 1024
 }
 
-fn own(item: Item<'_>, limits: Limits) -> TwinItem {
+fn own(item: Item<'_>, limits: Limits) -> ReferenceItem {
     match item {
-        Item::Event(Event { name, data, id }) => {
-            TwinItem::Event { name: name.into(), data: data.into(), id: id.into() }
+        Item::Event(Event { name, data, id, .. }) => {
+            ReferenceItem::Event { name: name.into(), data: data.into(), id: id.into() }
         }
-        Item::Retry(milliseconds) => TwinItem::Retry(milliseconds),
+        Item::Retry(milliseconds) => ReferenceItem::Retry(milliseconds),
         Item::TooLarge { limit } => {
             assert_eq!(limit, limits.max_event_bytes);
-            TwinItem::TooLarge
+            ReferenceItem::TooLarge
         }
+        other => panic!("the reference decoder knows no {other:?}"),
     }
 }
 
-fn render(items: &[TwinItem], last_id: &str) -> String {
+fn render(items: &[ReferenceItem], last_id: &str) -> String {
     let mut text = String::new();
     let mut shown_id = "";
     for item in items {
@@ -94,14 +93,14 @@ fn render(items: &[TwinItem], last_id: &str) -> String {
             text.push_str("; ");
         }
         match item {
-            TwinItem::Event { name, data, id } => {
+            ReferenceItem::Event { name, data, id } => {
                 shown_id = id;
                 let name = if name.is_empty() { "message" } else { name };
                 let mark = if id.is_empty() { "" } else { " #" };
                 write!(text, "{name} {data:?}{mark}{id}").unwrap();
             }
-            TwinItem::Retry(milliseconds) => write!(text, "retry {milliseconds}").unwrap(),
-            TwinItem::TooLarge => text.push_str("too large"),
+            ReferenceItem::Retry(milliseconds) => write!(text, "retry {milliseconds}").unwrap(),
+            ReferenceItem::TooLarge => text.push_str("too large"),
         }
     }
     if shown_id != last_id {

@@ -1,7 +1,7 @@
 use super::harness::decode;
-use super::twin;
-use crate::{Decoder, Limits};
-use alloc::vec::Vec;
+use super::properties;
+use super::reference::{self, ReferenceItem};
+use cvm_watch_sse::{Decoder, Limits};
 
 /// What streams are made of, including what goes wrong.
 const FRAGMENTS: &[&[u8]] = &[
@@ -111,17 +111,17 @@ impl Random {
 }
 
 #[test]
-fn any_stream_cut_anywhere_reads_as_the_twin_reads_it() {
+fn any_stream_cut_anywhere_reads_as_the_reference_decoder_reads_it() {
     let mut kinds = [0; 3];
     for seed in 0..20_000 {
         let mut random = Random(seed);
         let (stream, limits) = (random.stream(), random.limits());
-        let expected = twin::read(&stream, limits.max_event_bytes, limits.max_id_bytes);
+        let expected = reference::read(&stream, limits.max_event_bytes, limits.max_id_bytes);
         for item in &expected.0 {
             kinds[match item {
-                twin::TwinItem::Event { .. } => 0,
-                twin::TwinItem::Retry(_) => 1,
-                twin::TwinItem::TooLarge => 2,
+                ReferenceItem::Event { .. } => 0,
+                ReferenceItem::Retry(_) => 1,
+                ReferenceItem::TooLarge => 2,
             }] += 1;
         }
         let text = stream.escape_ascii();
@@ -137,7 +137,16 @@ fn any_stream_cut_anywhere_reads_as_the_twin_reads_it() {
 /// Long enough for many blocks, and mostly well formed, so that what is learnt ahead of a line is
 /// used and thrown away in every way.
 #[test]
-fn a_long_stream_cut_anywhere_reads_as_the_twin_reads_it() {
+fn random_streams_keep_the_properties() {
+    for seed in 0..20_000 {
+        let mut random = Random(seed);
+        let choices: Vec<u8> = (0..properties::CHOICES).map(|_| random.next().to_le_bytes()[0]).collect();
+        properties::check(&[choices, random.stream()].concat());
+    }
+}
+
+#[test]
+fn a_long_stream_cut_anywhere_reads_as_the_reference_decoder_reads_it() {
     const EVENTS: &[&[u8]] = &[
         b"data: a\n\n",
         b"event: state\ndata: {\"status\":\"starting\"}\n\n",
@@ -161,7 +170,7 @@ fn a_long_stream_cut_anywhere_reads_as_the_twin_reads_it() {
             stream.extend_from_slice(parts[random.below(parts.len())]);
         }
         let limits = random.limits();
-        let expected = twin::read(&stream, limits.max_event_bytes, limits.max_id_bytes);
+        let expected = reference::read(&stream, limits.max_event_bytes, limits.max_id_bytes);
         let text = stream.escape_ascii();
         assert_eq!(decode(limits, [stream.as_slice()]), expected, "seed {seed}, whole, {limits:?}, of {text}");
         for size in [63, 64, 65, 1 + random.below(300)] {

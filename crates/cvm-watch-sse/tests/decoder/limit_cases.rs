@@ -1,5 +1,6 @@
 use super::harness::{check, check_within};
-use crate::Limits;
+use super::reference::ReferenceItem;
+use cvm_watch_sse::Limits;
 
 /// Checks under a limit of 10 bytes for an event.
 fn check_ten(cases: &[(&[u8], &str)]) {
@@ -172,15 +173,15 @@ fn limits_of_zero_leave_empty_events_without_ids() {
 #[test]
 fn the_default_limits_do_not_touch_events_of_usual_size() {
     let line = "x".repeat(3000);
-    let input = alloc::format!("id: {line}\nevent: {line}\ndata: {line}\n\n");
+    let input = format!("id: {line}\nevent: {line}\ndata: {line}\n\n");
     check(&input.as_bytes()[..4000], "");
     let limit = Limits::default().max_event_bytes;
-    let mut large = alloc::vec![b'x'; limit + 6];
+    let mut large = vec![b'x'; limit + 6];
     large[..6].copy_from_slice(b"data: ");
     large.extend(b"\n\n");
     let (items, _) = super::harness::decode(Limits::default(), [large.as_slice()]);
-    assert!(matches!(&items[..], [super::twin::TwinItem::Event { data, .. }] if data.len() == limit));
+    assert!(matches!(&items[..], [ReferenceItem::Event { data, .. }] if data.len() == limit));
     large.insert(6, b'x');
     let (items, _) = super::harness::decode(Limits::default(), large.chunks(16 * 1024));
-    assert_eq!(items, [super::twin::TwinItem::TooLarge]);
+    assert_eq!(items, [ReferenceItem::TooLarge]);
 }
