@@ -56,8 +56,7 @@ mod items;
 mod limits;
 mod line;
 mod pending_id;
-#[doc(hidden)]
-pub mod scan;
+mod scan;
 mod utf8;
 
 pub use decoder::Decoder;

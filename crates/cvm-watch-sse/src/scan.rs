@@ -5,7 +5,7 @@
 //! trailing zeros.
 
 /// The bytes that are looked at together, one bit each.
-pub const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);
 const TOPS: u64 = ONES << 7;
@@ -79,7 +79,7 @@ fn any(block: &[u8; BLOCK], first: u8, second: u8) -> bool {
 /// it, with a 0 or 1 in each byte, are laid over each other, word n at bit n of every byte, and the
 /// square of 8 by 8 bits is turned.
 #[inline(always)]
-pub fn find_in_block(block: &[u8; BLOCK], is_sought: impl Fn(u8) -> bool) -> u64 {
+fn find_in_block(block: &[u8; BLOCK], is_sought: impl Fn(u8) -> bool) -> u64 {
     let mut found = [0; BLOCK];
     for (found, &byte) in found.iter_mut().zip(block) {
         *found = u8::from(is_sought(byte));

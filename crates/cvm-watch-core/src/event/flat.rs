@@ -1,20 +1,17 @@
-//! The quick way through an object of plain strings and `null`, as the endpoint writes its states.
+//! A fast path for an object of plain strings and `null`, which is how the endpoint writes a state.
 //!
-//! A string of JSON ends at the next quote, unless a backslash or a control character comes first.
-//! These are found in 64 bytes at once, as the decoder finds line ends, so a string costs little
-//! more than its copy. Whatever else may stand in JSON is left to the general reader, which reads
-//! these objects just the same; a test compares the two.
+//! A JSON string ends at the next quote, unless a backslash or a control character comes first. The
+//! three are searched for in eight bytes at once. Everything else is left to the general reader,
+//! which reads these objects just the same; a test compares the two.
 
 use alloc::borrow::Cow;
 
 use super::json::{Fields, Value};
-use crate::sse::scan::{BLOCK, find_in_block};
 
-/// The fields of an object that is written so. None: it is not, and may be JSON or not.
+/// The fields of such an object. None: it is another one, or no JSON.
 pub(super) fn read_flat<F: Fields>(json: &str) -> Option<F> {
     let mut fields = F::default();
-    let mut reader = Reader { json, at: 0, marks: 0, block: 0 };
-    reader.mark_block();
+    let mut reader = Reader { json, at: 0 };
     if reader.token() != Some(b'{') {
         return None;
     }
@@ -39,9 +36,6 @@ pub(super) fn read_flat<F: Fields>(json: &str) -> Option<F> {
 struct Reader<'a> {
     json: &'a str,
     at: usize,
-    /// The quotes, backslashes and control characters of the block at `block`, one bit each.
-    marks: u64,
-    block: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -58,12 +52,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the rest of a string after its first quote, if it is written without escapes.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Option<&'a str> {
-        let end = self.next_mark(self.at)?;
-        let text = self.json.get(self.at..end)?;
+        let (start, bytes) = (self.at, self.json.as_bytes());
+        let end = start + find_mark(bytes.get(start..)?)?;
         self.at = end + 1;
-        (self.json.as_bytes().get(end) == Some(&b'"')).then_some(text)
+        if bytes.get(end) == Some(&b'"') { self.json.get(start..end) } else { None }
     }
 
     #[inline]
@@ -72,39 +66,27 @@ impl<'a> Reader<'a> {
         self.at += 3;
         rest.starts_with(b"ull").then_some(Value::Other)
     }
+}
 
-    /// The first mark from `from` on, which is not before the last one asked for.
-    #[inline]
-    fn next_mark(&mut self, from: usize) -> Option<usize> {
-        let mut from = from;
-        loop {
-            let passed = from - self.block;
-            let left = if passed < BLOCK { self.marks >> passed } else { 0 };
-            if left != 0 {
-                return Some(from + left.trailing_zeros() as usize);
-            }
-            if self.json.len() - self.block <= BLOCK {
-                return None;
-            }
-            self.block += BLOCK;
-            from = from.max(self.block);
-            self.mark_block();
+/// Where the first quote, backslash or control character is.
+#[inline(always)]
+fn find_mark(bytes: &[u8]) -> Option<usize> {
+    const fn eight(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+    // The top bit of each byte below `bound`, and perhaps of bytes after such a one.
+    let below = |word: u64, bound: u8| word.wrapping_sub(eight(bound)) & !word & eight(0x80);
+    let (words, last) = bytes.as_chunks();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // With this bit changed the quote comes right after the control characters.
+        let marks = below(word ^ eight(b'"' ^ b' '), b' ' + 1) | below(word ^ eight(b'\\'), 1);
+        if marks != 0 {
+            return Some(8 * number + marks.trailing_zeros() as usize / 8);
         }
     }
-
-    #[inline(never)]
-    fn mark_block(&mut self) {
-        let is_mark = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < b' ');
-        let rest = self.json.as_bytes().get(self.block..).unwrap_or_default();
-        self.marks = match rest.first_chunk() {
-            Some(block) => find_in_block(block, is_mark),
-            None => {
-                let mut block = [b' '; BLOCK];
-                block.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
-                find_in_block(&block, is_mark)
-            }
-        };
-    }
+    let in_last = last.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
+    Some(8 * words.len() + in_last)
 }
 
 #[cfg(test)]
