@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use cvm_watch_core::{CvmState, Failure, Rejection, RetryCause, printable};
 use cvm_watch_driver::Sources;
@@ -15,6 +16,16 @@ use crate::signals::Signal;
 /// The most bytes of a message that an I/O error is still added to: with it the failure is still
 /// one short line.
 const ROOM_FOR_SOURCE: usize = 280;
+
+/// What the end of a watch is reported by.
+pub(super) struct By<'a> {
+    /// The signal that aborted it, if one did.
+    pub(super) signal: Option<Signal>,
+    /// Where its settings were found.
+    pub(super) sources: &'a Sources,
+    /// The deadline of the whole wait; the watch itself was given what was left of it.
+    pub(super) deadline: Option<Duration>,
+}
 
 /// The end of a wait.
 pub(super) struct Ended {
@@ -51,29 +62,26 @@ pub(super) struct Trouble {
 }
 
 impl Ended {
-    /// A watch that ran. `signal` is what aborted it, if anything did; `origins` are those of the
-    /// settings that it ran with.
-    pub(super) fn new(
-        outcome: Result<&CvmState, &WatchError>,
-        signal: Option<Signal>,
-        last_status: Option<&str>,
-        origins: &Sources,
-    ) -> Self {
+    /// A watch that ran.
+    pub(super) fn new(outcome: Result<&CvmState, &WatchError>, last_status: Option<&str>, by: &By<'_>) -> Self {
         let error = match outcome {
             Ok(state) => return Self { exit: Exit::Success, outcome: Ok(Box::new(state.clone())) },
             Err(error) => error,
         };
-        let Some(failure) = error.failure() else {
+        let Some(mut failure) = error.failure().cloned() else {
             return match error {
                 WatchError::Config(error) => Self::invalid(&error.to_string()),
                 other => Self::failed(Exit::Failure, "stopped", other.to_string()),
             };
         };
-        let hint = hint::next_step(failure, origins);
+        if let (Failure::DeadlineExceeded { deadline, .. }, Some(given)) = (&mut failure, by.deadline) {
+            *deadline = given;
+        }
+        let hint = hint::next_step(&failure, by.sources);
         let (kind, message, last_status) = (failure.kind(), failure.to_string(), last_status.map(str::to_owned));
         let mut trouble = Trouble { kind, message, last_status, hint, ..Trouble::default() };
-        let exit = match failure {
-            Failure::Aborted => match signal {
+        let exit = match &failure {
+            Failure::Aborted => match by.signal {
                 Some(signal) => {
                     trouble.message = aborted(signal, trouble.last_status.as_deref());
                     signal.into()
@@ -109,6 +117,13 @@ impl Ended {
     /// A signal came before anything was requested.
     pub(super) fn aborted(signal: Signal) -> Self {
         Self::failed(signal.into(), Failure::Aborted.kind(), aborted(signal, None))
+    }
+
+    /// The deadline passed before anything was requested, while `what` was read.
+    pub(super) fn late(deadline: Duration, what: &str) -> Self {
+        let failure =
+            Failure::DeadlineExceeded { deadline, attempts: 0, last_status: None, last_cause: None, last_error: None };
+        Self::failed(Exit::GaveUp, failure.kind(), format!("{failure}: it took too long to read the {what}"))
     }
 
     /// Another one of several got there, and any was enough.
@@ -209,7 +224,6 @@ mod tests {
     use super::*;
     use cvm_watch_core::{CloseCause, ConfigError, TlsFault};
     use cvm_watch_driver::Settings;
-    use std::time::Duration;
 
     fn failed(failure: Failure) -> WatchError {
         WatchError::Failed { failure: Box::new(failure), source: None }
@@ -220,7 +234,8 @@ mod tests {
     }
 
     fn ended(failure: Failure, signal: Option<Signal>) -> (Exit, Trouble) {
-        let ended = Ended::new(Err(&failed(failure)), signal, Some("start\ning"), &origins());
+        let by = By { signal, sources: &origins(), deadline: None };
+        let ended = Ended::new(Err(&failed(failure)), Some("start\ning"), &by);
         (ended.exit, *ended.outcome.unwrap_err())
     }
 
@@ -261,8 +276,23 @@ mod tests {
             (Some("start\ning"), Some("no\nkeys"))
         );
         let invalid = WatchError::Config(ConfigError::new("target", "", "must not be blank"));
-        let ended = Ended::new(Err(&invalid), None, None, &origins());
+        let by = By { signal: None, sources: &origins(), deadline: None };
+        let ended = Ended::new(Err(&invalid), None, &by);
         assert_eq!((ended.exit, ended.outcome.unwrap_err().kind), (Exit::Usage, "invalid_input"));
+    }
+
+    #[test]
+    fn the_deadline_is_shown_as_it_was_given() {
+        let left = Failure::DeadlineExceeded {
+            deadline: Duration::from_millis(1_987),
+            attempts: 1,
+            last_status: None,
+            last_cause: None,
+            last_error: None,
+        };
+        let by = By { signal: None, sources: &origins(), deadline: Some(Duration::from_secs(3)) };
+        let ended = Ended::new(Err(&failed(left)), None, &by);
+        assert_eq!(ended.outcome.unwrap_err().message, "the deadline of 3s passed; no status was seen");
     }
 
     #[test]

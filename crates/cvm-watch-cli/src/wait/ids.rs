@@ -71,6 +71,14 @@ impl Ids {
         Self::check(given)
     }
 
+    /// The id, if there is just one.
+    pub(super) fn only(&self) -> Option<&str> {
+        match self.ids.as_slice() {
+            [id] => Some(id),
+            _ => None,
+        }
+    }
+
     /// What to tell of ids that were given more than once.
     pub(super) fn doubt(&self) -> Option<String> {
         let ((again, first), others) = self.repeated.split_first()?;

@@ -1,13 +1,14 @@
 //! One watch: its updates reported until it ends.
 
+use std::time::Duration;
+
 use cvm_watch_core::Event;
-use cvm_watch_driver::Sources;
 use cvm_watch_hyper::{Client, Update, Watching};
 use futures_core::Stream;
 
-use super::ended::Ended;
+use super::ended::{By, Ended};
 use super::heartbeat::{Heard, Heartbeat};
-use super::ids::Ids;
+use super::prepare::Prepared;
 use super::report::Report;
 use super::{policy, record, runtime, setup};
 use crate::args::WaitArgs;
@@ -15,36 +16,43 @@ use crate::exit::Exit;
 use crate::signals::Signals;
 
 /// Waits for the CVM.
-pub(super) fn run(args: &WaitArgs, ids: &Ids, id: &str, logs: bool, signals: &Signals) -> Exit {
+pub(super) fn run(args: &WaitArgs, prepared: &Prepared, id: &str, logs: bool) -> Exit {
     let mut report = Report::new(args.output, id, logs);
-    let ended = wait(args, ids, id, &mut report, signals).unwrap_or_else(|ended| ended);
-    report.end(ended)
+    let ended = wait(args, prepared, id, &mut report).unwrap_or_else(|ended| ended);
+    report.end(&ended)
 }
 
 /// Executes a watch of this client; for commands other than `wait`.
 pub(crate) fn watch(client: &Client, watching: Watching, mut report: Report, signals: &Signals) -> Exit {
-    let ended = follow(watching.abort_on(signals.first()), &mut report, signals, client.settings().sources());
-    report.end(ended.unwrap_or_else(|ended| ended))
+    let ended = follow(watching.abort_on(signals.first()), &mut report, signals, client, None);
+    report.end(&ended.unwrap_or_else(|ended| ended))
 }
 
-fn wait(args: &WaitArgs, ids: &Ids, id: &str, report: &mut Report, signals: &Signals) -> Result<Ended, Ended> {
-    let client = setup::client(args)?;
-    setup::remarks(args, ids, &client).iter().for_each(|remark| report.remark(remark));
+fn wait(args: &WaitArgs, prepared: &Prepared, id: &str, report: &mut Report) -> Result<Ended, Ended> {
+    let Prepared { client, signals, ids, .. } = prepared;
+    setup::remarks(args, ids, client.settings()).iter().for_each(|remark| report.remark(remark));
     let watching = client.watch(id, &args.target).abort_on(signals.first());
-    let mut watching = watching.configure(|policy| policy::configure(args, policy));
+    let mut watching = watching.configure(|policy| policy::configure(args, prepared.time_left(args), policy));
     if let Some(file) = &args.record {
         watching = record::record(watching, id, file, args.output)?;
     }
-    follow(watching, report, signals, client.settings().sources())
+    follow(watching, report, signals, client, args.deadline)
 }
 
-fn follow(mut watching: Watching, report: &mut Report, signals: &Signals, origins: &Sources) -> Result<Ended, Ended> {
+fn follow(
+    mut watching: Watching,
+    report: &mut Report,
+    signals: &Signals,
+    client: &Client,
+    deadline: Option<Duration>,
+) -> Result<Ended, Ended> {
     let run = async {
         let last_status = report_updates(&mut watching, report).await;
         (watching.await, last_status)
     };
     let (outcome, last_status) = runtime::block_on(run)?;
-    Ok(Ended::new(outcome.as_ref(), signals.received(), last_status.as_deref(), origins))
+    let by = By { signal: signals.received(), sources: client.settings().sources(), deadline };
+    Ok(Ended::new(outcome.as_ref(), last_status.as_deref(), &by))
 }
 
 /// Reports updates until there are no more, and returns the last status seen.
@@ -80,7 +88,6 @@ mod tests {
     use std::pin::Pin;
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll};
-    use std::time::Duration;
     use tokio::time::Sleep;
 
     #[derive(Clone, Default)]

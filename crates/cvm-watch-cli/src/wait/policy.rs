@@ -1,41 +1,34 @@
 //! What the flags ask of each watch: its parameters, and when it gives up or counts as done.
 
+use std::time::Duration;
+
 use cvm_watch_core::{Backoff, FailEarly, PolicyBuilder};
 
 use crate::args::{OutputMode, WaitArgs};
 
-/// Sets what the flags say; what they leave out stays as it is.
-pub(super) fn configure(args: &WaitArgs, mut policy: PolicyBuilder) -> PolicyBuilder {
-    if let Some(interval) = args.interval {
-        policy = policy.interval(interval);
+/// Sets what the flags say; what they leave out stays as it is. `deadline` is what is left of the one
+/// that they give.
+pub(super) fn configure(args: &WaitArgs, deadline: Option<Duration>, mut policy: PolicyBuilder) -> PolicyBuilder {
+    fn set<T>(
+        policy: PolicyBuilder,
+        value: Option<T>,
+        set: impl Fn(PolicyBuilder, T) -> PolicyBuilder,
+    ) -> PolicyBuilder {
+        match value {
+            Some(value) => set(policy, value),
+            None => policy,
+        }
     }
-    if let Some(timeout) = args.timeout {
-        policy = policy.timeout(timeout);
-    }
-    if let Some(retries) = args.max_retries {
-        policy = policy.max_retries(retries);
-    }
-    if let Some(delay) = args.retry_delay {
-        policy = policy.retry_delay(delay);
-    }
-    if let Some(max) = args.backoff_max {
-        policy = policy.backoff(Backoff::up_to(max));
-    }
-    if let Some(timeout) = args.connect_timeout {
-        policy = policy.connect_timeout(timeout);
-    }
-    if let Some(timeout) = args.idle_timeout {
-        policy = policy.idle_timeout(timeout);
-    }
-    if let Some(deadline) = args.deadline {
-        policy = policy.deadline(deadline);
-    }
-    if let Some(early) = fail_early(args) {
-        policy = policy.fail_early(early);
-    }
-    if let Some(steady) = args.after_change {
-        policy = policy.after_change(steady);
-    }
+    policy = set(policy, args.interval, PolicyBuilder::interval);
+    policy = set(policy, args.timeout, PolicyBuilder::timeout);
+    policy = set(policy, args.max_retries, PolicyBuilder::max_retries);
+    policy = set(policy, args.retry_delay, PolicyBuilder::retry_delay);
+    policy = set(policy, args.backoff_max.map(Backoff::up_to), PolicyBuilder::backoff);
+    policy = set(policy, args.connect_timeout, PolicyBuilder::connect_timeout);
+    policy = set(policy, args.idle_timeout, PolicyBuilder::idle_timeout);
+    policy = set(policy, deadline, PolicyBuilder::deadline);
+    policy = set(policy, fail_early(args), PolicyBuilder::fail_early);
+    policy = set(policy, args.after_change, PolicyBuilder::after_change);
     policy.ready(args.ready).keep_raw(args.output == OutputMode::Ndjson)
 }
 

@@ -89,17 +89,17 @@ impl Report {
     }
 
     /// Prints how the wait ended; the exit code says the same.
-    pub(super) fn end(mut self, ended: Ended) -> Exit {
+    pub(super) fn end(mut self, ended: &Ended) -> Exit {
         match &mut self.form {
             Form::Quiet => return ended.exit,
-            Form::Ndjson(ndjson) => ndjson.result(0, &ended),
+            Form::Ndjson(ndjson) => ndjson.result(0, ended),
             Form::Live(live) => {
                 live.clear();
-                self.people(&ended);
+                self.people(ended);
             }
-            Form::Log(_) => self.people(&ended),
+            Form::Log(_) => self.people(ended),
             Form::Github(github) => {
-                github.end(&ended);
+                github.end(ended);
                 if let Err(trouble) = &ended.outcome {
                     trouble.particulars().for_each(output::to_stderr);
                 }

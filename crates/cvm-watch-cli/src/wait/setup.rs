@@ -43,9 +43,9 @@ fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
     builder.fill_from_user_setup()?.build()
 }
 
-pub(super) fn remarks(args: &WaitArgs, ids: &Ids, client: &Client) -> Vec<Remark> {
-    let notes = if args.verbose { notes(client.settings()) } else { Vec::new() };
-    let warnings = [warning(client.settings()), target::doubt(&args.target)].into_iter().flatten();
+pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings) -> Vec<Remark> {
+    let notes = if args.verbose { notes(settings) } else { Vec::new() };
+    let warnings = [warning(settings), target::doubt(&args.target)].into_iter().flatten();
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
     let warnings = warnings.chain(ids.doubt());
     notes.into_iter().map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
 
 mod bad_input;
+mod blocked_files;
 mod closed_output;
 mod decode;
 mod demo_and_sim;
