@@ -9,6 +9,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use serde::{Serialize, Serializer};
+
+use crate::close_cause::{CloseCause, TlsFault};
 use crate::text::printable;
 
 /// The most characters of the server's words that a message shows.
@@ -63,100 +66,57 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-/// What a transport saw when a connection or a body came to its end. A fact, not a judgement: the
-/// core decides what follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum CloseCause {
-    /// The host name could not be resolved.
-    #[error("the host name could not be resolved")]
-    Dns,
-    /// Nobody listens at the address.
-    #[error("the connection was refused")]
-    Refused,
-    /// The peer reset the connection.
-    #[error("the connection was reset")]
-    Reset,
-    /// No route to the host or its network, or its packets went unanswered.
-    #[error("the host could not be reached")]
-    HostUnreachable,
-    /// The proxy refused to open the tunnel, or could not.
-    #[error("the proxy did not open a tunnel")]
-    Proxy,
-    /// TLS could not be set up, or broke.
-    #[error("{0}")]
-    Tls(TlsFault),
-    /// The peer's bytes are not HTTP, or break its framing (a bad chunk).
-    #[error("the answer is not valid HTTP")]
-    NotHttp,
-    /// The response head is over the transport's limit.
-    #[error("the response head is too large")]
-    HeadTooLarge,
-    /// The body ended before its framing said it would.
-    #[error("the response was cut off")]
-    Truncated,
-    /// The body (or, before a head, the connection) ended cleanly.
-    #[error("the stream ended")]
-    Ended,
-    /// Anything else.
-    #[error("the connection failed")]
-    Other,
-}
-
-/// What was wrong with TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum TlsFault {
-    /// The certificate is not trusted, expired, revoked or malformed. Final: a retry cannot help.
-    #[error("the server's certificate is not trusted")]
-    Certificate,
-    /// The certificate is for another host name. Final: a retry cannot help.
-    #[error("the server's certificate is for another host")]
-    HostName,
-    /// Any other trouble, such as a handshake that broke off. Retried.
-    #[error("the TLS handshake failed")]
-    Other,
-}
-
-/// Why an attempt was lost. Reported while the watch goes on; only [`Failure`] is an end.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why an attempt failed and the watch goes on. Only a [`Failure`] ends it.
+///
+/// Serialized, it is its name in `snake_case`, with its fields if it has any: `"idle_timeout"`,
+/// `{"closed":"reset"}`, `{"status":{"status":503,"message":null}}`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RetryCause {
-    /// The connection failed, broke, or the stream ended before the target was reached.
+    /// The connection failed or broke, or the stream ended before the target was reached.
     #[error("{0}")]
     Closed(CloseCause),
     /// The connection was closed before a response head came.
     #[error("the server closed the connection without an answer")]
     NoAnswer,
-    /// The connection was given up for others to use. Counts as no retry, and is not reported.
+    /// The slot was given to another member of the fleet. Does not count as a retry, and is not
+    /// reported.
     #[error("the connection was given up for another watch")]
     Yielded,
-    /// The machine was suspended, and the connection is from before that. Counts as no retry.
+    /// The connection is from before a system sleep. Does not count as a retry.
     #[error("the machine was suspended")]
     Suspended,
-    /// The server said `complete`, but the CVM was not ready yet; the watch looks again after its
-    /// interval. Counts as no retry.
+    /// The server sent `complete` before the CVM was ready; the watch checks again after its
+    /// interval. Does not count as a retry.
     #[error("the server completed before the CVM was ready")]
     NotReady,
-    /// The server said `complete`, but no other status was seen before; the watch looks again after
-    /// its interval. Counts as no retry.
+    /// The server sent `complete` before another status was seen; the watch checks again after its
+    /// interval. Does not count as a retry.
     #[error("the server completed before another status was seen")]
     NotChanged,
     /// The server ended this stream with a `timeout` event.
     #[error("the server's timeout for this stream was reached")]
     ServerTimeout,
-    /// The server said `complete`, but with another status than the target.
+    /// The server sent `complete` with another status than the target.
     #[error("the server completed with status \"{}\", which is not the target", printable(status, 60))]
     CompletedElsewhere {
         /// The status it completed with.
         status: String,
     },
-    /// The server answered with a status that is worth another try.
+    /// The server allows no further stream now (HTTP 429). In a [`Fleet`](crate::Fleet) it does not
+    /// count as a retry.
+    #[error("HTTP 429{}", Said(message.as_deref()))]
+    TooManyStreams {
+        /// The server's message, redacted; not yet made [`printable`].
+        message: Option<String>,
+    },
+    /// The server answered with another HTTP status that is worth a retry.
     #[error("HTTP {status}{}", Said(message.as_deref()))]
     Status {
         /// The HTTP status code.
         status: u16,
-        /// The server's words, masked; not yet made [`printable`].
+        /// The server's message, redacted; not yet made [`printable`].
         message: Option<String>,
     },
     /// No response head came within the connect timeout.
@@ -170,11 +130,33 @@ pub enum RetryCause {
     IdleTimeout,
 }
 
+impl RetryCause {
+    /// The HTTP status of the answer, if it was one that failed the attempt.
+    pub fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::TooManyStreams { .. } => Some(429),
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The server's message in that answer, redacted; not yet made [`printable`].
+    pub fn server_message(&self) -> Option<&str> {
+        match self {
+            Self::TooManyStreams { message } | Self::Status { message, .. } => message.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 /// How a watch ends when it does not reach its target.
 ///
-/// Its message is one line, safe for a terminal. The fields hold the server's words as they came,
-/// masked of secrets: give them to [`printable`] before people see them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Its message is one line, safe for a terminal. The fields hold server text with secrets redacted:
+/// give it to [`printable`] before people see it.
+///
+/// Serialized, it is an object with its [`kind`](Self::kind) and its fields.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Failure {
     /// The caller ended the watch.
@@ -207,6 +189,7 @@ pub enum Failure {
     },
     /// The CVM said twice in a row that it will not get to the target.
     #[error("\"{}\" can no longer be reached: the status is \"{}\"{}", printable(target, 60), printable(status, 60), BootError(boot_error.as_deref()))]
+    #[serde(rename = "unreachable")]
     TargetUnreachable {
         /// The status that was waited for.
         target: String,
@@ -222,7 +205,7 @@ pub enum Failure {
     Rejected(Box<Rejection>),
     /// The server's certificate was refused; no retry changes that.
     #[error("{0}; check the base URL, the machine's clock and its trusted certificates")]
-    Tls(TlsFault),
+    Tls(#[serde(serialize_with = "as_fault")] TlsFault),
 }
 
 impl Failure {
@@ -244,8 +227,18 @@ impl Failure {
     }
 }
 
+/// Writes a TLS fault as an object, which the tag of [`Failure`] can be added to.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn as_fault<S: Serializer>(fault: &TlsFault, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Object {
+        fault: TlsFault,
+    }
+    Object { fault: *fault }.serialize(serializer)
+}
+
 /// An answer of the server that ended the watch at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Rejection {
     /// The HTTP status code.
@@ -267,7 +260,8 @@ pub struct Rejection {
 }
 
 /// What about an answer was final.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RejectCause {
     /// The status code.
@@ -338,7 +332,7 @@ struct SaidBeside<'a>(Option<&'a str>, &'a RetryCause);
 impl fmt::Display for SaidBeside<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.1 {
-            RetryCause::Status { message, .. } if message.as_deref() == self.0 => Ok(()),
+            cause if cause.http_status().is_some() && cause.server_message() == self.0 => Ok(()),
             _ => Said(self.0).fmt(f),
         }
     }
@@ -370,11 +364,11 @@ struct After<'a>(Option<&'a RetryCause>);
 
 impl fmt::Display for After<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match (self.0, self.0.and_then(RetryCause::http_status)) {
             // The message of an answer is the last error, which follows.
-            Some(RetryCause::Status { status, .. }) => write!(f, " (HTTP {status})"),
-            Some(cause) => write!(f, " ({cause})"),
-            None => Ok(()),
+            (_, Some(status)) => write!(f, " (HTTP {status})"),
+            (Some(cause), None) => write!(f, " ({cause})"),
+            (None, None) => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::error::CloseCause;
+use crate::close_cause::CloseCause;
 use crate::response::ResponseHead;
 use crate::time::UnixSeconds;
 

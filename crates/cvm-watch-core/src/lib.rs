@@ -7,6 +7,7 @@ extern crate std;
 
 mod action;
 mod backoff;
+mod close_cause;
 mod cvm;
 mod error;
 mod event;
@@ -27,8 +28,9 @@ mod watch;
 pub use cvm_watch_sse as sse;
 
 pub use action::Action;
+pub use close_cause::{CloseCause, TlsFault};
 pub use cvm::{CvmId, CvmState};
-pub use error::{CloseCause, ConfigError, Failure, RejectCause, Rejection, RetryCause, TlsFault};
+pub use error::{ConfigError, Failure, RejectCause, Rejection, RetryCause};
 pub use event::{Complete, Event, MalformedReason, ServerError, ServerTimeout};
 pub use fleet::{Fleet, MemberId, Until};
 pub use input::{AttemptId, Input};

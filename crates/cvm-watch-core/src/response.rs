@@ -9,7 +9,7 @@ use core::time::Duration;
 use body::ErrorBody;
 pub(crate) use body::MAX_BODY;
 
-use crate::error::{RejectCause, Rejection};
+use crate::error::{RejectCause, Rejection, RetryCause};
 use crate::http_date;
 use crate::secret::{Secrets, masked_and_cut};
 use crate::time::UnixSeconds;
@@ -128,8 +128,8 @@ pub(crate) struct ErrorHead {
 /// What a whole error answer means.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// Worth another try, no sooner than after this long.
-    Retry { status: u16, message: Option<String>, retry_after: Option<Duration> },
+    /// Worth a retry, no sooner than after this long.
+    Retry { cause: RetryCause, retry_after: Option<Duration> },
     /// Final.
     Reject(Rejection),
 }
@@ -169,7 +169,12 @@ impl ErrorHead {
             _ => false,
         };
         if worth_a_retry {
-            return Answer::Retry { status: self.status, message: body.message, retry_after: self.retry_after };
+            let (status, message) = (self.status, body.message);
+            let cause = match status {
+                429 => RetryCause::TooManyStreams { message },
+                _ => RetryCause::Status { status, message },
+            };
+            return Answer::Retry { cause, retry_after: self.retry_after };
         }
         let cause = match self.status {
             // 304 has no place to go to.
@@ -241,8 +246,10 @@ mod tests {
             Verdict::Stream => "stream".into(),
             Verdict::Reject(rejection) => format!("at once: {rejection}"),
             Verdict::ReadBody(head) => match head.judge(body.as_bytes(), &secrets) {
-                Answer::Retry { status, message, retry_after } => {
-                    format!("retry {status} {} {retry_after:?}", message.unwrap_or_default())
+                Answer::Retry { cause, retry_after } => {
+                    let (status, message) = (cause.http_status().unwrap(), cause.server_message().unwrap_or_default());
+                    assert_eq!(matches!(cause, RetryCause::TooManyStreams { .. }), status == 429);
+                    format!("retry {status} {message} {retry_after:?}")
                 }
                 Answer::Reject(rejection) => format!("{rejection}"),
             },

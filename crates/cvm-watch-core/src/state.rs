@@ -25,8 +25,9 @@ use transitions::Trigger;
 
 use crate::action::{End, Pending};
 use crate::backoff::Delays;
+use crate::close_cause::{CloseCause, TlsFault};
 use crate::cvm::{CvmId, CvmState};
-use crate::error::{CloseCause, Failure, RetryCause, TlsFault};
+use crate::error::{Failure, RetryCause};
 use crate::goal::Progress;
 use crate::input::{AttemptId, Input};
 use crate::policy::Policy;

@@ -149,7 +149,7 @@ impl Watch {
     /// was reported.
     pub(crate) fn refused_place(&self) -> Option<Duration> {
         match self.pending.retrying.as_deref() {
-            Some((_, delay, RetryCause::Status { status: 429, .. })) => Some(*delay),
+            Some((_, delay, RetryCause::TooManyStreams { .. })) => Some(*delay),
             _ => None,
         }
     }

@@ -169,7 +169,9 @@ enum ShownCause<'a> {
 
 fn of_cause(cause: &RetryCause) -> ShownCause<'_> {
     match cause {
-        RetryCause::Status { status, message } => ShownCause::Status { status: *status, message: message.as_deref() },
+        RetryCause::Status { .. } | RetryCause::TooManyStreams { .. } => {
+            ShownCause::Status { status: cause.http_status().unwrap_or_default(), message: cause.server_message() }
+        }
         RetryCause::CompletedElsewhere { status } => ShownCause::CompletedElsewhere { status },
         other => ShownCause::Other(other.to_string()),
     }

@@ -89,12 +89,12 @@ impl Ended {
                 None => Exit::Failure,
             },
             Failure::DeadlineExceeded { last_cause, .. } => {
-                trouble.status = last_cause.as_ref().and_then(status);
+                trouble.status = last_cause.as_ref().and_then(RetryCause::http_status);
                 add_source(&mut trouble.message, error.source());
                 Exit::GaveUp
             }
             Failure::MaxRetriesExceeded { last_cause, .. } => {
-                trouble.status = status(last_cause);
+                trouble.status = last_cause.http_status();
                 add_source(&mut trouble.message, error.source());
                 Exit::GaveUp
             }
@@ -185,13 +185,6 @@ impl Trouble {
         let links = named("see", &self.links);
         let id = self.request_id.as_ref().map(|id| format!("request id: {}", printable(id, 100)));
         details.into_iter().chain(suggestions).chain(links).chain(id)
-    }
-}
-
-fn status(cause: &RetryCause) -> Option<u16> {
-    match cause {
-        RetryCause::Status { status, .. } => Some(*status),
-        _ => None,
     }
 }
 

@@ -85,7 +85,7 @@ fn after_loss(cause: &RetryCause, origins: &Sources) -> String {
         RetryCause::CompletedElsewhere { .. } => {
             "check --target: the CVM has come to rest in another status".to_owned()
         }
-        RetryCause::Status { status: 429, .. } => {
+        RetryCause::TooManyStreams { .. } => {
             "end other waits of the same user, of which five may run at a time, or space them out".to_owned()
         }
         _ => "raise --max-retries, or leave it out to go on until --deadline".to_owned(),
@@ -177,7 +177,7 @@ mod tests {
             (gave_up(RetryCause::ConnectTimeout), "raise --connect-timeout"),
             (gave_up(RetryCause::IdleTimeout), "raise --idle-timeout"),
             (gave_up(RetryCause::CompletedElsewhere { status: "exited".to_owned() }), "check --target"),
-            (gave_up(RetryCause::Status { status: 429, message: None }), "end other waits"),
+            (gave_up(RetryCause::TooManyStreams { message: None }), "end other waits"),
             (gave_up(RetryCause::Status { status: 503, message: None }), "raise --max-retries"),
             (
                 late(Some("start\ning"), Some(RetryCause::IdleTimeout)),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use cvm_watch_core::{CvmState, Event, RetryCause};
+use cvm_watch_core::{CvmState, Event};
 use cvm_watch_hyper::Update;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -58,10 +58,7 @@ impl<W: Write> Ndjson<W> {
             }
             Update::Retrying { delay, cause, .. } => {
                 let kind = if is_look(cause, is_shared) { "looking_again" } else { "retrying" };
-                let status = match cause {
-                    RetryCause::Status { status, .. } => Some(*status),
-                    _ => None,
-                };
+                let status = cause.http_status();
                 let (delay_ms, cause) = (Some(milliseconds(*delay)), Some(cause.to_string()));
                 self.print(Some(index), kind, Body { delay_ms, cause, status, ..Body::default() });
             }

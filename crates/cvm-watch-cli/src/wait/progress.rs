@@ -154,7 +154,7 @@ impl Progress {
 pub(super) fn is_look(cause: &RetryCause, is_shared: bool) -> bool {
     match cause {
         RetryCause::NotReady | RetryCause::NotChanged | RetryCause::Suspended | RetryCause::Yielded => true,
-        RetryCause::Status { status: 429, .. } => is_shared,
+        RetryCause::TooManyStreams { .. } => is_shared,
         _ => false,
     }
 }

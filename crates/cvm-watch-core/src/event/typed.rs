@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 use super::json::{self, Fields, NotAnObject, Value};
 use crate::cvm::CvmState;
 use crate::goal::Look;
@@ -14,15 +16,18 @@ use crate::sse;
 /// One event of the stream, read. Nothing that the server sends is dropped: what cannot be
 /// understood comes as [`Event::Other`] or [`Event::Malformed`].
 ///
-/// Strings are the server's words with secrets masked; give them to [`printable`] before people
-/// see them.
+/// Strings are server text with secrets redacted; give them to [`printable`] before people see them.
+///
+/// Serialized, it is an object with one field, its kind in `snake_case`: `{"state":{…}}`. Absent
+/// fields are `null`; an absent `raw` is left out.
 ///
 /// [`printable`]: crate::printable
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// The CVM's state. Shared, since the watch keeps the last one.
-    State(Arc<CvmState>),
+    State(#[serde(serialize_with = "with_raw")] Arc<CvmState>),
     /// The server says that the watch is done.
     Complete(Complete),
     /// The server ends this stream because its timeout was reached; the watch reconnects.
@@ -48,7 +53,7 @@ pub enum Event {
 }
 
 /// The payload of a `complete` event.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Complete {
     /// The status that was reached.
@@ -58,11 +63,12 @@ pub struct Complete {
     /// Seconds the server has watched.
     pub elapsed: Option<f64>,
     /// The server's JSON text, when the configuration asked to keep it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Box<str>>,
 }
 
 /// The payload of a `timeout` event. It counts by its name alone, so every field may be missing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerTimeout {
     /// The server's words.
@@ -72,11 +78,12 @@ pub struct ServerTimeout {
     /// Seconds the server has watched.
     pub elapsed: Option<f64>,
     /// The server's JSON text, when the configuration asked to keep it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Box<str>>,
 }
 
 /// The payload of an `error` event.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerError {
     /// The server's short name for the error, or its words.
@@ -86,6 +93,7 @@ pub struct ServerError {
     /// Seconds the server has watched.
     pub elapsed: Option<f64>,
     /// The server's JSON text, when the configuration asked to keep it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Box<str>>,
 }
 
@@ -111,6 +119,25 @@ pub enum MalformedReason {
         /// `max_event_bytes` as configured.
         limit: usize,
     },
+}
+
+/// Its message.
+impl Serialize for MalformedReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A state with its JSON text, which the state by itself leaves out.
+fn with_raw<S: Serializer>(state: &Arc<CvmState>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct WithRaw<'a> {
+        #[serde(flatten)]
+        state: &'a CvmState,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw: Option<&'a str>,
+    }
+    WithRaw { state, raw: state.raw.as_deref() }.serialize(serializer)
 }
 
 impl From<NotAnObject> for MalformedReason {

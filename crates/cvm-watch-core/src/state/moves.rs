@@ -62,10 +62,10 @@ impl State {
             Answer::Reject(rejection) => {
                 self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
             }
-            Answer::Retry { status, message, retry_after } => {
-                // An answer without words does not take back those said before it.
-                self.last_error = message.clone().or(self.last_error.take());
-                self.lose(RetryCause::Status { status, message }, retry_after, cx);
+            Answer::Retry { cause, retry_after } => {
+                // An answer without a message does not replace an earlier one.
+                self.last_error = cause.server_message().map(ToString::to_string).or(self.last_error.take());
+                self.lose(cause, retry_after, cx);
             }
         }
     }
@@ -93,11 +93,8 @@ impl State {
             // The connection was given up: nothing went wrong, and nothing is waited for.
             RetryCause::Yielded | RetryCause::Suspended => None,
             RetryCause::NotReady | RetryCause::NotChanged => Some(cx.policy.interval()),
-            // Among watches that share connections it says that there is no place, not that the
-            // attempt failed.
-            RetryCause::Status { status: 429, .. } if self.permits_asked => {
-                Some(self.delays.next(cx.policy, retry_after))
-            }
+            // In a fleet it means that there is no slot, not that the attempt failed.
+            RetryCause::TooManyStreams { .. } if self.permits_asked => Some(self.delays.next(cx.policy, retry_after)),
             _ if cx.policy.max_retries().is_some_and(|most| self.retries >= most) => {
                 return self.retries_used_up(cause, cx);
             }

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::path::Path;
 
 use super::*;
-use crate::error::{CloseCause, TlsFault};
+use crate::close_cause::{CloseCause, TlsFault};
 use crate::response::ResponseHead;
 use crate::state::transitions::TRANSITIONS;
 

@@ -18,6 +18,7 @@ mod policy;
 mod rows_01_to_09;
 mod rows_10_to_17;
 mod rows_18_to_26;
+mod serialized;
 #[path = "../../examples/fleet/town.rs"]
 mod town;
 mod world;

@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn a_turn_among_others_is_no_news() {
         let mut roster = roster(false, vec![None]);
-        let busy = cvm_watch_core::RetryCause::Status { status: 429, message: None };
+        let busy = cvm_watch_core::RetryCause::TooManyStreams { message: None };
         assert!(roster.update(0, &Update::Connecting { attempt: 1 }));
         assert!(!roster.update(0, &Update::Connecting { attempt: 2 }));
         let refused = Update::Retrying { attempt: 2, delay: Duration::from_secs(1), cause: busy };

@@ -111,9 +111,14 @@ fn answered(head: &Head, body: &[u8]) -> Found {
         assert!(!contains(shown.as_bytes(), KEY), "the key is in {shown}");
         match action {
             Action::Disconnect { .. } => {}
-            Action::Retrying { delay, cause: RetryCause::Status { status, message }, .. } => {
-                assert_eq!(status, head.status);
-                found = Some(Found::Retried { message, delay });
+            Action::Retrying {
+                delay,
+                cause: cause @ (RetryCause::Status { .. } | RetryCause::TooManyStreams { .. }),
+                ..
+            } => {
+                assert_eq!(cause.http_status(), Some(head.status));
+                assert_eq!(matches!(cause, RetryCause::TooManyStreams { .. }), head.status == 429);
+                found = Some(Found::Retried { message: cause.server_message().map(str::to_owned), delay });
             }
             Action::Fail(Failure::Rejected(rejection)) => {
                 let said = rejection.to_string();

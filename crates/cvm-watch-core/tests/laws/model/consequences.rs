@@ -163,7 +163,10 @@ impl Model {
                 Answer::Rejected(refusal) => self.end(Expected::Fail(ExpectedFailure::Rejected(refusal))),
                 Answer::Retried { message, retry_after } => {
                     self.last_error = message.clone().or(self.last_error.take());
-                    let cause = RetryCause::Status { status: answer.head.status, message };
+                    let cause = match answer.head.status {
+                        429 => RetryCause::TooManyStreams { message },
+                        status => RetryCause::Status { status, message },
+                    };
                     self.last_cause = Some(cause.clone());
                     match over {
                         Over::OverallDeadline => self.out_of_time(),
@@ -213,7 +216,7 @@ impl Model {
             self.stage = Stage::Waiting { from: self.now, delay: wait..=wait };
             return;
         }
-        let no_place = self.rules.permits && matches!(cause, RetryCause::Status { status: 429, .. });
+        let no_place = self.rules.permits && matches!(cause, RetryCause::TooManyStreams { .. });
         if !no_place && self.rules.max_retries.is_some_and(|most| self.retries >= most) {
             self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::MaxRetriesExceeded {
                 attempts: self.retries + 1,

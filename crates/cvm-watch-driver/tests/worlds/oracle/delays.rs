@@ -78,19 +78,21 @@ impl Law {
             RetryCause::CompletedElsewhere { status } => {
                 matches!(&attempt.concluded, Some((_, Conclusion::Elsewhere(said))) if said == status)
             }
-            RetryCause::Status { status, message } => attempt.answered.as_ref().is_some_and(|answered| {
-                let whole = attempt.error_bytes == answered.length;
-                let read = attempt.broke.is_some()
-                    || now >= answered.at + ERROR_BODY
-                    || now >= attempt.deadline
-                    || attempt.error_bytes >= MAX_ERROR_BODY;
-                // A conflict is final by its `error_code`, which may have been cut off.
-                let conflict = answered.status == 409 && (!whole || answered.words.is_none());
-                (answered.class == Class::Retried || conflict)
-                    && answered.status == *status
-                    && read
-                    && (!whole || answered.words.is_none() || answered.words == *message)
-            }),
+            RetryCause::Status { .. } | RetryCause::TooManyStreams { .. } => {
+                attempt.answered.as_ref().is_some_and(|answered| {
+                    let whole = attempt.error_bytes == answered.length;
+                    let read = attempt.broke.is_some()
+                        || now >= answered.at + ERROR_BODY
+                        || now >= attempt.deadline
+                        || attempt.error_bytes >= MAX_ERROR_BODY;
+                    // A conflict is final by its `error_code`, which may have been cut off.
+                    let conflict = answered.status == 409 && (!whole || answered.words.is_none());
+                    (answered.class == Class::Retried || conflict)
+                        && Some(answered.status) == cause.http_status()
+                        && read
+                        && (!whole || answered.words.is_none() || answered.words.as_deref() == cause.server_message())
+                })
+            }
             RetryCause::ConnectTimeout => stage == Stage::Connecting && now >= attempt.started + rules.connect_timeout,
             RetryCause::AttemptTimeout => now >= attempt.deadline,
             RetryCause::IdleTimeout => {

@@ -1,0 +1,62 @@
+//! Why a connection ended: the facts that a transport reports.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a connection or a body ended, as the transport saw it. It is a fact and not a judgement: the
+/// core decides what follows from it.
+///
+/// Serialized, it is its name in `snake_case`; a TLS fault is `{"tls":"certificate"}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// The host name could not be resolved.
+    #[error("the host name could not be resolved")]
+    Dns,
+    /// No process listens at the address.
+    #[error("the connection was refused")]
+    Refused,
+    /// The peer reset the connection.
+    #[error("the connection was reset")]
+    Reset,
+    /// No route to the host or its network, or its packets went unanswered.
+    #[error("the host could not be reached")]
+    HostUnreachable,
+    /// The proxy refused to open the tunnel, or could not.
+    #[error("the proxy did not open a tunnel")]
+    Proxy,
+    /// TLS could not be set up, or broke.
+    #[error("{0}")]
+    Tls(TlsFault),
+    /// The peer's bytes are not HTTP, or break its framing (a bad chunk).
+    #[error("the answer is not valid HTTP")]
+    NotHttp,
+    /// The response head is over the transport's limit.
+    #[error("the response head is too large")]
+    HeadTooLarge,
+    /// The body ended before its framing said it would.
+    #[error("the response was cut off")]
+    Truncated,
+    /// The body (or, before a head, the connection) ended cleanly.
+    #[error("the stream ended")]
+    Ended,
+    /// Anything else.
+    #[error("the connection failed")]
+    Other,
+}
+
+/// What was wrong with TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// The certificate is not trusted, expired, revoked or malformed. Final: a retry cannot help.
+    #[error("the server's certificate is not trusted")]
+    Certificate,
+    /// The certificate is for another host name. Final: a retry cannot help.
+    #[error("the server's certificate is for another host")]
+    HostName,
+    /// Any other fault, such as a handshake that broke off. Retried.
+    #[error("the TLS handshake failed")]
+    Other,
+}

@@ -1,0 +1,72 @@
+//! Events, causes and failures as JSON.
+
+use cvm_watch_core::sse::{Decoder, Item};
+use cvm_watch_core::{CloseCause, Event, Failure, RetryCause, TlsFault};
+use serde::Serialize;
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap()
+}
+
+fn event(name: &str, data: &str) -> String {
+    let stream = format!("event: {name}\ndata: {data}\n\n");
+    let mut decoder = Decoder::default();
+    let Some(Item::Event(event)) = decoder.decode(&mut stream.as_bytes()) else { panic!("no event in {stream}") };
+    json(&Event::parse(&event))
+}
+
+#[test]
+fn an_event_is_named_by_its_kind_and_keeps_the_json_that_came() {
+    let state = event("state", r#"{"status":"running","x":1}"#);
+    assert!(state.starts_with(r#"{"state":{"status":"running","id":null,"#), "{state}");
+    assert!(state.ends_with(r#""raw":"{\"status\":\"running\",\"x\":1}"}}"#), "{state}");
+    for (name, data, expected) in [
+        ("complete", "{\"status\":\"a\",\"elapsed\":1.5}", r#"{"complete":{"status":"a","target":null,"elapsed":1.5,"#),
+        ("timeout", "{}", r#"{"timeout":{"error":null,"target":null,"elapsed":null,"#),
+        ("error", "{\"message\":\"m\"}", r#"{"error":{"error":null,"message":"m","elapsed":null,"#),
+        ("ping", "x", r#"{"other":{"name":"ping","data":"x"}}"#),
+        ("state", "x", r#"{"malformed":{"name":"state","data":"x","reason":"the data is not JSON"}}"#),
+    ] {
+        let found = event(name, data);
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
+fn a_close_cause_comes_back_from_its_name() {
+    for (cause, expected) in [
+        (CloseCause::HostUnreachable, r#""host_unreachable""#),
+        (CloseCause::Tls(TlsFault::HostName), r#"{"tls":"host_name"}"#),
+    ] {
+        assert_eq!(json(&cause), expected);
+        assert_eq!(serde_json::from_str::<CloseCause>(expected).unwrap(), cause);
+    }
+}
+
+#[test]
+fn a_cause_and_a_failure_name_their_kind_and_fields() {
+    let busy = RetryCause::TooManyStreams { message: Some("five".to_owned()) };
+    assert_eq!(json(&busy), r#"{"too_many_streams":{"message":"five"}}"#);
+    assert_eq!(json(&RetryCause::Closed(CloseCause::Reset)), r#"{"closed":"reset"}"#);
+    let failures = [
+        (Failure::Aborted, r#"{"kind":"aborted"}"#),
+        (Failure::Tls(TlsFault::Certificate), r#"{"kind":"tls","fault":"certificate"}"#),
+        (
+            Failure::MaxRetriesExceeded { attempts: 1, last_cause: RetryCause::NoAnswer, last_error: None },
+            r#"{"kind":"max_retries_exceeded","attempts":1,"last_cause":"no_answer","last_error":null}"#,
+        ),
+        (
+            Failure::TargetUnreachable {
+                target: "running".to_owned(),
+                status: "error".to_owned(),
+                boot_error: None,
+                attempts: 2,
+            },
+            r#"{"kind":"unreachable","target":"running","status":"error","boot_error":null,"attempts":2}"#,
+        ),
+    ];
+    for (failure, expected) in failures {
+        assert_eq!(json(&failure), expected);
+        assert!(expected.starts_with(&format!(r#"{{"kind":"{}""#, failure.kind())));
+    }
+}
