@@ -104,9 +104,13 @@ fn failure_line(message: &str) -> String {
     format!("{}…", line.get(..cut.unwrap_or_default()).unwrap_or_default())
 }
 
-/// Whether standard error is a terminal that can redraw a line.
+/// Whether standard error is a terminal on which a line may be redrawn: one that says what it is, and that
+/// no CI runner reads.
 pub(crate) fn stderr_is_lively() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb" && !term.is_empty())
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let is_able = set("TERM").is_some_and(|term| term != "dumb");
+    let is_ci = set("CI").is_some_and(|ci| ci != "false" && ci != "0");
+    io::stderr().is_terminal() && is_able && !is_ci
 }
 
 /// Whether colours are welcome (<https://no-color.org>).

@@ -120,6 +120,8 @@ struct Listener {
     /// Absent where the parent process ignores the signal.
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
+    /// With a handler, writing beyond the limit of a file's size is an error and does not kill.
+    _file_size: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -132,7 +134,12 @@ impl Listener {
             true => Ok(None),
             false => signal(kind).map(Some),
         };
-        Ok(Self { interrupt: install(SignalKind::interrupt())?, terminate: install(SignalKind::terminate())? })
+        let file_size = SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32);
+        Ok(Self {
+            interrupt: install(SignalKind::interrupt())?,
+            terminate: install(SignalKind::terminate())?,
+            _file_size: install(file_size)?,
+        })
     }
 
     async fn next(&mut self) -> Signal {

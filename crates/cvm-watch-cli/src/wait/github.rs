@@ -2,9 +2,11 @@
 //! step's outputs and its summary.
 
 use std::env;
-use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+#[cfg(unix)]
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
@@ -140,17 +142,46 @@ fn annotation(kind: &str, id: &str, message: &str) -> String {
     format!("::{kind} title={}::{}", property(&title), data(message))
 }
 
-/// Adds to the file that the variable names, if it names one. The exit code tells of the CVM, so a
-/// file that cannot be written changes nothing about it.
+/// Adds to the file that the variable names, if it names one. The exit code reports the wait, so a file
+/// that cannot be written changes nothing about it.
 pub(super) fn add(variable: &str, text: &str) {
     let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) else { return };
-    if let Err(error) = append(&path, text) {
+    if let Err(error) = append(Path::new(&path), text) {
         output::to_stderr(printable(&format!("warning: cannot write to {variable}: {error}"), MESSAGE_WIDTH));
     }
 }
 
-fn append(path: &OsString, text: &str) -> io::Result<()> {
-    OpenOptions::new().append(true).create(true).open(path)?.write_all(text.as_bytes())
+/// Adds whole lines to a file, or nothing. An earlier line that was not ended is ended first.
+fn append(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    // A pipe without a reader, or with one that stalls, is an error and not a wait.
+    #[cfg(unix)]
+    options.custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
+    let mut file = options.open(path)?;
+    let before = file.metadata()?;
+    if !before.is_file() {
+        return file.write_all(text.as_bytes());
+    }
+    let text = if ends_in_a_line(path).unwrap_or(true) { text.to_owned() } else { format!("\n{text}") };
+    let written = file.write_all(text.as_bytes());
+    if written.is_err() {
+        // A part of a line would make the runner refuse the whole file.
+        let _ = file.set_len(before.len());
+    }
+    written
+}
+
+/// Whether the file's last line is ended; also that of an empty one.
+fn ends_in_a_line(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 /// Text as the message of a workflow command.

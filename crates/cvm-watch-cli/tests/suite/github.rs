@@ -1,10 +1,16 @@
 //! `--output github`: workflow commands, the step's outputs and its summary.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::process::Command;
+
 use cvm_watch_sim::{Attempt, Script, Sim};
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
-use crate::program::{Program, cvm_watch};
-use crate::scratch::Scratch;
+use crate::program::{Finished, Program, cvm_watch};
+use crate::scratch::{Folder, Scratch};
 
 fn wait(sim: &Sim, id: &str, flags: &str) -> Program {
     cvm_watch(&format!("wait {id} --output github --max-retries 1 --retry-delay 0 {flags}")).base_url(&sim.base_url())
@@ -165,6 +171,88 @@ fn files_that_are_not_named_or_cannot_be_written_change_nothing() {
     let (outputs, summary, run) = with_files("text", cvm_watch("wait my-cvm").base_url(&sim.base_url()));
     assert_eq!(run.run().code, Some(0));
     assert_eq!((outputs.text().as_str(), summary.text().as_str()), ("before=1\n", "# Before\n"));
+}
+
+#[test]
+fn a_line_that_an_earlier_command_left_open_is_ended_first() {
+    let sim = played(Attempt::stream().state("running").complete("running"));
+    for (before, kept) in [("", ""), ("version=1.2", "version=1.2\n"), ("\n", "\n"), ("a=1\nb=2", "a=1\nb=2\n")] {
+        let outputs = Scratch::new("open-output", before.as_bytes());
+        let summary = Scratch::new("open-summary", before.as_bytes());
+        let run = wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", outputs.path());
+        let finished = run.env("GITHUB_STEP_SUMMARY", summary.path()).run();
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+        assert_eq!(outputs.text(), format!("{kept}outcome=resolved\nstatus=running\n"));
+        assert_eq!(timeless(&summary.text()), format!("{kept}- `my-cvm` is `running` after T"));
+    }
+    // The last byte of a file that may be written only is not known.
+    let outputs = Scratch::new("write-only-output", b"a=1\n");
+    std::fs::set_permissions(outputs.path(), std::fs::Permissions::from_mode(0o200)).unwrap();
+    assert_eq!(wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", outputs.path()).run().stderr, "");
+    std::fs::set_permissions(outputs.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(outputs.text(), "a=1\noutcome=resolved\nstatus=running\n");
+}
+
+#[test]
+fn what_is_no_file_gives_a_warning_and_never_a_wait() {
+    let sim = played(Attempt::stream().state("running").complete("running"));
+    let folder = Folder::new("no-output");
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let fifo = fifo.to_str().unwrap();
+    let run = |path: &str| wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", path).env("GITHUB_STEP_SUMMARY", path).run();
+    let warned = |finished: &Finished| {
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        for (line, variable) in finished.stderr.lines().zip(["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"]) {
+            assert!(line.starts_with(&format!("warning: cannot write to {variable}: ")), "{finished:?}");
+        }
+        assert_eq!(finished.stderr.lines().count(), 2, "{finished:?}");
+    };
+    // A folder, a pipe without a reader, and a full disk.
+    warned(&run(folder.path().to_str().unwrap()));
+    warned(&run(fifo));
+    if cfg!(target_os = "linux") {
+        warned(&run("/dev/full"));
+    }
+    // A reader that stalls, with a pipe that is full.
+    let mut pipe =
+        File::options().read(true).write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(fifo).unwrap();
+    while pipe.write(&[b'x'; 4096]).is_ok() {}
+    while pipe.write(b"x").is_ok() {}
+    warned(&run(fifo));
+    // One that reads gets whole values.
+    drop(pipe);
+    let mut pipe = File::options().read(true).write(true).open(fifo).unwrap();
+    let finished = run(fifo);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    let mut values = [0; 200];
+    let length = pipe.read(&mut values).unwrap();
+    assert!(values[..length].starts_with(b"outcome=resolved\nstatus=running\n- `my-cvm` is `running` after "));
+}
+
+/// A full disk, by a limit on the size of files.
+#[test]
+fn values_that_do_not_fit_are_left_out_whole() {
+    let sim = played(Attempt::stream().state("running").complete("running"));
+    // Shells count in blocks of 512 or 1024 bytes; the values would end just behind the limit.
+    for block in [512, 1024] {
+        let before = format!("{}\n", "x".repeat(block - 11));
+        let outputs = Scratch::new(&format!("limited-output-{block}"), before.as_bytes());
+        let summary = Scratch::new(&format!("limited-summary-{block}"), b"");
+        let run = wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", outputs.path());
+        let finished = run.env("GITHUB_STEP_SUMMARY", summary.path()).in_shell("ulimit -f 1").run();
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        if outputs.text() == before {
+            assert!(
+                finished.stderr.starts_with("warning: cannot write to GITHUB_OUTPUT: File too large"),
+                "{finished:?}"
+            );
+        } else {
+            // The other size of blocks, where there is room.
+            assert_eq!(outputs.text(), format!("{before}outcome=resolved\nstatus=running\n"));
+        }
+        assert_eq!(summary.text().lines().count(), 1);
+    }
 }
 
 #[test]

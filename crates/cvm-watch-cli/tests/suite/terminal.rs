@@ -112,12 +112,30 @@ fn no_color_is_honoured_and_colours_are_on_otherwise() {
     assert!(has_colour(&screen), "an empty NO_COLOR is none: {screen:?}");
 }
 
+/// `kubectl exec -t` and `docker exec -t` set no `TERM`; many CI runners have a terminal.
 #[test]
-fn a_dumb_terminal_and_a_log_get_lines_in_place_of_a_live_one() {
+fn a_terminal_that_cannot_redraw_a_ci_runner_and_a_log_get_lines_in_place_of_a_live_one() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
-    for (name, value) in [("TERM", "dumb"), ("RUST_LOG", "warn")] {
-        let (_, screen) = on_terminal(wait(&format!("boot-{name}"), &sim).env(name, value), 80);
-        assert!(!screen.contains('\x1b') && screen.contains(": starting, booting\r\n"), "{name}: {screen:?}");
+    let run = |ids: &str| cvm_watch(&format!("wait {ids}")).base_url(&sim.base_url());
+    for ids in ["boot-1", "boot-1 boot-2"] {
+        for (name, value) in [
+            ("TERM", "dumb"),
+            ("TERM", ""),
+            ("LANG", "C"),
+            ("CI", "true"),
+            ("CI", "1"),
+            ("CI", "woodpecker"),
+            ("RUST_LOG", "warn"),
+        ] {
+            let run = if matches!(name, "CI" | "RUST_LOG") { run(ids).env("TERM", "xterm") } else { run(ids) };
+            let (finished, screen) = on_terminal(run.env(name, value), 80);
+            assert_eq!(finished.code, Some(0), "{finished:?}");
+            assert!(!screen.contains('\x1b') && screen.contains(": connecting\r\n"), "{name}={value}: {screen:?}");
+        }
+    }
+    for value in ["", "false", "0"] {
+        let (_, screen) = on_terminal(run("boot-1").env("TERM", "xterm").env("CI", value), 80);
+        assert!(screen.contains("\x1b["), "CI={value}: {screen:?}");
     }
 }
 
