@@ -10,7 +10,7 @@ use crate::args::DecodeArgs;
 use crate::exit::Exit;
 use crate::input;
 use crate::json;
-use crate::output::{self, Lines};
+use crate::output::{self, Lines, Standard};
 use object::Object;
 
 /// How much is read at a time, where there is as much.
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Exit {
         Ok(input) => input,
         Err(exit) => return exit,
     };
-    match decode(input, io::stdout().lock(), args) {
+    match decode(input, Standard::Output, args) {
         Ok(()) => Exit::Success,
         Err(Broken::Input(error)) => {
             output::failure(&format!("cannot read {}: {error}", input::shown(&args.file)));

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use crate::exit::Exit;
@@ -11,7 +11,7 @@ use crate::output;
 /// Opens it, or says that it cannot be opened.
 pub(crate) fn open(file: &Path) -> Result<Box<dyn Read>, Exit> {
     if is_stdin(file) {
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(output::Input::lock()));
     }
     match File::open(file) {
         Ok(file) => Ok(Box::new(file)),

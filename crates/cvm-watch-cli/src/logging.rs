@@ -18,7 +18,7 @@ pub(crate) fn start() -> bool {
         Ok(filter) => {
             tracing_subscriber::fmt()
                 .with_env_filter(filter)
-                .with_writer(|| OneLine(io::stderr()))
+                .with_writer(|| OneLine(output::stderr()))
                 .with_ansi(false)
                 // It would panic where standard error is closed.
                 .log_internal_errors(false)

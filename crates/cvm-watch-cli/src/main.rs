@@ -36,6 +36,7 @@ fn main() {
         },
         Err(error) => usage::report(&error, std::env::args_os().skip(1)),
     };
+    output::drain();
     // Returning from `main` would do too, but this waits for no thread: one may be stuck in a name
     // lookup.
     std::process::exit(code.into());

@@ -1,12 +1,25 @@
-//! Standard output and error that can be closed under the program without ending it.
+//! Standard output and error. Either can be closed, full, stopped or non-blocking without an effect
+//! on the wait and its exit code.
+
+mod queue;
+mod screen;
+mod standard;
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use cvm_watch_core::printable;
 
 use crate::exit::Exit;
+pub(crate) use queue::Queue;
+pub(crate) use screen::draw_target;
+pub(crate) use standard::{Input, Standard};
 
+/// The most bytes that wait to be printed before the next update is read.
+const MOST_WAITING: usize = 4 << 20;
+/// How long output that nobody reads holds up the end of the program after its deadline.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The most bytes of a failure's last line, its line end included.
 const FAILURE_LINE: usize = 299;
 
@@ -37,35 +50,112 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// Standard output. That it cannot be written is told on standard error, once: nobody can see what is
-/// missing in a file on a full disk. A closed pipe is no trouble: whoever closed it knows.
-pub(crate) struct Stdout(io::Stdout);
+/// Standard output or error of a command that must go on while nobody reads: what is written is
+/// queued, and a thread prints it.
+pub(crate) struct Queued(Standard);
 
-/// Standard output, to print a run's results to.
-pub(crate) fn stdout() -> Stdout {
-    Stdout(io::stdout())
+/// Standard output, queued.
+pub(crate) fn stdout() -> Queued {
+    Queued(Standard::Output)
 }
 
-impl Write for Stdout {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).inspect_err(tell)
-    }
+/// Standard error, queued.
+pub(crate) fn stderr() -> Queued {
+    Queued(Standard::Error)
+}
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes).inspect_err(tell)
+impl Write for Queued {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        queue(self.0).push((self.0, bytes.to_vec()), bytes.len());
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().inspect_err(tell)
+        Ok(())
     }
 }
 
-fn tell(error: &io::Error) {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    let is_trouble = !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted);
-    if is_trouble && !TOLD.swap(true, Ordering::Relaxed) {
+type OutputQueue = Queue<(Standard, Vec<u8>)>;
+
+struct Queues {
+    stdout: OutputQueue,
+    /// None where both go to the same terminal, pipe or file: one queue keeps their order.
+    stderr: Option<OutputQueue>,
+}
+
+fn queues() -> &'static Queues {
+    static QUEUES: OnceLock<Queues> = OnceLock::new();
+    QUEUES.get_or_init(|| {
+        let stderr = (!Standard::are_one()).then(|| Queue::new("stderr", print_queued()));
+        Queues { stdout: Queue::new("stdout", print_queued()), stderr }
+    })
+}
+
+fn queue(standard: Standard) -> &'static OutputQueue {
+    let queues = queues();
+    match (standard, &queues.stderr) {
+        (Standard::Error, Some(stderr)) => stderr,
+        _ => &queues.stdout,
+    }
+}
+
+/// Prints what was queued; once that fails, the rest is dropped.
+fn print_queued() -> impl FnMut((Standard, Vec<u8>)) + Send {
+    let mut failed = Vec::new();
+    move |(mut standard, bytes)| {
+        if !failed.contains(&standard)
+            && let Err(error) = standard.write_all(&bytes)
+        {
+            failed.push(standard);
+            if standard == Standard::Output {
+                warn_of(&error);
+            }
+        }
+    }
+}
+
+/// Reports on standard error that standard output cannot be written: nobody can see what is missing
+/// in a file on a full disk. Whoever closed a pipe knows.
+pub(crate) fn warn_of(error: &io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
         to_stderr(format!("warning: cannot write to stdout: {error}"));
     }
+}
+
+/// When the program no longer waits for who reads its output.
+static LIMIT: OnceLock<Instant> = OnceLock::new();
+
+/// Limits how long the program waits for who reads its output: the deadline of a wait that begins now,
+/// and a second more at the end.
+pub(crate) fn limit_by(deadline: Option<Duration>) {
+    if let Some(limit) = deadline.and_then(|deadline| Instant::now().checked_add(deadline)) {
+        // There is one wait in a run.
+        let _ = LIMIT.set(limit);
+    }
+}
+
+/// Waits until readers are not far behind, so that one that is slow slows the wait down instead of
+/// filling the memory.
+pub(crate) async fn caught_up() {
+    let caught_up = async {
+        queue(Standard::Output).at_most(MOST_WAITING).await;
+        queue(Standard::Error).at_most(MOST_WAITING).await;
+    };
+    match LIMIT.get() {
+        Some(limit) => drop(tokio::time::timeout_at((*limit).into(), caught_up).await),
+        None => caught_up.await,
+    }
+}
+
+/// Blocks until everything is printed, or until the limit; one second at least.
+pub(crate) fn drain() {
+    drain_one(Standard::Output);
+    drain_one(Standard::Error);
+}
+
+fn drain_one(standard: Standard) {
+    let until = LIMIT.get().map(|limit| (*limit).max(Instant::now() + PATIENCE));
+    queue(standard).drain(until);
 }
 
 /// Prints a line on standard output, if that is open.
@@ -75,13 +165,12 @@ pub(crate) fn to_stdout(line: impl Into<String>) {
 
 /// Prints a line on standard error, if that is open.
 pub(crate) fn to_stderr(line: impl Into<String>) {
-    let _ = Lines::new(io::stderr()).print(line);
+    let _ = Lines::new(stderr()).print(line);
 }
 
 /// Prints a whole document on standard output. Whoever reads it may have seen enough before its end.
 pub(crate) fn document(text: &[u8]) -> Exit {
-    let mut stdout = io::stdout();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+    match Standard::Output.write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             failure(&format!("cannot write to stdout: {error}"));
             Exit::Failure
@@ -90,8 +179,9 @@ pub(crate) fn document(text: &[u8]) -> Exit {
     }
 }
 
-/// Prints the one line that ends a failed run.
+/// Prints the one line that ends a failed run, after everything else.
 pub(crate) fn failure(message: &str) {
+    drain_one(Standard::Output);
     to_stderr(failure_line(message));
 }
 

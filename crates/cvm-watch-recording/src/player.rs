@@ -12,6 +12,7 @@ use crate::line::{self, First, OwnedHead, Told, What};
 
 /// The most bytes of one line; a hostile file makes the player hold no more.
 const LONGEST_LINE: u64 = 64 << 20;
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Plays a recording: tells the core all that it was told then, and compares what it answers.
 ///
@@ -192,27 +193,37 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line without its end. One that the file ends in counts if it is whole JSON.
+    /// The next line that is not blank, without its end, which may be that of another system, and
+    /// without the byte order mark that an editor may have put before the first. A last line without
+    /// an end counts if it is whole JSON.
     fn next(&mut self) -> Result<Option<String>, ReadError> {
-        let mut bytes = Vec::new();
-        self.number += 1;
-        let read = (&mut self.from).take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes);
-        read.map_err(|source| ReadError::Read { line: self.number, source })?;
-        let ended = bytes.pop_if(|byte| *byte == b'\n').is_some();
-        if bytes.is_empty() && !ended {
-            return Ok(None);
-        }
-        if bytes.len() as u64 > LONGEST_LINE {
-            return Err(self.wrong(format!("is longer than {LONGEST_LINE} bytes")));
-        }
-        let text = String::from_utf8(bytes);
-        match text {
-            Ok(text) if ended || serde_json::from_str::<IgnoredAny>(&text).is_ok() => Ok(Some(text)),
-            _ if !ended => {
-                self.unfinished = Some(self.number);
-                Ok(None)
+        loop {
+            let mut bytes = Vec::new();
+            self.number += 1;
+            let read = (&mut self.from).take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes);
+            read.map_err(|source| ReadError::Read { line: self.number, source })?;
+            let ended = bytes.pop_if(|byte| *byte == b'\n').is_some();
+            if bytes.is_empty() && !ended {
+                return Ok(None);
             }
-            _ => Err(self.wrong("is not UTF-8")),
+            if bytes.len() as u64 > LONGEST_LINE {
+                return Err(self.wrong(format!("is longer than {LONGEST_LINE} bytes")));
+            }
+            bytes.pop_if(|byte| *byte == b'\r');
+            if self.number == 1 && bytes.starts_with(BYTE_ORDER_MARK) {
+                bytes.drain(..BYTE_ORDER_MARK.len());
+            }
+            if bytes.trim_ascii().is_empty() {
+                continue;
+            }
+            return match String::from_utf8(bytes) {
+                Ok(text) if ended || serde_json::from_str::<IgnoredAny>(&text).is_ok() => Ok(Some(text)),
+                _ if !ended => {
+                    self.unfinished = Some(self.number);
+                    Ok(None)
+                }
+                _ => Err(self.wrong("is not UTF-8")),
+            };
         }
     }
 

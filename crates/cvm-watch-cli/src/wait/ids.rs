@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 
 use cvm_watch_core::{CvmId, printable};
 
 use crate::args::WaitArgs;
-use crate::duration;
+use crate::{duration, output};
 
 /// The most bytes of one list of ids.
 const MOST_BYTES: u64 = 1 << 20;
@@ -58,7 +58,7 @@ impl Ids {
                     if std::mem::replace(&mut stdin_is_read, true) {
                         return Err(Refused::of("stdin can be read once only; leave out a -"));
                     }
-                    given.extend(list("stdin", io::stdin())?);
+                    given.extend(list("stdin", output::Input::lock())?);
                 }
                 (true, file) => {
                     let name = format!("\"{}\"", printable(file, 100));
@@ -201,7 +201,7 @@ mod tests {
             assert!(message.starts_with(expected) || message.ends_with(expected), "{text:?}: {message}");
         }
         assert_eq!(list("stdin", &b"a\n\xff\n"[..]).err(), Some(Refused::of("stdin, line 2: is not UTF-8")));
-        let endless = io::repeat(b'a');
+        let endless = std::io::repeat(b'a');
         assert_eq!(
             list("stdin", endless).err(),
             Some(Refused::of("stdin is larger than 1 MiB, which is no list of ids"))

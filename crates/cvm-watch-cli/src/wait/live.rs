@@ -30,7 +30,7 @@ impl Live {
         };
         let frame = ProgressStyle::with_template("{spinner:.cyan} {passed:>6} {msg}");
         let frame = frame.unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("passed", passed);
-        let bar = ProgressBar::new_spinner().with_style(frame);
+        let bar = ProgressBar::with_draw_target(None, output::draw_target()).with_style(frame);
         let live = Self { bar, id: printable(id, 200), progress: Progress::new() };
         live.draw();
         live.bar.enable_steady_tick(Duration::from_millis(100));

@@ -22,13 +22,14 @@ mod target;
 
 use crate::args::{OutputMode, WaitArgs};
 use crate::exit::Exit;
-use crate::logging;
+use crate::{logging, output};
 use ended::Ended;
 pub(crate) use one::watch;
 use prepare::Prepared;
 pub(crate) use report::Report;
 
 pub(crate) fn run(args: &WaitArgs) -> Exit {
+    output::limit_by(args.deadline);
     let logs = args.output != OutputMode::Quiet && logging::start();
     let prepared = Prepared::new(args);
     match &prepared {

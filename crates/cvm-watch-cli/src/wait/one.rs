@@ -13,6 +13,7 @@ use super::report::Report;
 use super::{policy, record, runtime, setup};
 use crate::args::WaitArgs;
 use crate::exit::Exit;
+use crate::output;
 use crate::signals::Signals;
 
 /// Waits for the CVM.
@@ -75,6 +76,7 @@ async fn report_updates(updates: &mut (impl Stream<Item = Update> + Unpin), repo
         if printed {
             heartbeat.put_off();
         }
+        output::caught_up().await;
     }
     last_status
 }

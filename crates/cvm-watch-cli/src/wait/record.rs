@@ -1,8 +1,9 @@
 //! `--record`: the watch written down as it happens.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use cvm_watch_core::CvmId;
 use cvm_watch_hyper::Watching;
@@ -10,7 +11,13 @@ use cvm_watch_recording::Recorder;
 
 use super::ended::Ended;
 use crate::args::OutputMode;
+use crate::output::Queue;
 use crate::{input, output};
+
+/// The most bytes that wait for the reader of a pipe.
+const MOST_WAITING: usize = 8 << 20;
+/// How long the reader of a pipe holds up the end of the wait.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Records the watch, which is set up but for this.
 pub(super) fn record(watching: Watching, id: &str, file: &Path, mode: OutputMode) -> Result<Watching, Ended> {
@@ -26,23 +33,90 @@ pub(super) fn record(watching: Watching, id: &str, file: &Path, mode: OutputMode
     if let Some(error) = refused {
         return Err(Ended::invalid(&format!("cannot record to {name}: {error}")));
     }
-    let opened = create(file).map_err(|error| Ended::invalid(&format!("cannot record to {name}: {error}")))?;
+    let opened = open(file, &name, mode);
+    let opened = opened.map_err(|error| Ended::invalid(&format!("cannot record to {name}: {error}")))?;
     let mut recorder = Recorder::new(opened);
     Ok(watching.observe(move |observed| {
-        // Said once: the recorder gives no second error.
-        if let Err(error) = recorder.observe(observed)
-            && mode != OutputMode::Quiet
-        {
-            output::to_stderr(format!("cannot record to {name}: {error}; the wait goes on without"));
+        // The recorder returns an error once.
+        if let Err(error) = recorder.observe(observed) {
+            tell(&name, &error.to_string(), mode);
         }
     }))
 }
 
-/// Opens the file for its owner only: what a server said is nobody else's business.
-fn create(file: &Path) -> io::Result<File> {
+/// Opens the file, to be read by its owner only: what a server reports may be confidential.
+///
+/// A file that was there before has its rights changed before anything is written. What is no file,
+/// as a pipe, may keep its writer waiting, so that has a thread of its own.
+fn open(file: &Path, name: &str, mode: OutputMode) -> io::Result<Box<dyn Write + Send>> {
+    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok(Box::new(Pipe::new(file.to_owned(), name.to_owned(), mode)));
+    }
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)
+    let opened = options.open(file)?;
+    #[cfg(unix)]
+    opened.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    opened.set_len(0)?;
+    Ok(Box::new(opened))
+}
+
+/// A pipe or device, opened and written by a thread.
+struct Pipe {
+    queue: Queue<Vec<u8>>,
+    name: String,
+    mode: OutputMode,
+}
+
+impl Pipe {
+    fn new(file: PathBuf, name: String, mode: OutputMode) -> Self {
+        let mut opened = None;
+        let mut has_failed = false;
+        let told = name.clone();
+        let queue = Queue::new("recording", move |bytes: Vec<u8>| {
+            if has_failed {
+                return;
+            }
+            let opened = opened.get_or_insert_with(|| OpenOptions::new().write(true).open(&file));
+            let written = match opened {
+                Ok(pipe) => pipe.write_all(&bytes),
+                Err(error) => Err(std::mem::replace(error, io::ErrorKind::Other.into())),
+            };
+            if let Err(error) = written {
+                has_failed = true;
+                tell(&told, &error.to_string(), mode);
+            }
+        });
+        Self { queue, name, mode }
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.queue.size() > MOST_WAITING {
+            return Err(io::Error::other(format!("{MOST_WAITING} bytes wait for its reader")));
+        }
+        self.queue.push(bytes.to_vec(), bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        if !self.queue.drain(Some(Instant::now() + PATIENCE)) && self.mode != OutputMode::Quiet {
+            output::to_stderr(format!("warning: the recording in {} has no end: its reader is too slow", self.name));
+        }
+    }
+}
+
+fn tell(name: &str, problem: &str, mode: OutputMode) {
+    if mode != OutputMode::Quiet {
+        output::to_stderr(format!("warning: cannot record to {name}: {problem}; the wait goes on without"));
+    }
 }

@@ -1,6 +1,6 @@
 //! Where updates go: the output that was asked for.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
@@ -14,7 +14,7 @@ use super::progress;
 use super::setup::Remark;
 use crate::args::OutputMode;
 use crate::exit::Exit;
-use crate::output::{self, Stdout};
+use crate::output::{self, Queued};
 
 /// An output of a wait.
 pub(crate) struct Report {
@@ -26,7 +26,7 @@ pub(crate) struct Report {
 enum Form {
     Live(Live),
     Log(Log<Box<dyn Write>>),
-    Ndjson(Ndjson<Stdout>),
+    Ndjson(Ndjson<Queued>),
     Github(Github<Box<dyn Write>>),
     Quiet,
 }
@@ -36,7 +36,7 @@ impl Report {
     pub(crate) fn new(mode: OutputMode, id: &str, logs: bool) -> Self {
         let form = match mode {
             OutputMode::Text if output::stderr_is_lively() && !logs => Form::Live(Live::new(id)),
-            OutputMode::Text => return Self::log(Box::new(io::stderr()), id),
+            OutputMode::Text => return Self::log(Box::new(output::stderr()), id),
             OutputMode::Ndjson => Form::Ndjson(Ndjson::new(output::stdout(), [id])),
             OutputMode::Github => return Self::github(Box::new(output::stdout()), id),
             OutputMode::Quiet => Form::Quiet,

@@ -23,6 +23,7 @@ mod secrets;
 mod setup;
 mod shell;
 mod signals;
+mod slow_output;
 mod target;
 mod terminal;
 mod text;

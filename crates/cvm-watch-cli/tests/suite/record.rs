@@ -1,6 +1,9 @@
 //! `wait --record` and `replay`: what was recorded is played to the same actions, without a secret.
 
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::thread;
 
 use cvm_watch_sim::{Attempt, Script, Sim, Split};
 use rustix::process::Signal;
@@ -136,6 +139,26 @@ fn another_end_a_cut_line_and_no_recording_have_their_exit_codes() {
 }
 
 #[test]
+fn a_strangers_recording_cannot_act_on_a_terminal_or_a_ci_runner() {
+    let first = r#"{"recording":1,"by":"0.1.0","start":0,"seed":1,"config":{"id":"my-cvm","target":"running"}}"#;
+    let hostile = "\r::error::x\u{85} \x1b[2J\x1b]0;t\x07 \u{9b}2J \u{202e}\u{2028}::error::x ##vso[x] ##[error]x";
+    let long = "x".repeat(1 << 20);
+    for text in [format!("{first}\n{{\"action\":\"{hostile}\"}}\n"), format!("{first}\n{{\"action\":\"{long}\"}}\n")] {
+        let file = Scratch::new("record-hostile", text.as_bytes());
+        let replayed = replay(&file);
+        assert_eq!(replayed.code, Some(1), "{replayed:?}");
+        let shown = format!("{}{}", replayed.stdout, replayed.stderr);
+        assert!(!shown.contains(|char: char| char != '\n' && (char.is_control() || "\u{202e}\u{2028}".contains(char))));
+        assert!(!shown.contains("##") && shown.lines().all(|line| line.len() < 2000 && !line.starts_with("::")));
+    }
+    for text in ["{\"recording\":1,\"\x1b[2J\":1}\n", "\x1b[2J\n"] {
+        let file = Scratch::new("record-hostile-first", text.as_bytes());
+        let replayed = replay(&file);
+        assert_eq!((replayed.code, replayed.stderr.contains('\x1b')), (Some(2), false), "{replayed:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_recorded_is_refused_before_any_request() {
     let sim = Sim::start().unwrap();
     let run = cvm_watch("wait my-cvm --record no/such/folder/file").base_url(&sim.base_url()).run();
@@ -158,13 +181,74 @@ fn a_full_disk_is_told_once_and_the_wait_goes_on() {
     assert_eq!(run.stderr.matches("cannot record to \"/dev/full\"").count(), 1, "{run:?}");
 }
 
-#[cfg(unix)]
 #[test]
-fn a_new_recording_is_for_its_owner_only() {
-    use std::os::unix::fs::PermissionsExt;
+fn a_recording_is_for_its_owner_only_whatever_was_there_before() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
-    let file = Scratch::new("record-mode", b"");
+    for mode in [None, Some(0o600), Some(0o644), Some(0o666), Some(0o755)] {
+        let file = Scratch::new("record-mode", b"what was here before is gone\n");
+        match mode {
+            Some(mode) => fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap(),
+            None => fs::remove_file(file.path()).unwrap(),
+        }
+        let run = cvm_watch("wait complete-only-1 --record").arg(file.path()).base_url(&sim.base_url()).run();
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600, "{mode:?}");
+        assert!(file.text().starts_with("{\"recording\":"), "{mode:?}");
+    }
+}
+
+#[test]
+fn a_limit_for_file_sizes_ends_the_recording_and_not_the_wait() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let file = Scratch::new("record-limit", b"");
+    let script = format!("ulimit -f 1; exec {} wait boot-1 --record {}", env!("CARGO_BIN_EXE_cvm-watch"), file.path());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &script])
+        .env_clear()
+        .env("PHALA_CLOUD_API_KEY", KEY)
+        .env("PHALA_CLOUD_API_PREFIX", sim.base_url());
+    let output = shell.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"boot-1 running\n"[..]), "{stderr}");
+    assert_eq!(stderr.matches("; the wait goes on without").count(), 1, "{stderr}");
+}
+
+fn fifo(name: &str) -> Scratch {
+    let file = Scratch::new(name, b"");
     fs::remove_file(file.path()).unwrap();
-    cvm_watch("wait complete-only-1 --record").arg(file.path()).base_url(&sim.base_url()).run();
-    assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(Command::new("mkfifo").arg(file.path()).status().unwrap().success());
+    file
+}
+
+#[test]
+fn a_pipe_takes_a_recording_as_a_file_does() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let pipe = fifo("record-pipe");
+    let path = pipe.path().to_owned();
+    let reader = thread::spawn(move || fs::read_to_string(path).unwrap());
+    let run = cvm_watch("wait boot-1 --record").arg(pipe.path()).base_url(&sim.base_url()).run();
+    assert_eq!((run.code, run.stderr.contains("warning")), (Some(0), false), "{run:?}");
+    let file = Scratch::new("record-from-pipe", reader.join().unwrap().as_bytes());
+    let replayed = replay(&file);
+    assert_eq!(replayed.code, Some(0), "{replayed:?}");
+    assert!(replayed.stdout.contains("\"resolve\""), "{replayed:?}");
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_neither_the_wait_nor_its_deadline() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let long = "x".repeat(1 << 20);
+    sim.script("my-cvm", Attempt::stream().event("note", long).state("running").complete("running"));
+    for is_open in [false, true] {
+        let pipe = fifo("record-stalled");
+        // Open for reading, so that the program can open it, and never read.
+        let reader = is_open.then(|| File::options().read(true).write(true).open(pipe.path()).unwrap());
+        for (args, code) in [("my-cvm", 0), ("stall-1 --deadline 500ms", 3)] {
+            let run = cvm_watch(&format!("wait {args} --record")).arg(pipe.path()).base_url(&sim.base_url()).run();
+            assert_eq!(run.code, Some(code), "{run:?}");
+            assert_eq!(run.stderr.matches("has no end: its reader is too slow").count(), 1, "{run:?}");
+        }
+        drop(reader);
+    }
 }

@@ -13,14 +13,20 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::program::{Finished, Program, cvm_watch};
 
-/// Runs with stderr on a terminal of so many columns; answers also with what the terminal got.
-fn on_terminal(program: Program, columns: u16) -> (Finished, String) {
+/// A terminal of so many columns, and the end that a program has.
+pub(crate) fn open_terminal(columns: u16) -> (OwnedFd, File) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let end = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).unwrap();
     tcsetwinsize(&end, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    (terminal, end)
+}
+
+/// Runs with stderr on a terminal of so many columns; answers also with what the terminal got.
+fn on_terminal(program: Program, columns: u16) -> (Finished, String) {
+    let (terminal, end) = open_terminal(columns);
     let reader = thread::spawn(move || read_all(terminal));
     let finished = program.stderr(end).run();
     (finished, reader.join().unwrap())

@@ -83,6 +83,24 @@ fn a_recording_that_ends_anywhere_is_played_up_to_there() {
 }
 
 #[test]
+fn a_recording_that_an_editor_or_git_has_rewritten_is_the_same_recording() {
+    let recording = boot();
+    let expected = play(&recording);
+    for (how, rewritten) in [
+        ("CRLF", recording.replace('\n', "\r\n")),
+        ("blank lines", recording.replace('\n', "\n\n \r\n")),
+        ("a byte order mark", format!("\u{feff}{recording}")),
+        ("no line end", recording.trim_end().to_owned()),
+        ("all of it", format!("\u{feff}{}", recording.replace('\n', "\r\n\r\n"))),
+    ] {
+        assert_eq!(play(&rewritten), expected, "{how}");
+    }
+    // Lines are counted as an editor does.
+    let error = error(&recording.replacen('\n', "\r\n\r\nx\r\n", 1));
+    assert!(error.starts_with("line 3: expected value"), "{error}");
+}
+
+#[test]
 fn what_is_no_recording_is_refused_with_its_line() {
     let first = boot().lines().next().unwrap().to_owned();
     for (file, expected) in [

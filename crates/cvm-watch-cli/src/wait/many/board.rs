@@ -15,7 +15,7 @@ use super::{table, workflow};
 use crate::args::{OutputMode, WaitArgs};
 use crate::duration;
 use crate::exit::Exit;
-use crate::output::{self, Lines, Stdout};
+use crate::output::{self, Lines, Queued};
 
 /// The most different hints that are given to people.
 const MOST_HINTS: usize = 5;
@@ -31,8 +31,8 @@ pub(super) struct Board {
 enum Form {
     Panel(Panel),
     Log(Lines<Box<dyn Write>>),
-    Ndjson(Ndjson<Stdout>),
-    Github { to: Lines<Stdout>, group_is_open: bool },
+    Ndjson(Ndjson<Queued>),
+    Github { to: Lines<Queued>, group_is_open: bool },
     Quiet,
 }
 
@@ -42,7 +42,7 @@ impl Board {
         let roster = Roster::new(ids, &args.target, args.any);
         let form = match args.output {
             OutputMode::Text if output::stderr_is_lively() && !logs => Form::Panel(Panel::new(&roster)),
-            OutputMode::Text => Form::Log(Lines::new(Box::new(io::stderr()))),
+            OutputMode::Text => Form::Log(Lines::new(Box::new(output::stderr()))),
             OutputMode::Ndjson => Form::Ndjson(Ndjson::new(output::stdout(), ids.iter().map(String::as_str))),
             OutputMode::Github => Form::Github { to: Lines::new(output::stdout()), group_is_open: false },
             OutputMode::Quiet => Form::Quiet,

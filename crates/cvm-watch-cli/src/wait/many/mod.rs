@@ -15,6 +15,7 @@ use super::prepare::Prepared;
 use super::{policy, runtime, setup};
 use crate::args::WaitArgs;
 use crate::exit::Exit;
+use crate::output;
 use board::Board;
 
 /// Waits for all of them, or for any.
@@ -62,6 +63,7 @@ async fn follow<'a>(mut watching: WatchingAll, board: &mut Board, by: impl Fn() 
         if printed {
             heartbeat.put_off();
         }
+        output::caught_up().await;
     }
 }
 

@@ -56,7 +56,7 @@ impl Panel {
         };
         let frame = ProgressStyle::with_template("{frame}");
         let frame = frame.unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("frame", draw);
-        let bar = ProgressBar::new_spinner().with_style(frame);
+        let bar = ProgressBar::with_draw_target(None, output::draw_target()).with_style(frame);
         bar.enable_steady_tick(BEAT);
         Self { bar, view }
     }
