@@ -171,6 +171,10 @@ pub(crate) struct SimArgs {
     /// Event streams one key may have open; 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) max_streams: usize,
+
+    /// Origin whose web pages may read the answers (CORS); * is any
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) cors: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use cvm_watch_sim::{Sim, SimError, scenarios};
+use cvm_watch_core::printable;
+use cvm_watch_sim::{RefusedRequest, Sim, SimError, scenarios};
 
 use crate::args::SimArgs;
 use crate::exit::Exit;
@@ -20,15 +21,20 @@ pub(crate) fn run(args: &SimArgs) -> Exit {
             return Exit::Failure;
         }
     };
-    let sim = Sim::builder()
+    let builder = Sim::builder()
         .addr(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)))
         .speed(args.speed)
         .stream_limit(args.max_streams)
-        .start();
-    let sim = match sim {
+        .on_refused(report_refused);
+    let builder = args.cors.iter().fold(builder, |builder, origin| builder.cors(origin));
+    let sim = match builder.start() {
         Ok(sim) => sim,
         Err(SimError::Speed(speed)) => {
             output::failure(&format!("speed \"{speed}\" must be a number above 0"));
+            return Exit::Usage;
+        }
+        Err(error @ SimError::Origin(_)) => {
+            output::failure(&format!("--cors: {error}"));
             return Exit::Usage;
         }
         Err(error) => return failed(&error),
@@ -46,6 +52,12 @@ pub(crate) fn run(args: &SimArgs) -> Exit {
 fn wait(signals: &Signals) -> io::Result<()> {
     tokio::runtime::Builder::new_current_thread().build()?.block_on(signals.first());
     Ok(())
+}
+
+/// Prints a line on stderr for a request that the simulator refused.
+fn report_refused(refused: &RefusedRequest) {
+    let RefusedRequest { status, reason, .. } = refused;
+    output::to_stderr(printable(&format!("refused a request with {status}: {reason}"), 300));
 }
 
 fn failed(error: &dyn Error) -> Exit {

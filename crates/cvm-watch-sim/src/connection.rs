@@ -1,19 +1,19 @@
 //! One connection, from accepting to its end.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::log::{End, Tally};
-use crate::play::{Last, play};
-use crate::request::{Parsed, parse};
-use crate::world::World;
+use crate::endpoint::Endpoint;
+use crate::http::{MAX_BODY, MAX_HEAD, Refusal, RequestHead, parse};
+use crate::log::{ConnectionRecorder, End};
+use crate::play::{Closing, play};
 
-/// How long a client that was sent everything may take to leave before its socket is dropped. Dropping at once could
-/// turn into a reset that takes the answer with it.
+/// How long a client that was sent everything may take to leave before its socket is dropped. Dropping it at once
+/// could reset the connection, and the client would not get the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A stream over TCP, whose TCP part can be reached to cut or reset it.
@@ -29,64 +29,87 @@ impl Socket for TcpStream {
 }
 
 /// Reads one request, answers it and ends the connection.
-pub(crate) async fn serve<S: Socket>(stream: S, world: Arc<World>, tally: Tally) {
+pub(crate) async fn serve<S: Socket>(stream: S, endpoint: Arc<Endpoint>, recorder: ConnectionRecorder) {
     let (mut reader, mut writer) = io::split(stream);
-    let Some(parsed) = read_head(&mut reader).await else {
-        return tally.end(End::ClientLeft);
+    let answer = match read_head(&mut reader).await {
+        None => return recorder.end(End::ClientLeft),
+        Some(Ok(head)) => endpoint.answer(head, recorder.number()),
+        Some(Err(refusal)) => endpoint.refuse(refusal, recorder.number()),
     };
-    let answer = match parsed {
-        Parsed::Whole(call) => world.answer(call, tally.number(), Instant::now()),
-        Parsed::Bad(attempt) => attempt.into(),
-        Parsed::Partial => return tally.end(End::ClientLeft),
-    };
-    let last = tokio::select! {
+    let closing = tokio::select! {
         biased;
-        () = client_left(&mut reader) => None,
-        last = play(&mut writer, answer.attempt(), world.speed(), &tally) => last.ok(),
+        end = client_end(&mut reader) => match end {
+            ClientEnd::Left => None,
+            ClientEnd::SentTooMuch => {
+                let reason = format!("more than {MAX_BODY} bytes after the request head");
+                endpoint.refused(recorder.number(), &Refusal::new(413, reason));
+                Some(Closing::Reset)
+            }
+        },
+        closing = play(&mut writer, answer.attempt(), answer.form(), endpoint.speed(), &recorder) => closing.ok(),
     };
-    // Its place among the key's streams is free before the client can see the end and come back.
+    // The slot is free before the client can see the end and come back.
     drop(answer);
     let mut stream = reader.unsplit(writer);
-    match last {
-        None => tally.end(End::ClientLeft),
-        Some(Last::Reset) => {
+    match closing {
+        None => recorder.end(End::ClientLeft),
+        Some(Closing::Reset) => {
             // If the system refuses, the drop below still ends the connection.
             let _ = stream.tcp().set_zero_linger();
             drop(stream);
-            tally.end(End::Reset);
+            recorder.end(End::Reset);
         }
-        Some(last) => {
+        Some(closing) => {
             let ending = async {
-                match last {
-                    Last::Cut => stream.tcp().shutdown().await,
-                    Last::Close | Last::Reset => stream.shutdown().await,
+                match closing {
+                    Closing::Cut => stream.tcp().shutdown().await,
+                    Closing::Close | Closing::Reset => stream.shutdown().await,
                 }
             };
-            // A client that is gone makes this fail, one that reads nothing makes it late; either way it is over.
+            // This fails when the client is gone, and takes long when it reads nothing. Either way it is over.
             let _ = timeout(LINGER, ending).await;
-            tally.end(End::Closed);
-            let _ = timeout(LINGER, client_left(stream.tcp())).await;
+            recorder.end(End::Closed);
+            let _ = timeout(LINGER, client_end(stream.tcp())).await;
         }
     }
 }
 
-/// The head, or an answer to a bad one; `None` when the client left before it was whole.
-async fn read_head<R: AsyncRead + Unpin>(reader: &mut R) -> Option<Parsed> {
+/// The request head, or what refuses it; `None` when the client left before it was whole.
+async fn read_head<R: AsyncRead + Unpin>(reader: &mut R) -> Option<Result<RequestHead, Refusal>> {
     let mut bytes = Vec::with_capacity(1024);
     loop {
+        let before = bytes.len();
         match reader.read_buf(&mut bytes).await {
             Ok(0) | Err(_) => return None,
             Ok(_) => {}
         }
-        match parse(&bytes) {
-            Parsed::Partial => {}
-            parsed => return Some(parsed),
+        // Only the end of a line can complete a head, and reading it again for each byte would take long.
+        let has_line_end = bytes.get(before..).is_some_and(|new| new.contains(&b'\n'));
+        if (before == 0 || has_line_end || bytes.len() >= MAX_HEAD)
+            && let Some(parsed) = parse(&bytes)
+        {
+            return Some(parsed);
         }
     }
 }
 
-/// Resolves when the client has closed its side or reset the connection. What it sends meanwhile is dropped.
-async fn client_left<R: AsyncRead + Unpin>(reader: &mut R) {
-    let mut ignored = [0; 512];
-    while let Ok(1..) = reader.read(&mut ignored).await {}
+/// Why nothing more is read from a client.
+enum ClientEnd {
+    /// It has closed its side or reset the connection.
+    Left,
+    /// It has sent more after its head than is read.
+    SentTooMuch,
+}
+
+/// Reads and drops what the client sends after its request, until it ends.
+async fn client_end<R: AsyncRead + Unpin>(reader: &mut R) -> ClientEnd {
+    let mut dropped = [0; 512];
+    let mut total: usize = 0;
+    while let Ok(count @ 1..) = reader.read(&mut dropped).await {
+        total = total.saturating_add(count);
+        if total > MAX_BODY {
+            return ClientEnd::SentTooMuch;
+        }
+    }
+    ClientEnd::Left
 }

@@ -13,7 +13,7 @@ pub enum SimError {
     Bind {
         /// The address asked for.
         addr: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The system refused a thread or an event queue.
@@ -22,6 +22,9 @@ pub enum SimError {
     /// The speed is not a positive, finite number.
     #[error("speed must be a positive, finite number, not {0}")]
     Speed(f64),
+    /// The origin of [`Builder::cors`](crate::Builder::cors) can't stand in a header.
+    #[error("origin {0:?} must be one word, such as http://localhost:8000 or *")]
+    Origin(String),
     /// The certificate chain or key can't be read, or they don't belong together.
     #[error("bad certificate chain or key: {0}")]
     Tls(String),

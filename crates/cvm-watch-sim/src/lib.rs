@@ -2,7 +2,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connection;
+mod endpoint;
 mod error;
+mod http;
 mod log;
 mod play;
 mod refused;
@@ -14,11 +16,10 @@ mod sim;
 #[cfg(feature = "tls")]
 mod tls;
 pub mod wire;
-mod world;
 
 pub use error::{SimError, WaitError};
-pub use log::{Connection, End, Log, Request};
+pub use log::{Connection, End, Log, RefusedRequest, Request};
 pub use refused::RefusedPort;
-pub use scenario::{Scenario, Visit, scenario_for, scenarios};
-pub use script::{Attempt, Framing, Head, Move, Payload, Script, Split, Step};
+pub use scenario::{Scenario, StateRequest, scenario_for, scenarios};
+pub use script::{Attempt, Ending, Framing, Head, Move, Payload, Script, Split, Step};
 pub use sim::{Builder, Sim};

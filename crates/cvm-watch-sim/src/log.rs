@@ -1,4 +1,4 @@
-//! What the simulator saw: requests, connections and how they ended.
+//! What the simulator saw: requests, those it refused, connections and how they ended.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::WaitError;
+use crate::http::{Refusal, origin_form};
 use crate::request;
 
 /// A request as it arrived.
@@ -17,7 +18,7 @@ pub struct Request {
     pub connection: u64,
     /// The method, as sent.
     pub method: String,
-    /// Path and query, as sent.
+    /// The request target, as sent: path and query, or a whole URL.
     pub uri: String,
     /// Header names and values, as sent and in order.
     pub headers: Vec<(String, Vec<u8>)>,
@@ -39,7 +40,8 @@ impl Request {
 
     /// The path, as sent.
     pub fn path(&self) -> &str {
-        self.uri.split_once('?').map_or(self.uri.as_str(), |(path, _)| path)
+        let origin = origin_form(&self.uri);
+        origin.split_once('?').map_or(origin, |(path, _)| path)
     }
 
     /// The last value of a query parameter, decoded.
@@ -48,11 +50,11 @@ impl Request {
     }
 }
 
-/// The key is masked: this ends up in the output of failed tests.
+/// Credentials are redacted: this ends up in the output of failed tests.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers = self.headers.iter().map(|(name, value)| {
-            let secret = name.eq_ignore_ascii_case(request::KEY_HEADER);
+            let secret = request::SECRET_HEADERS.iter().any(|secret| name.eq_ignore_ascii_case(secret));
             let value = if secret { "***".into() } else { value.escape_ascii().to_string() };
             format!("{name}: {value}")
         });
@@ -64,6 +66,20 @@ impl fmt::Debug for Request {
             .field("attempt", &self.attempt)
             .finish_non_exhaustive()
     }
+}
+
+/// A request that the simulator refused by its own checks, or bytes that were not a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedRequest {
+    /// The number of its connection.
+    pub connection: u64,
+    /// The status that was answered.
+    pub status: u16,
+    /// Why, in one line. It may quote the request.
+    pub reason: String,
+    /// When it was refused.
+    pub at: Instant,
 }
 
 /// A connection, open or over.
@@ -90,7 +106,7 @@ impl Connection {
         self.end.is_none()
     }
 
-    /// Whether the client was the one to leave.
+    /// Whether the client ended it.
     pub const fn left_by_client(&self) -> bool {
         matches!(self.end, Some((End::ClientLeft, _)))
     }
@@ -112,7 +128,7 @@ pub enum End {
     Closed,
     /// The simulator reset it.
     Reset,
-    /// The TLS handshake failed: the client did not like the certificate, or left.
+    /// The TLS handshake failed: the client refused the certificate, or left.
     TlsFailed,
     /// The simulator was stopped.
     Stopped,
@@ -129,15 +145,16 @@ pub struct Log {
 
 #[derive(Debug)]
 struct Shared {
-    seen: Mutex<Seen>,
+    records: Mutex<Records>,
     changed: Condvar,
     keep: usize,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Records {
     requests: VecDeque<Request>,
     request_count: u64,
+    refused: VecDeque<RefusedRequest>,
     connections: BTreeMap<u64, Connection>,
     connection_count: u64,
     open: usize,
@@ -145,23 +162,28 @@ struct Seen {
 
 impl Log {
     pub(crate) fn new(keep: usize) -> Log {
-        let shared = Shared { seen: Mutex::default(), changed: Condvar::new(), keep };
+        let shared = Shared { records: Mutex::default(), changed: Condvar::new(), keep };
         Log { shared: Arc::new(shared) }
     }
 
     /// The requests so far, oldest first.
     pub fn requests(&self) -> Vec<Request> {
-        self.seen().requests.iter().cloned().collect()
+        self.records().requests.iter().cloned().collect()
+    }
+
+    /// The refused requests so far, oldest first.
+    pub fn refused_requests(&self) -> Vec<RefusedRequest> {
+        self.records().refused.iter().cloned().collect()
     }
 
     /// The connections so far, oldest first.
     pub fn connections(&self) -> Vec<Connection> {
-        self.seen().connections.values().cloned().collect()
+        self.records().connections.values().cloned().collect()
     }
 
     /// How many connections are open now.
     pub fn open_connections(&self) -> usize {
-        self.seen().open
+        self.records().open
     }
 
     /// Blocks until `count` requests have arrived since the start, and returns those in the log.
@@ -170,11 +192,11 @@ impl Log {
     ///
     /// When it takes longer than `timeout`.
     pub fn wait_for_requests(&self, count: u64, timeout: Duration) -> Result<Vec<Request>, WaitError> {
-        self.wait_until(timeout, |seen| {
-            if seen.request_count >= count {
-                return Ok(seen.requests.iter().cloned().collect());
+        self.wait_until(timeout, |records| {
+            if records.request_count >= count {
+                return Ok(records.requests.iter().cloned().collect());
             }
-            Err((format!("request {count}"), format!("{} arrived", seen.request_count)))
+            Err((format!("request {count}"), format!("{} arrived", records.request_count)))
         })
     }
 
@@ -184,7 +206,7 @@ impl Log {
     ///
     /// When it takes longer than `timeout`, or there is no such connection by then (or in the log any more).
     pub fn wait_until_closed(&self, connection: u64, timeout: Duration) -> Result<Connection, WaitError> {
-        self.wait_until(timeout, |seen| match seen.connections.get(&connection) {
+        self.wait_until(timeout, |records| match records.connections.get(&connection) {
             Some(found) if !found.is_open() => Ok(found.clone()),
             found => {
                 let state = if found.is_some() { "it is open" } else { "there is none" };
@@ -199,65 +221,76 @@ impl Log {
     ///
     /// When it takes longer than `timeout`.
     pub fn wait_until_idle(&self, timeout: Duration) -> Result<(), WaitError> {
-        self.wait_until(timeout, |seen| match seen.open {
+        self.wait_until(timeout, |records| match records.open {
             0 => Ok(()),
             open => Err(("the end of all connections".to_owned(), format!("{open} are open"))),
         })
     }
 
-    pub(crate) fn accepted(&self, peer: SocketAddr) -> Tally {
-        let mut seen = self.seen();
-        seen.connection_count += 1;
-        seen.open += 1;
-        let number = seen.connection_count;
+    pub(crate) fn accepted(&self, peer: SocketAddr) -> ConnectionRecorder {
+        let mut records = self.records();
+        records.connection_count += 1;
+        records.open += 1;
+        let number = records.connection_count;
         let accepted_at = Instant::now();
         let record = Connection { number, peer, accepted_at, sent: 0, sent_at: None, end: None };
-        seen.connections.insert(number, record);
-        seen.forget_connections(self.shared.keep);
-        drop(seen);
+        records.connections.insert(number, record);
+        records.drop_old_connections(self.shared.keep);
+        drop(records);
         self.shared.changed.notify_all();
-        Tally { log: self.clone(), number, over: false }
+        ConnectionRecorder { log: self.clone(), number, over: false }
+    }
+
+    pub(crate) fn refused(&self, connection: u64, refusal: &Refusal) -> RefusedRequest {
+        let mut records = self.records();
+        let refused =
+            RefusedRequest { connection, status: refusal.status, reason: refusal.reason.clone(), at: Instant::now() };
+        records.refused.push_back(refused.clone());
+        if records.refused.len() > self.shared.keep {
+            records.refused.pop_front();
+        }
+        refused
     }
 
     pub(crate) fn requested(&self, request: Request) {
-        let mut seen = self.seen();
-        seen.request_count += 1;
-        seen.requests.push_back(request);
-        if seen.requests.len() > self.shared.keep {
-            seen.requests.pop_front();
+        let mut records = self.records();
+        records.request_count += 1;
+        records.requests.push_back(request);
+        if records.requests.len() > self.shared.keep {
+            records.requests.pop_front();
         }
-        drop(seen);
+        drop(records);
         self.shared.changed.notify_all();
     }
 
     fn wait_until<T>(
         &self,
         timeout: Duration,
-        done: impl Fn(&Seen) -> Result<T, (String, String)>,
+        done: impl Fn(&Records) -> Result<T, (String, String)>,
     ) -> Result<T, WaitError> {
         let start = Instant::now();
-        let mut seen = self.seen();
+        let mut records = self.records();
         loop {
-            let (what, state) = match done(&seen) {
+            let (what, state) = match done(&records) {
                 Ok(value) => return Ok(value),
                 Err(missing) => missing,
             };
             let Some(left) = timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
                 return Err(WaitError { what, timeout, seen: state });
             };
-            let woken = self.shared.changed.wait_timeout(seen, left);
-            (seen, _) = woken.unwrap_or_else(PoisonError::into_inner);
+            let woken = self.shared.changed.wait_timeout(records, left);
+            (records, _) = woken.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.shared.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
-    // Open ones stay, so that an end always finds its record.
-    fn forget_connections(&mut self, keep: usize) {
+impl Records {
+    // Open ones are kept, so that an end always finds its record.
+    fn drop_old_connections(&mut self, keep: usize) {
         let over = self.connections.len().saturating_sub(self.open).saturating_sub(keep);
         let old = self.connections.values().filter(|known| !known.is_open());
         let old = old.take(over).map(|known| known.number).collect::<Vec<_>>();
@@ -267,22 +300,22 @@ impl Seen {
     }
 }
 
-/// The running record of one connection. Dropping it unfinished says that the simulator was stopped.
+/// Writes the record of one connection. Dropped before [`end`](ConnectionRecorder::end), it records [`End::Stopped`].
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct ConnectionRecorder {
     log: Log,
     number: u64,
     over: bool,
 }
 
-impl Tally {
+impl ConnectionRecorder {
     pub(crate) const fn number(&self) -> u64 {
         self.number
     }
 
     pub(crate) fn sent(&self, bytes: usize) {
-        let mut seen = self.log.seen();
-        if let Some(connection) = seen.connections.get_mut(&self.number) {
+        let mut records = self.log.records();
+        if let Some(connection) = records.connections.get_mut(&self.number) {
             connection.sent = connection.sent.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
             connection.sent_at = Some(Instant::now());
         }
@@ -294,17 +327,17 @@ impl Tally {
 
     fn finish(&mut self, end: End) {
         self.over = true;
-        let mut seen = self.log.seen();
-        seen.open = seen.open.saturating_sub(1);
-        if let Some(connection) = seen.connections.get_mut(&self.number) {
+        let mut records = self.log.records();
+        records.open = records.open.saturating_sub(1);
+        if let Some(connection) = records.connections.get_mut(&self.number) {
             connection.end = Some((end, Instant::now()));
         }
-        drop(seen);
+        drop(records);
         self.log.shared.changed.notify_all();
     }
 }
 
-impl Drop for Tally {
+impl Drop for ConnectionRecorder {
     fn drop(&mut self) {
         if !self.over {
             self.finish(End::Stopped);
@@ -328,7 +361,10 @@ mod tests {
             connection: 1,
             method: "GET".to_owned(),
             uri: uri.to_owned(),
-            headers: vec![("X-Api-Key".to_owned(), b"hunter2".to_vec())],
+            headers: vec![
+                ("X-Api-Key".to_owned(), b"hunter2".to_vec()),
+                ("authorization".to_owned(), b"Bearer hunter2".to_vec()),
+            ],
             id: None,
             attempt: None,
             at: Instant::now(),
@@ -336,15 +372,15 @@ mod tests {
     }
 
     #[test]
-    fn an_end_wakes_who_waits_for_it() {
+    fn an_end_wakes_a_thread_that_waits_for_it() {
         let log = Log::new(10);
-        let tally = log.accepted(peer());
+        let recorder = log.accepted(peer());
         let waiting = thread::spawn({
             let log = log.clone();
             move || log.wait_until_closed(1, LONG)
         });
-        tally.sent(7);
-        tally.end(End::ClientLeft);
+        recorder.sent(7);
+        recorder.end(End::ClientLeft);
         let record = waiting.join().unwrap().unwrap();
         assert!(record.left_by_client() && !record.is_open());
         assert_eq!(record.sent, 7);
@@ -353,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_in_vain_says_what_was_seen() {
+    fn a_wait_that_times_out_says_how_far_it_came() {
         let log = Log::new(10);
         let open = log.accepted(peer());
         let text = |error: WaitError| error.to_string();
@@ -371,23 +407,25 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_records_are_forgotten_but_never_an_open_connection() {
+    fn the_oldest_records_are_dropped_but_never_an_open_connection() {
         let log = Log::new(2);
         let open = log.accepted(peer());
-        for _ in 0..5 {
+        for status in 400..405 {
             log.accepted(peer()).end(End::Closed);
             log.requested(request("/"));
+            log.refused(1, &Refusal::new(status, "odd"));
         }
         let last = log.accepted(peer());
         let numbers = log.connections().iter().map(|known| known.number).collect::<Vec<_>>();
         assert_eq!(numbers, [1, 5, 6, 7]);
         assert_eq!(log.requests().len(), 2);
         assert_eq!(log.wait_for_requests(5, Duration::ZERO).unwrap().len(), 2);
+        assert_eq!(log.refused_requests().iter().map(|refused| refused.status).collect::<Vec<_>>(), [403, 404]);
         drop((open, last));
     }
 
     #[test]
-    fn a_request_reads_its_parts_and_masks_the_key_in_debug() {
+    fn a_request_reads_its_parts_and_redacts_credentials_in_debug() {
         let request = request("/a%20b?target=run%6eing&target=a+b");
         assert_eq!(request.path(), "/a%20b");
         assert_eq!(request.query("target").as_deref(), Some("a b"));

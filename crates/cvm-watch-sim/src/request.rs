@@ -1,89 +1,55 @@
-//! Reading a request: its head, its path, its query.
+//! What a request asks of the endpoint: its path, its query, its credential.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use crate::scenario::Visit;
+use crate::http::{Refusal, RequestHead, origin_form};
+use crate::scenario::StateRequest;
 use crate::script::Attempt;
 
 /// Where the interface begins, as in the real one's base URL.
 pub(crate) const BASE_PATH: &str = "/api/v1";
 
-/// The header that carries the key.
-pub(crate) const KEY_HEADER: &str = "x-api-key";
+/// Headers whose values no `Debug` shows.
+pub(crate) const SECRET_HEADERS: [&str; 2] = ["x-api-key", "authorization"];
 
-/// Longest head read; beyond it the answer is 431.
-const MAX_HEAD: usize = 64 * 1024;
-
-const MAX_HEADERS: usize = 128;
-
-/// A request's head, as sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) method: String,
-    pub(crate) uri: String,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
-}
-
-/// How far the bytes so far make a head.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Parsed {
-    Partial,
-    Whole(Call),
-    Bad(Attempt),
-}
-
-/// Reads a head from all the bytes so far.
-pub(crate) fn parse(bytes: &[u8]) -> Parsed {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(bytes) {
-        Ok(httparse::Status::Complete(_)) => Parsed::Whole(Call {
-            method: request.method.unwrap_or_default().to_owned(),
-            uri: request.path.unwrap_or_default().to_owned(),
-            headers: request.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect(),
-        }),
-        Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => Parsed::Partial,
-        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-            Parsed::Bad(detail(431, "request head too large"))
-        }
-        Err(error) => Parsed::Bad(detail(400, &format!("bad request: {error}"))),
-    }
-}
-
-/// The CVM that a call asks for: the `{id}` of `{base}/cvms/{id}/state`, decoded.
-pub(crate) fn id(uri: &str) -> Option<String> {
-    let path = uri.split_once('?').map_or(uri, |(path, _)| path);
+/// The CVM that a request asks for: the `{id}` of `{base}/cvms/{id}/state`, decoded.
+pub(crate) fn id(target: &str) -> Option<String> {
+    let origin = origin_form(target);
+    let path = origin.split_once('?').map_or(origin, |(path, _)| path);
     let segment = path.strip_prefix(BASE_PATH)?.strip_prefix("/cvms/")?.strip_suffix("/state")?;
     let plain = !segment.is_empty() && !segment.contains('/');
     plain.then(|| percent_decode_str(segment).decode_utf8_lossy().into_owned())
 }
 
-/// The endpoint's reading of a call, or the answer that refuses it.
-pub(crate) fn visit(call: &Call) -> Result<Visit, Attempt> {
-    let Some(id) = id(&call.uri) else {
-        return Err(detail(404, "Not Found"));
+/// The endpoint's reading of a request, or the answer that refuses it.
+pub(crate) fn state_request(head: &RequestHead) -> Result<StateRequest, Refusal> {
+    let Some(id) = id(&head.target) else {
+        return Err(Refusal::new(404, "Not Found"));
     };
-    if call.method != "GET" {
-        return Err(detail(405, "Method Not Allowed").header("allow", "GET"));
+    if head.method != "GET" {
+        let mut refusal = Refusal::new(405, "Method Not Allowed");
+        refusal.answer = refusal.answer.header("allow", "GET");
+        return Err(refusal);
     }
-    let mut visit = Visit::new(&id);
-    visit.target = query_value(&call.uri, "target");
-    if visit.target.as_deref().is_some_and(|target| target.trim().is_empty()) {
+    let mut request = StateRequest::new(&id);
+    request.target = query_value(&head.target, "target");
+    if request.target.as_deref().is_some_and(|target| target.trim().is_empty()) {
         return Err(invalid("target", "Input should not be blank"));
     }
-    visit.interval = seconds(call, "interval", 5..=30)?.unwrap_or(visit.interval);
-    visit.timeout = seconds(call, "timeout", 10..=600)?.unwrap_or(visit.timeout);
-    visit.key = call.text(KEY_HEADER);
-    visit.last_event_id = call.text("last-event-id");
-    Ok(visit)
+    request.interval = seconds(head, "interval", 5..=30)?.unwrap_or(request.interval);
+    request.timeout = seconds(head, "timeout", 10..=600)?.unwrap_or(request.timeout);
+    request.key = credential(head);
+    request.last_event_id = head.text("last-event-id");
+    Ok(request)
 }
 
 /// The last value of a query parameter, with `%XX` and `+` decoded.
-pub(crate) fn query_value(uri: &str, name: &str) -> Option<String> {
-    let (_, query) = uri.split_once('?')?;
+pub(crate) fn query_value(target: &str, name: &str) -> Option<String> {
+    let (_, query) = target.split_once('?')?;
     let decode = |text: &str| {
         let spaced = text.replace('+', " ");
         percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
@@ -93,84 +59,54 @@ pub(crate) fn query_value(uri: &str, name: &str) -> Option<String> {
     value.map(|(_, value)| decode(value))
 }
 
-/// The short error body: `{"detail": text}`.
-pub(crate) fn detail(status: u16, text: &str) -> Attempt {
-    Attempt::json(status, json!({ "detail": text }))
+/// The API key, or else the bearer token.
+fn credential(head: &RequestHead) -> Option<String> {
+    head.text("x-api-key").or_else(|| {
+        let header = head.text("authorization")?;
+        let (scheme, token) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    })
 }
 
-impl Call {
-    fn text(&self, name: &str) -> Option<String> {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-    }
-}
-
-fn seconds(call: &Call, name: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<Duration>, Attempt> {
-    let Some(text) = query_value(&call.uri, name) else {
+fn seconds(head: &RequestHead, name: &str, range: RangeInclusive<u64>) -> Result<Option<Duration>, Refusal> {
+    let Some(text) = query_value(&head.target, name) else {
         return Ok(None);
     };
     let Ok(seconds) = text.parse::<u64>() else {
         return Err(invalid(name, "Input should be a valid integer"));
     };
     if seconds < *range.start() {
-        let message = format!("Input should be greater than or equal to {}", range.start());
-        return Err(invalid(name, &message));
+        return Err(invalid(name, &format!("Input should be greater than or equal to {}", range.start())));
     }
     if seconds > *range.end() {
-        let message = format!("Input should be less than or equal to {}", range.end());
-        return Err(invalid(name, &message));
+        return Err(invalid(name, &format!("Input should be less than or equal to {}", range.end())));
     }
     Ok(Some(Duration::from_secs(seconds)))
 }
 
-fn invalid(name: &str, message: &str) -> Attempt {
-    Attempt::json(422, json!({ "detail": [{ "loc": ["query", name], "msg": message }] }))
+fn invalid(name: &str, message: &str) -> Refusal {
+    let answer = Attempt::json(422, json!({ "detail": [{ "loc": ["query", name], "msg": message }] }));
+    Refusal { status: 422, reason: format!("{name}: {message}"), answer }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::Step;
+    use crate::script::{Ending, Step};
 
-    fn call(method: &str, uri: &str) -> Call {
-        Call { method: method.to_owned(), uri: uri.to_owned(), headers: Vec::new() }
+    fn head(method: &str, target: &str) -> RequestHead {
+        RequestHead { method: method.to_owned(), target: target.to_owned(), is_http10: false, headers: Vec::new() }
     }
 
     #[track_caller]
-    fn refused(method: &str, uri: &str) -> (u16, String) {
-        let attempt = visit(&call(method, uri)).unwrap_err();
-        let [Step::Head(head), Step::Body(body), Step::Close] = attempt.steps() else {
-            panic!("{attempt:?}");
+    fn refused(method: &str, target: &str) -> (u16, String) {
+        let refusal = state_request(&head(method, target)).unwrap_err();
+        let [Step::Head(head), Step::Body(body), Step::End(Ending::Close)] = refusal.answer.steps() else {
+            panic!("{refusal:?}");
         };
+        assert_eq!(head.status, refusal.status);
         let body = body.pieces().flatten().copied().collect();
         (head.status, String::from_utf8(body).unwrap())
-    }
-
-    #[test]
-    fn a_head_is_read_whole_or_not_at_all() {
-        let head = b"GET /x HTTP/1.1\r\nA: 1\r\nb: \xff\r\n\r\n";
-        for length in 0..head.len() {
-            assert_eq!(parse(&head[..length]), Parsed::Partial, "{length} bytes");
-        }
-        let Parsed::Whole(call) = parse(head) else { panic!("not whole") };
-        assert_eq!((call.method.as_str(), call.uri.as_str()), ("GET", "/x"));
-        assert_eq!(call.headers, [("A".into(), b"1".to_vec()), ("b".into(), vec![0xff])]);
-    }
-
-    #[test]
-    fn a_bad_or_endless_head_is_answered() {
-        let status = |bytes: &[u8]| match parse(bytes) {
-            Parsed::Bad(attempt) => match attempt.steps() {
-                [Step::Head(head), ..] => head.status,
-                steps => panic!("{steps:?}"),
-            },
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(status(b"\x16\x03\x01\x02\x00"), 400);
-        let endless = [b"GET / HTTP/1.1\r\nx: ".as_slice(), &vec![b'a'; MAX_HEAD]].concat();
-        assert_eq!(status(&endless), 431);
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200));
-        assert_eq!(status(many.as_bytes()), 431);
     }
 
     #[test]
@@ -178,15 +114,16 @@ mod tests {
         let id = |path: &str| id(path).unwrap_or_default();
         assert_eq!(id("/api/v1/cvms/a%2Fb%20%C3%A9/state?target=x"), "a/b é");
         assert_eq!(id("/api/v1/cvms/a+b/state"), "a+b");
+        assert_eq!(id("http://127.0.0.1:1/api/v1/cvms/a/state?target=x"), "a");
         for other in ["/api/v1/cvms//state", "/api/v1/cvms/a/b/state", "/cvms/a/state", "/api/v1/cvms/a", "/"] {
             assert_eq!(id(other), "", "{other}");
         }
     }
 
     #[test]
-    fn a_visit_takes_the_query_or_the_defaults() {
+    fn the_query_gives_the_values_or_the_defaults_hold() {
         let base = "/api/v1/cvms/a/state";
-        let read = |query: &str| visit(&call("GET", &format!("{base}{query}"))).unwrap();
+        let read = |query: &str| state_request(&head("GET", &format!("{base}{query}"))).unwrap();
         let defaults = read("");
         assert_eq!(defaults.target, None);
         assert_eq!((defaults.interval.as_secs(), defaults.timeout.as_secs()), (5, 300));
@@ -216,5 +153,17 @@ mod tests {
     fn other_paths_are_404_and_other_methods_405() {
         assert_eq!(refused("GET", "/api/v1/cvms").0, 404);
         assert_eq!(refused("POST", "/api/v1/cvms/a/state?target=running").0, 405);
+    }
+
+    #[test]
+    fn the_credential_is_the_api_key_or_else_the_bearer_token() {
+        let key = |headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+            let head = RequestHead { headers: headers.collect(), ..head("GET", "/api/v1/cvms/a/state") };
+            state_request(&head).unwrap().key
+        };
+        assert_eq!(key(&[("Authorization", "bearer token"), ("X-Api-Key", "key")]).as_deref(), Some("key"));
+        assert_eq!(key(&[("authorization", "Bearer token")]).as_deref(), Some("token"));
+        assert_eq!(key(&[("authorization", "Basic dXNlcg==")]), None);
     }
 }

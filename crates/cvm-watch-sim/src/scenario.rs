@@ -14,6 +14,10 @@ use std::time::Duration;
 use crate::script::Attempt;
 use timeline::Timeline;
 
+/// Long enough for a client to read what came before.
+const MOMENT: Duration = Duration::from_millis(300);
+const SECOND: Duration = Duration::from_secs(1);
+
 /// A built-in scenario. [`scenarios`] lists them all, [`scenario_for`] picks one for a CVM.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -29,38 +33,38 @@ pub struct Scenario {
 
 #[derive(Debug)]
 enum Play {
-    /// A CVM that lives on between requests.
+    /// A CVM whose state changes between requests too.
     Timeline(&'static Timeline),
     /// An event stream; without a target, the state of the default boot.
-    Stream(fn(&Visit) -> Attempt),
+    Stream(fn(&StateRequest) -> Attempt),
     /// The same with a target or without.
-    Always(fn(&Visit) -> Attempt),
+    Always(fn(&StateRequest) -> Attempt),
 }
 
 impl Scenario {
-    /// What is done on this visit.
+    /// What is done on this request.
     ///
     /// ```
-    /// use cvm_watch_sim::{Attempt, Visit, scenario_for};
+    /// use cvm_watch_sim::{Attempt, StateRequest, scenario_for};
     ///
-    /// let mut visit = Visit::new("silent-1");
-    /// visit.target = Some("running".to_owned());
-    /// assert_eq!(scenario_for("silent-1").attempt(&visit), Attempt::new().stall());
+    /// let mut request = StateRequest::new("silent-1");
+    /// request.target = Some("running".to_owned());
+    /// assert_eq!(scenario_for("silent-1").attempt(&request), Attempt::new().stall());
     /// ```
-    pub fn attempt(&self, visit: &Visit) -> Attempt {
-        match (&self.play, &visit.target) {
-            (Play::Always(play), _) | (Play::Stream(play), Some(_)) => play(visit),
-            (Play::Timeline(timeline), Some(target)) => timeline.stream(visit, target),
-            (Play::Timeline(timeline), None) => timeline.immediate(visit),
-            (Play::Stream(_), None) => boots::BOOT.immediate(visit),
+    pub fn attempt(&self, request: &StateRequest) -> Attempt {
+        match (&self.play, &request.target) {
+            (Play::Always(play), _) | (Play::Stream(play), Some(_)) => play(request),
+            (Play::Timeline(timeline), Some(target)) => timeline.stream(request, target),
+            (Play::Timeline(timeline), None) => timeline.immediate(request),
+            (Play::Stream(_), None) => boots::BOOT.immediate(request),
         }
     }
 }
 
-/// One request as a scenario sees it.
+/// A request for the state of a CVM.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Visit {
+pub struct StateRequest {
     /// The CVM, as decoded from the path.
     pub id: String,
     /// The status waited for; `None` asks for the state at once.
@@ -75,14 +79,14 @@ pub struct Visit {
     pub age: Duration,
     /// The `Last-Event-ID` header.
     pub last_event_id: Option<String>,
-    /// The `X-API-Key` header.
+    /// The `X-API-Key` header, or else the bearer token.
     pub key: Option<String>,
 }
 
-impl Visit {
-    /// A first visit without a target, with interval and timeout at the endpoint's defaults of 5 s and 300 s.
-    pub fn new(id: &str) -> Visit {
-        Visit {
+impl StateRequest {
+    /// A first request without a target, with interval and timeout at the endpoint's defaults of 5 s and 300 s.
+    pub fn new(id: &str) -> StateRequest {
+        StateRequest {
             id: id.to_owned(),
             target: None,
             interval: Duration::from_secs(5),
@@ -94,16 +98,16 @@ impl Visit {
         }
     }
 
-    /// The target, or the usual one.
+    /// The target, or `running`.
     fn target(&self) -> &str {
         self.target.as_deref().unwrap_or("running")
     }
 }
 
 /// Without the key.
-impl fmt::Debug for Visit {
+impl fmt::Debug for StateRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Visit")
+        f.debug_struct("StateRequest")
             .field("id", &self.id)
             .field("target", &self.target)
             .field("interval", &self.interval)
@@ -151,20 +155,44 @@ pub fn scenario_for(id: &str) -> &'static Scenario {
     chosen.max_by_key(|known| known.prefix.len()).unwrap_or(&boots::DEFAULT)
 }
 
-/// A table row: prefix, description, play.
+/// A scenario that reports the states of a CVM over time.
+const fn timeline(prefix: &'static str, description: &'static str, timeline: &'static Timeline) -> Scenario {
+    scenario(prefix, description, Play::Timeline(timeline))
+}
+
+/// A scenario of an event stream.
+const fn stream(prefix: &'static str, description: &'static str, play: fn(&StateRequest) -> Attempt) -> Scenario {
+    scenario(prefix, description, Play::Stream(play))
+}
+
+/// A scenario that is the same with a target or without.
+const fn always(prefix: &'static str, description: &'static str, play: fn(&StateRequest) -> Attempt) -> Scenario {
+    scenario(prefix, description, Play::Always(play))
+}
+
 const fn scenario(prefix: &'static str, description: &'static str, play: Play) -> Scenario {
     let (name, _dash) = prefix.split_at(prefix.len() - 1);
     Scenario { name, prefix, description, play }
 }
 
+/// A stream that sent its first state a moment ago.
+fn starting() -> Attempt {
+    Attempt::stream().progress("starting", "booting").wait(MOMENT)
+}
+
+/// A `state` and a `complete` at the target.
+fn done(attempt: Attempt, request: &StateRequest) -> Attempt {
+    attempt.state(request.target()).complete(request.target())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{Move, Step};
+    use crate::script::{Ending, Move, Step};
     use std::collections::HashSet;
 
-    fn visit(id: &str, target: Option<&str>) -> Visit {
-        Visit { target: target.map(str::to_owned), ..Visit::new(id) }
+    fn request(id: &str, target: Option<&str>) -> StateRequest {
+        StateRequest { target: target.map(str::to_owned), ..StateRequest::new(id) }
     }
 
     #[test]
@@ -190,8 +218,8 @@ mod tests {
     #[test]
     fn without_a_target_every_stream_scenario_answers_one_json_state() {
         for scenario in scenarios().filter(|known| !matches!(known.play, Play::Always(_))) {
-            let attempt = scenario.attempt(&visit(scenario.prefix, None));
-            let [Step::Head(head), Step::Body(_), Step::Close] = attempt.steps() else {
+            let attempt = scenario.attempt(&request(scenario.prefix, None));
+            let [Step::Head(head), Step::Body(_), Step::End(Ending::Close)] = attempt.steps() else {
                 panic!("{}: {attempt:?}", scenario.name);
             };
             assert_eq!(head.value("content-type"), Some(b"application/json".as_slice()), "{}", scenario.name);
@@ -202,7 +230,7 @@ mod tests {
     fn every_scenario_can_be_walked_for_some_time() {
         for scenario in scenarios() {
             for target in ["running", "stopped"] {
-                let attempt = scenario.attempt(&visit(scenario.prefix, Some(target)));
+                let attempt = scenario.attempt(&request(scenario.prefix, Some(target)));
                 assert!(attempt.moves().take(50).count() > 0, "{}", scenario.name);
                 let first = attempt.moves().next();
                 assert!(!matches!(first, Some(Move::Body(_))), "{}: a body before a head", scenario.name);
@@ -211,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_does_not_print_the_key() {
-        let visit = Visit { key: Some("hunter2".to_owned()), ..Visit::new("a") };
-        assert!(!format!("{visit:?}").contains("hunter2"));
+    fn a_request_does_not_print_its_key() {
+        let request = StateRequest { key: Some("hunter2".to_owned()), ..StateRequest::new("a") };
+        assert!(!format!("{request:?}").contains("hunter2"));
     }
 }

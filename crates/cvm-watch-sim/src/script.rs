@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// What a server does, attempt by attempt. After the last attempt, the last one is repeated.
 ///
-/// Plain data, with no socket in it: [`Sim::script`](crate::Sim::script) plays it over TCP, and anyone else may walk
-/// [`Attempt::moves`], for one on a virtual clock.
+/// Plain data, with no socket in it: [`Sim::script`](crate::Sim::script) plays it over TCP, and a test on a virtual clock
+/// can walk [`Attempt::moves`].
 ///
 /// ```
 /// use cvm_watch_sim::{Attempt, Script};
@@ -68,8 +68,8 @@ impl FromIterator<Attempt> for Script {
     }
 }
 
-/// One step of an [`Attempt`], as written. To carry a script out, walk [`Attempt::moves`] instead: it expands the
-/// steps that stand for many.
+/// One step of an [`Attempt`], as written. To execute a script, walk [`Attempt::moves`] instead: it expands the steps
+/// that stand for many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
@@ -81,24 +81,33 @@ pub enum Step {
     Raw(Payload),
     /// `times` times: waits `every`, then sends `payload` as body bytes.
     Repeat {
-        /// The body bytes of each turn.
+        /// The body bytes of each repetition.
         payload: Payload,
-        /// The pause before each turn.
+        /// The pause before each repetition.
         every: Duration,
-        /// How many turns; `u64::MAX` is for ever.
+        /// How many repetitions; `u64::MAX` has no end in practice.
         times: u64,
     },
     /// Sends nothing for this long.
     Wait(Duration),
-    /// Sends nothing, with the connection open, until the client leaves.
+    /// Ends the attempt.
+    End(Ending),
+}
+
+/// How an attempt ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// Nothing more is sent, with the connection open, until the client leaves.
     Stall,
-    /// Ends the body properly (last chunk), then the connection.
+    /// The body ends properly (last chunk), then the connection. With no head before, the connection ends without an
+    /// answer.
     Close,
-    /// Ends the connection without ending the body.
+    /// The connection ends (FIN) in the middle of the body.
     Truncate,
-    /// Resets the connection (TCP RST).
+    /// The connection is reset (TCP RST).
     Reset,
-    /// Closes the connection before any head.
+    /// The connection ends without an answer.
     Refuse,
 }
 
@@ -132,7 +141,8 @@ impl Head {
     }
 }
 
-/// How the end of a body is told. Bytes sent without a [`Step::Head`] before them have none: they go out as they are.
+/// How the end of a body is marked. Bytes sent without a [`Step::Head`] before them are not framed: they go out as they
+/// are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Framing {
@@ -142,7 +152,7 @@ pub enum Framing {
     /// `Content-Length` with the length of all body bytes of the attempt; one more than will come when it ends by a
     /// stall, a truncation or a reset.
     ContentLength,
-    /// Neither: the end of the connection is the end of the body, so a truncation can't be told from an end.
+    /// Neither: the end of the connection is the end of the body, so a truncation looks like an end.
     UntilClose,
 }
 
@@ -176,7 +186,7 @@ mod tests {
     #[test]
     fn an_empty_script_closes_without_an_answer() {
         let script = Script::new();
-        assert_eq!(script.attempt(1).moves().collect::<Vec<_>>(), [Move::Close]);
+        assert_eq!(script.attempt(1).moves().collect::<Vec<_>>(), [Move::End(Ending::Close)]);
     }
 
     #[test]

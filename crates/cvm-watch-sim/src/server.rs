@@ -11,19 +11,19 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::connection::serve;
+use crate::endpoint::Endpoint;
 use crate::error::SimError;
-use crate::log::Tally;
-use crate::world::World;
+use crate::log::ConnectionRecorder;
 
 /// Connections that may wait to be accepted: thousands of clients may come at once.
 const BACKLOG: u32 = 4096;
 
-/// Pause after a failed accept: out of file descriptors, mostly, and trying on would only spin.
+/// Pause after a failed accept, mostly for want of file descriptors; without it the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 #[cfg(feature = "tls")]
 pub(crate) type Acceptor = tokio_rustls::TlsAcceptor;
-/// There is none without the feature.
+/// No value exists without the feature.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone)]
 pub(crate) enum Acceptor {}
@@ -37,18 +37,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(addr: SocketAddr, tls: Option<Acceptor>, world: Arc<World>) -> Result<Server, SimError> {
+    pub(crate) fn start(addr: SocketAddr, tls: Option<Acceptor>, endpoint: Arc<Endpoint>) -> Result<Server, SimError> {
         let is_tls = tls.is_some();
         let (stop, stopped) = oneshot::channel();
         let (report, ready) = mpsc::channel();
         let run = move || match listen(addr) {
             Ok((runtime, listener, addr)) => {
-                // A starter that is gone has dropped `stop` too, which ends the loop.
+                // When the receiver is gone, so is `stop`, and that ends the loop.
                 let _ = report.send(Ok(addr));
                 runtime.block_on(async {
                     tokio::select! {
                         _ = stopped => {}
-                        () = accept(listener, tls, world) => {}
+                        () = accept(listener, tls, endpoint) => {}
                     }
                 });
             }
@@ -75,7 +75,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // Its panic was reported on stderr; there is nothing to add in a drop.
+            // A panic of the thread was reported on stderr already.
             let _ = thread.join();
         }
     }
@@ -108,14 +108,14 @@ fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, bound))
 }
 
-async fn accept(listener: TcpListener, tls: Option<Acceptor>, world: Arc<World>) {
+async fn accept(listener: TcpListener, tls: Option<Acceptor>, endpoint: Arc<Endpoint>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let tally = world.log().accepted(peer);
-                // Without it the system may hold small packets back; then they come late, but they come.
+                let recorder = endpoint.log().accepted(peer);
+                // Without it the system may delay small packets; they still arrive.
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(open(stream, tls.clone(), Arc::clone(&world), tally));
+                tokio::spawn(open(stream, tls.clone(), Arc::clone(&endpoint), recorder));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
@@ -123,17 +123,17 @@ async fn accept(listener: TcpListener, tls: Option<Acceptor>, world: Arc<World>)
 }
 
 #[cfg(feature = "tls")]
-async fn open(stream: TcpStream, tls: Option<Acceptor>, world: Arc<World>, tally: Tally) {
+async fn open(stream: TcpStream, tls: Option<Acceptor>, endpoint: Arc<Endpoint>, recorder: ConnectionRecorder) {
     let Some(acceptor) = tls else {
-        return serve(stream, world, tally).await;
+        return serve(stream, endpoint, recorder).await;
     };
     match acceptor.accept(stream).await {
-        Ok(stream) => serve(stream, world, tally).await,
-        Err(_) => tally.end(crate::log::End::TlsFailed),
+        Ok(stream) => serve(stream, endpoint, recorder).await,
+        Err(_) => recorder.end(crate::log::End::TlsFailed),
     }
 }
 
 #[cfg(not(feature = "tls"))]
-async fn open(stream: TcpStream, _tls: Option<Acceptor>, world: Arc<World>, tally: Tally) {
-    serve(stream, world, tally).await;
+async fn open(stream: TcpStream, _tls: Option<Acceptor>, endpoint: Arc<Endpoint>, recorder: ConnectionRecorder) {
+    serve(stream, endpoint, recorder).await;
 }

@@ -1,14 +1,14 @@
-//! The simulator as its users hold it.
+//! The simulator's handle and its builder.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use crate::endpoint::{Endpoint, Options};
 use crate::error::SimError;
-use crate::log::Log;
+use crate::log::{Log, RefusedRequest};
 use crate::request::BASE_PATH;
 use crate::script::Script;
 use crate::server::Server;
-use crate::world::{Rules, World};
 
 /// Streams one key may have open at a time, unless set.
 const STREAM_LIMIT: usize = 5;
@@ -16,7 +16,7 @@ const STREAM_LIMIT: usize = 5;
 /// Finished connections and requests kept in the log, unless set.
 const KEEP_RECORDS: usize = 10_000;
 
-/// A running simulator, on a thread of its own, until it is dropped.
+/// A running simulator, on its own thread, until it is dropped.
 ///
 /// It needs no async runtime and works beside any. Each connection serves one request and is then closed.
 ///
@@ -28,7 +28,7 @@ const KEEP_RECORDS: usize = 10_000;
 /// sim.script("my-cvm", Attempt::stream().complete("running"));
 ///
 /// let mut client = std::net::TcpStream::connect(sim.addr())?;
-/// client.write_all(b"GET /api/v1/cvms/my-cvm/state?target=running HTTP/1.1\r\nhost: sim\r\n\r\n")?;
+/// client.write_all(b"GET /api/v1/cvms/my-cvm/state?target=running HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
 /// let mut answer = String::new();
 /// client.read_to_string(&mut answer)?;
 /// assert!(answer.contains("event: complete"));
@@ -36,7 +36,7 @@ const KEEP_RECORDS: usize = 10_000;
 /// ```
 #[derive(Debug)]
 pub struct Sim {
-    world: Arc<World>,
+    endpoint: Arc<Endpoint>,
     server: Server,
 }
 
@@ -61,7 +61,7 @@ impl Sim {
     /// Each request for `id` is an attempt, with a `target` or without. The endpoint's own checks (method, key, query,
     /// stream limit) still come first.
     pub fn script(&self, id: &str, script: impl Into<Script>) {
-        self.world.set_script(id, script.into());
+        self.endpoint.set_script(id, script.into());
     }
 
     /// The address listened on.
@@ -83,12 +83,12 @@ impl Sim {
 
     /// The requests and connections so far. A clone can go to another thread and outlives the simulator.
     pub fn log(&self) -> &Log {
-        self.world.log()
+        self.endpoint.log()
     }
 
     /// The most event streams one key had open at the same time.
     pub fn peak_streams(&self) -> usize {
-        self.world.peak_streams()
+        self.endpoint.peak_streams()
     }
 }
 
@@ -105,7 +105,7 @@ impl Sim {
 #[must_use]
 pub struct Builder {
     addr: SocketAddr,
-    rules: Rules,
+    options: Options,
     keep_records: usize,
     scripts: Vec<(String, Script)>,
     #[cfg(feature = "tls")]
@@ -116,7 +116,14 @@ impl Builder {
     fn new() -> Builder {
         Builder {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            rules: Rules { speed: 1.0, stream_limit: STREAM_LIMIT, key: None },
+            options: Options {
+                speed: 1.0,
+                stream_limit: STREAM_LIMIT,
+                key: None,
+                hosts: Vec::new(),
+                cors: None,
+                on_refused: None,
+            },
             keep_records: KEEP_RECORDS,
             scripts: Vec::new(),
             #[cfg(feature = "tls")]
@@ -132,23 +139,44 @@ impl Builder {
 
     /// Divides every wait by this; 1 unless set. The CVMs' own clock and the `timeout` asked for go faster too.
     pub fn speed(mut self, speed: f64) -> Builder {
-        self.rules.speed = speed;
+        self.options.speed = speed;
         self
     }
 
     /// How many event streams one key may have open at a time; 5 unless set, 0 for no limit. The next one gets 429.
     pub fn stream_limit(mut self, limit: usize) -> Builder {
-        self.rules.stream_limit = limit;
+        self.options.stream_limit = limit;
         self
     }
 
-    /// Answers 401 to every request whose `X-API-Key` is not this one. Unless set, any key will do, and none too.
+    /// Answers 401 to every request whose `X-API-Key`, or else bearer token, is not this one. Unless set, any key is
+    /// accepted, and a request without one.
     pub fn require_key(mut self, key: &str) -> Builder {
-        self.rules.key = Some(key.to_owned());
+        self.options.key = Some(key.to_owned());
         self
     }
 
-    /// How many finished connections, and how many requests, the log keeps; 10 000 unless set. The oldest go first.
+    /// Serves requests for this host name too. Addresses, `localhost` and names below it are always served; other names
+    /// get 421, so that no web page can reach the simulator through a name that resolves to it.
+    pub fn allow_host(mut self, name: &str) -> Builder {
+        self.options.hosts.push(name.to_owned());
+        self
+    }
+
+    /// Lets web pages of this origin, such as `http://localhost:8000`, read the answers; `*` lets any. Unless set, the
+    /// answers carry no CORS headers, and browsers keep them from pages of other origins.
+    pub fn cors(mut self, origin: &str) -> Builder {
+        self.options.cors = Some(origin.to_owned());
+        self
+    }
+
+    /// Calls this for each request that the simulator refuses, on its own thread, before the answer is sent.
+    pub fn on_refused(mut self, report: impl Fn(&RefusedRequest) + Send + Sync + 'static) -> Builder {
+        self.options.on_refused = Some(Box::new(report));
+        self
+    }
+
+    /// How many finished connections, how many requests and how many refused ones the log keeps; 10 000 unless set. The oldest go first.
     pub fn keep_records(mut self, count: usize) -> Builder {
         self.keep_records = count;
         self
@@ -172,22 +200,27 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When the speed or the certificate is unusable, or the system gives no thread or address.
+    /// When the speed, the CORS origin or the certificate is unusable, or the system gives no thread or address.
     pub fn start(self) -> Result<Sim, SimError> {
-        let speed = self.rules.speed;
+        let speed = self.options.speed;
         if !(speed.is_finite() && speed > 0.0) {
             return Err(SimError::Speed(speed));
         }
-        let world = Arc::new(World::new(self.rules, Log::new(self.keep_records)));
+        if let Some(origin) =
+            self.options.cors.as_ref().filter(|origin| !origin.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err(SimError::Origin(origin.clone()));
+        }
+        let endpoint = Arc::new(Endpoint::new(self.options, Log::new(self.keep_records)));
         for (id, script) in self.scripts {
-            world.set_script(&id, script);
+            endpoint.set_script(&id, script);
         }
         #[cfg(feature = "tls")]
         let tls = self.identity.map(|identity| identity.acceptor()).transpose()?;
         #[cfg(not(feature = "tls"))]
         let tls = None;
-        let server = Server::start(self.addr, tls, Arc::clone(&world))?;
-        Ok(Sim { world, server })
+        let server = Server::start(self.addr, tls, Arc::clone(&endpoint))?;
+        Ok(Sim { endpoint, server })
     }
 }
 

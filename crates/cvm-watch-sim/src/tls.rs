@@ -28,7 +28,7 @@ impl Identity {
         let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes());
         let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| bad(&error))?;
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).map_err(|error| bad(&error))?;
-        // Named, because a process-wide default may be missing or another one.
+        // Named, because the process-wide default may be missing or another provider.
         let provider = Arc::new(crypto::ring::default_provider());
         let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = versions

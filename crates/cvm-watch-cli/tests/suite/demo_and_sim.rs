@@ -1,6 +1,7 @@
 //! `demo` and `sim`.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -48,6 +49,22 @@ fn sim_takes_its_port_and_stream_limit() {
     while !first.line().contains(r#""type":"state""#) {}
     let second = cvm_watch("wait stall-2 --max-retries 0").base_url(&base_url).run();
     assert!(second.last_words().contains("HTTP 429"), "{second:?}");
+}
+
+#[test]
+fn sim_prints_a_line_for_each_request_that_it_refuses_and_answers_with_cors_headers() {
+    let mut sim = cvm_watch("sim --cors http://localhost:8000").start();
+    let base_url = sim.line();
+    let addr = base_url.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/api/v1")).unwrap();
+    let mut client = TcpStream::connect(addr).unwrap();
+    client.write_all(b"GET /api/v1/cvms/a/state HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("access-control-allow-origin: http://localhost:8000"), "{answer}");
+    sim.signal(Signal::TERM);
+    let finished = sim.finish();
+    let line = "refused a request with 421: the host \"evil.example\" is not served here";
+    assert!(finished.stderr.starts_with(line), "{finished:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cvm_watch_core::{
     Action, AttemptId, CloseCause, Event, Input, Policy, PolicyBuilder, ResponseHead, Timestamp, UnixSeconds, Watch,
 };
-use cvm_watch_sim::{Move, Script};
+use cvm_watch_sim::{Ending, Move, Script};
 
 /// A watch, what its server does, and when its caller loses interest.
 pub(crate) struct World {
@@ -107,7 +107,7 @@ impl Link<'_> {
             self.moves.next();
         }
         match (self.fault, self.moves.peek()) {
-            (None, None | Some(Move::Stall)) => None,
+            (None, None | Some(Move::End(Ending::Stall))) => None,
             _ => Some(self.ready),
         }
     }
@@ -191,10 +191,10 @@ impl<'a> Run<'a> {
     fn read(&mut self, slow_start: Duration) {
         let link = self.link.as_mut().unwrap();
         let attempt = link.attempt;
-        let next = if link.fault.is_some() { Move::Close } else { link.moves.next().unwrap() };
+        let next = if link.fault.is_some() { Move::End(Ending::Close) } else { link.moves.next().unwrap() };
         let cause = link.fault.unwrap_or(match next {
-            Move::Truncate => CloseCause::Truncated,
-            Move::Reset => CloseCause::Reset,
+            Move::End(Ending::Truncate) => CloseCause::Truncated,
+            Move::End(Ending::Reset) => CloseCause::Reset,
             _ => CloseCause::Ended,
         });
         match next {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use cvm_watch_driver::core::{CloseCause, Timestamp};
 use cvm_watch_driver::{Body, Client, Head, Request, Settings, Timer, Transport, TransportError};
-use cvm_watch_sim::{Move, Script};
+use cvm_watch_sim::{Ending, Move, Script};
 
 /// The clock and all that waits for it.
 #[derive(Clone, Default)]
@@ -232,7 +232,7 @@ impl Connection {
             }
             match self.moves.next() {
                 Some(Move::Wait(time)) => self.waits = Some(self.world.sleep_until(self.world.now() + time)),
-                Some(Move::Stall) | None => {
+                Some(Move::End(Ending::Stall)) | None => {
                     self.waits = Some(self.world.sleep_until(Timestamp::MAX));
                     return Poll::Pending;
                 }
@@ -260,7 +260,7 @@ impl Future for Opening {
             (Move::Head(head), Some(connection)) => {
                 Ok((Head { status: head.status, headers: head.headers.clone() }, connection))
             }
-            (Move::Reset, _) => Err(TransportError::new(CloseCause::Reset, "the peer is gone")),
+            (Move::End(Ending::Reset), _) => Err(TransportError::new(CloseCause::Reset, "the peer is gone")),
             (Move::Raw(_), _) => Err(CloseCause::NotHttp.into()),
             _ => Err(CloseCause::Ended.into()),
         })
@@ -276,8 +276,8 @@ impl Body for Connection {
     ) -> Poll<Option<Result<&'static [u8], TransportError>>> {
         self.poll_move(cx).map(|next| match next {
             Move::Body(bytes) => Some(Ok(bytes)),
-            Move::Truncate => Some(Err(CloseCause::Truncated.into())),
-            Move::Reset => Some(Err(TransportError::new(CloseCause::Reset, "the peer is gone"))),
+            Move::End(Ending::Truncate) => Some(Err(CloseCause::Truncated.into())),
+            Move::End(Ending::Reset) => Some(Err(TransportError::new(CloseCause::Reset, "the peer is gone"))),
             _ => None,
         })
     }

@@ -61,7 +61,8 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, heads: Arc<Mutex<Vec
 fn secure_sim() -> (Sim, String) {
     let identity = rcgen::generate_simple_self_signed(["cloud.example".to_owned()]).unwrap();
     let pem = identity.cert.pem();
-    let sim = Sim::builder().tls(&pem, &identity.signing_key.serialize_pem()).start().unwrap();
+    let sim =
+        Sim::builder().allow_host("cloud.example").tls(&pem, &identity.signing_key.serialize_pem()).start().unwrap();
     sim.script("my-cvm", Attempt::stream().state("starting").complete("running"));
     (sim, pem)
 }
@@ -90,7 +91,7 @@ async fn https_goes_through_the_tunnel_end_to_end() {
 
 #[tokio::test]
 async fn plain_http_goes_through_a_tunnel_too() {
-    let sim = Sim::start().unwrap();
+    let sim = Sim::builder().allow_host("cloud.example").start().unwrap();
     sim.script("my-cvm", Attempt::stream().complete("running"));
     let proxy = Proxy::start(sim.addr()).await;
     let client = Client::builder()

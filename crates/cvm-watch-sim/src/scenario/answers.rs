@@ -2,33 +2,42 @@
 
 use serde_json::json;
 
-use super::{Play, Scenario, Visit, scenario};
-use crate::script::{Attempt, Framing};
+use super::{Scenario, StateRequest, always, done, stream};
+use crate::script::{Attempt, Framing, Head};
 
 pub(super) static SCENARIOS: &[Scenario] = &[
-    scenario(
+    always(
         "http-",
         "the status that follows, as in http-404-x, with a body as the endpoint sends it; 200 to 599",
-        Play::Always(http),
+        http,
     ),
-    scenario("http-409-coded-", "409 with an error_code", Play::Always(conflict_coded)),
-    scenario(
-        "http-503-http-date-",
-        "503 whose Retry-After is an HTTP-date, 2 s after its Date",
-        Play::Always(http_date),
-    ),
-    scenario("redirect-", "307 to another host", Play::Always(redirect)),
-    scenario("html-", "200 with a web page", Play::Always(html)),
-    scenario("no-type-", "an event stream without a Content-Type, then complete", Play::Stream(no_type)),
-    scenario("gzip-", "an event stream with Content-Encoding gzip", Play::Stream(gzip)),
-    scenario("late-body-", "403 whose body never ends", Play::Always(late_body)),
-    scenario("cut-body-", "403 whose body is cut off", Play::Always(cut_body)),
+    always("http-409-coded-", "409 with an error_code", |_| conflict_coded()),
+    always("http-503-http-date-", "503 whose Retry-After is an HTTP-date, 2 s after its Date", |_| {
+        Attempt::json(503, json!({ "message": "back in a moment", "code": "unavailable" }))
+            .header("date", "Sun, 06 Nov 1994 08:49:37 GMT")
+            .header("retry-after", "Sun, 06 Nov 1994 08:49:39 GMT")
+    }),
+    always("redirect-", "307 to another host", |_| redirect_by(307)),
+    always("html-", "200 with a web page", |_| {
+        Attempt::respond(200, "text/html; charset=utf-8", "<html><body>Please log in</body></html>")
+    }),
+    stream("no-type-", "an event stream without a Content-Type, then complete", |request| {
+        done(Attempt::new().head_exactly(Head::new(200)), request)
+    }),
+    stream("gzip-", "an event stream with Content-Encoding gzip", |_| {
+        Attempt::new().head(200, &[("content-encoding", "gzip")]).bytes(EMPTY_GZIP)
+    }),
+    always("late-body-", "403 whose body never ends", |_| forbidden().stall()),
+    always("cut-body-", "403 whose body is cut off", |_| forbidden().truncate()),
 ];
+
+/// A gzip member of no bytes: decoded it is empty, and taken as text it holds no event.
+const EMPTY_GZIP: [u8; 20] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 const REQUEST_ID: &str = "req-sim-0001";
 
-fn http(visit: &Visit) -> Attempt {
-    let number = visit.id.strip_prefix("http-").unwrap_or_default();
+fn http(request: &StateRequest) -> Attempt {
+    let number = request.id.strip_prefix("http-").unwrap_or_default();
     let number = number.split('-').next().unwrap_or_default();
     let status = number.parse().ok().filter(|status| (200..=599).contains(status)).unwrap_or(500);
     answer(status).header("x-request-id", REQUEST_ID)
@@ -39,7 +48,7 @@ fn answer(status: u16) -> Attempt {
     match status {
         204 | 304 => Attempt::new().head(status, &[]).close(),
         301 | 302 | 303 | 307 | 308 => redirect_by(status),
-        400 => Attempt::json(400, json!({ "message": "the request makes no sense", "code": "bad_request" })),
+        400 => Attempt::json(400, json!({ "message": "the request cannot be understood", "code": "bad_request" })),
         401 => Attempt::json(401, json!({ "detail": "Invalid or missing API key" })),
         403 => {
             let detail = json!({ "message": "this CVM belongs to another team", "code": "forbidden" });
@@ -79,46 +88,13 @@ fn redirect_by(status: u16) -> Attempt {
     moved.header("location", "https://elsewhere.invalid/api/v1/cvms/x/state")
 }
 
-fn conflict_coded(_: &Visit) -> Attempt {
+fn conflict_coded() -> Attempt {
     Attempt::json(409, json!({ "error_code": "ERR-02-009", "message": "the CVM is being deleted" }))
-}
-
-fn http_date(_: &Visit) -> Attempt {
-    Attempt::json(503, json!({ "message": "back in a moment", "code": "unavailable" }))
-        .header("date", "Sun, 06 Nov 1994 08:49:37 GMT")
-        .header("retry-after", "Sun, 06 Nov 1994 08:49:39 GMT")
-}
-
-fn redirect(_: &Visit) -> Attempt {
-    redirect_by(307)
-}
-
-fn html(_: &Visit) -> Attempt {
-    Attempt::respond(200, "text/html; charset=utf-8", "<html><body>Please log in</body></html>")
-}
-
-fn no_type(visit: &Visit) -> Attempt {
-    let bare = Attempt::new().head_exactly(crate::script::Head::new(200));
-    bare.state(visit.target()).complete(visit.target())
-}
-
-fn gzip(_: &Visit) -> Attempt {
-    // An empty gzip member: whoever decodes it finds nothing, whoever doesn't finds no event.
-    const EMPTY: [u8; 20] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    Attempt::new().head(200, &[("content-encoding", "gzip")]).bytes(EMPTY)
 }
 
 fn forbidden() -> Attempt {
     let head = Attempt::new().head(403, &[("content-type", "application/json")]);
     head.framing(Framing::ContentLength).bytes(r#"{"detail":"this CVM belongs to"#)
-}
-
-fn late_body(_: &Visit) -> Attempt {
-    forbidden().stall()
-}
-
-fn cut_body(_: &Visit) -> Attempt {
-    forbidden().truncate()
 }
 
 #[cfg(test)]
@@ -145,19 +121,19 @@ mod tests {
             ("http-600-a", 500),
             ("http-a", 500),
         ] {
-            assert_eq!(status(&http(&Visit::new(id))), expected, "{id}");
+            assert_eq!(status(&http(&StateRequest::new(id))), expected, "{id}");
         }
     }
 
     #[test]
     fn only_the_coded_conflict_has_an_error_code() {
         assert!(!format!("{:?}", answer(409)).contains("error_code"));
-        assert!(format!("{:?}", conflict_coded(&Visit::new("a"))).contains("error_code"));
+        assert!(format!("{:?}", conflict_coded()).contains("error_code"));
     }
 
     #[test]
     fn an_unfinished_body_promises_more_than_it_sends() {
-        let attempt = late_body(&Visit::new("a"));
+        let attempt = forbidden().stall();
         let Some(Step::Body(body)) = attempt.steps().get(1) else { panic!("{attempt:?}") };
         assert_eq!(attempt.content_length(), body.len() + 1);
     }

@@ -1,27 +1,23 @@
-//! CVMs that live on between requests: boots, failures, a stop; and the flaky network.
+//! CVMs whose state changes with time: boots, failures, a stop; and the flaky network.
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::timeline::{Point, Timeline};
-use super::{Play, Scenario, Visit, scenario};
+use super::{MOMENT, Scenario, StateRequest, stream, timeline};
 use crate::script::Attempt;
 
 pub(super) static DEFAULT: Scenario =
-    scenario("boot-", "boots step by step to running in 12 s; so does any id not listed here", Play::Timeline(&BOOT));
+    timeline("boot-", "boots step by step to running in 12 s; so does any id not listed here", &BOOT);
 
 pub(super) static SCENARIOS: &[Scenario] = &[
-    scenario("boot-", DEFAULT.description, Play::Timeline(&BOOT)),
-    scenario("slow-", "boots in 25 s, while each stream ends by a timeout event after 8 s", Play::Timeline(&SLOW)),
-    scenario("fail-", "fails to boot: error with a boot_error, then exited for good", Play::Timeline(&FAIL)),
-    scenario("stop-", "running, stopping, then stopped after 6 s: wait for target stopped", Play::Timeline(&STOP)),
-    scenario("restart-", "restarting after a while of running, then boots again", Play::Timeline(&RESTART)),
-    scenario(
-        "flaky-",
-        "503, a reset and a cut-off stream on the first three attempts, then boots",
-        Play::Stream(flaky),
-    ),
+    timeline("boot-", DEFAULT.description, &BOOT),
+    timeline("slow-", "boots in 25 s, while each stream ends by a timeout event after 8 s", &SLOW),
+    timeline("fail-", "fails to boot: error with a boot_error, then exited for good", &FAIL),
+    timeline("stop-", "running, stopping, then stopped after 6 s: wait for target stopped", &STOP),
+    timeline("restart-", "restarting after a while of running, then boots again", &RESTART),
+    stream("flaky-", "503, a reset and a cut-off stream on the first three attempts, then boots", flaky),
 ];
 
 /// Long enough for every timeout that can be asked for.
@@ -88,24 +84,23 @@ static RESTART: Timeline = Timeline {
     ],
 };
 
-fn flaky(visit: &Visit) -> Attempt {
-    let stream = || Attempt::stream().event("state", BOOT.state(visit, visit.age));
-    let pause = Duration::from_millis(300);
-    match visit.attempt {
+fn flaky(request: &StateRequest) -> Attempt {
+    let stream = || Attempt::stream().event("state", BOOT.state(request, request.age));
+    match request.attempt {
         1 => {
             let body = json!({ "message": "no backend available", "code": "unavailable" });
             Attempt::json(503, body).header("retry-after", "1")
         }
-        2 => stream().wait(pause).reset(),
-        3 => stream().wait(pause).bytes("event: state\ndata: {\"sta").truncate(),
-        _ => BOOT.stream(visit, visit.target()),
+        2 => stream().wait(MOMENT).reset(),
+        3 => stream().wait(MOMENT).bytes("event: state\ndata: {\"sta").truncate(),
+        _ => BOOT.stream(request, request.target()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::Move;
+    use crate::script::{Ending, Move};
 
     /// The time that the moves take, and their last.
     fn end(attempt: &Attempt) -> (Duration, String) {
@@ -115,20 +110,20 @@ mod tests {
             match next {
                 Move::Wait(pause) => time += pause,
                 Move::Body(bytes) => last = String::from_utf8_lossy(bytes).lines().next().unwrap().to_owned(),
-                Move::Reset | Move::Truncate => last = format!("{next:?}"),
+                Move::End(Ending::Reset | Ending::Truncate) => last = format!("{next:?}"),
                 _ => {}
             }
         }
         (time, last)
     }
 
-    fn visit(attempt: u32, age: u64) -> Visit {
-        Visit { attempt, age: Duration::from_secs(age), ..Visit::new("a") }
+    fn request(attempt: u32, age: u64) -> StateRequest {
+        StateRequest { attempt, age: Duration::from_secs(age), ..StateRequest::new("a") }
     }
 
     #[test]
     fn a_boot_completes_in_under_15_seconds() {
-        let (time, last) = end(&BOOT.stream(&visit(1, 0), "running"));
+        let (time, last) = end(&BOOT.stream(&request(1, 0), "running"));
         assert_eq!(time, Duration::from_secs(12));
         assert_eq!(last, "event: complete");
     }
@@ -136,30 +131,30 @@ mod tests {
     #[test]
     fn a_slow_boot_needs_reconnects() {
         let timeout = (Duration::from_secs(8), "event: timeout".to_owned());
-        assert_eq!(end(&SLOW.stream(&visit(1, 0), "running")), timeout);
-        assert_eq!(end(&SLOW.stream(&visit(2, 13), "running")), timeout);
-        let (time, last) = end(&SLOW.stream(&visit(3, 24), "running"));
+        assert_eq!(end(&SLOW.stream(&request(1, 0), "running")), timeout);
+        assert_eq!(end(&SLOW.stream(&request(2, 13), "running")), timeout);
+        let (time, last) = end(&SLOW.stream(&request(3, 24), "running"));
         assert!(time < Duration::from_secs(2));
         assert_eq!(last, "event: complete");
     }
 
     #[test]
     fn a_failed_boot_never_completes() {
-        let last = FAIL.state(&visit(1, 0), Duration::from_secs(600));
+        let last = FAIL.state(&request(1, 0), Duration::from_secs(600));
         assert_eq!((last["status"].as_str(), last["boot_error"].as_str()), (Some("exited"), Some(KEY_ERROR)));
-        assert_eq!(end(&FAIL.stream(&visit(1, 0), "running")).1, "event: timeout");
+        assert_eq!(end(&FAIL.stream(&request(1, 0), "running")).1, "event: timeout");
     }
 
     #[test]
     fn a_stop_completes_for_the_target_stopped() {
-        let (time, last) = end(&STOP.stream(&visit(1, 0), "stopped"));
+        let (time, last) = end(&STOP.stream(&request(1, 0), "stopped"));
         assert_eq!((time.as_millis(), last.as_str()), (6_400, "event: complete"));
     }
 
     #[test]
     fn the_flaky_network_recovers_on_the_fourth_attempt() {
-        assert_eq!(flaky(&visit(2, 1)).moves().last(), Some(Move::Reset));
-        assert_eq!(flaky(&visit(3, 2)).moves().last(), Some(Move::Truncate));
-        assert_eq!(end(&flaky(&visit(4, 3))).1, "event: complete");
+        assert_eq!(flaky(&request(2, 1)).moves().last(), Some(Move::End(Ending::Reset)));
+        assert_eq!(flaky(&request(3, 2)).moves().last(), Some(Move::End(Ending::Truncate)));
+        assert_eq!(end(&flaky(&request(4, 3))).1, "event: complete");
     }
 }

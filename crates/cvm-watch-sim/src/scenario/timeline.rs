@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Visit;
+use super::StateRequest;
 use crate::script::Attempt;
 use crate::wire;
 
 /// From reaching the target to the `complete` event.
 const COMPLETE_DELAY: Duration = Duration::from_millis(400);
 
-/// What a CVM goes through, counted from the first request for it.
+/// The states of a CVM over time, counted from the first request for it.
 #[derive(Debug)]
 pub(super) struct Timeline {
     /// In order of time; the first at 0.
@@ -20,7 +20,7 @@ pub(super) struct Timeline {
     pub(super) stream_limit: Duration,
 }
 
-/// What a CVM becomes at some time.
+/// The state of a CVM from some time on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
     at: Duration,
@@ -75,33 +75,33 @@ impl Point {
 
 impl Timeline {
     /// One JSON object: the state now.
-    pub(super) fn immediate(&self, visit: &Visit) -> Attempt {
-        Attempt::json(200, self.state(visit, visit.age))
+    pub(super) fn immediate(&self, request: &StateRequest) -> Attempt {
+        Attempt::json(200, self.state(request, request.age))
     }
 
     /// The `data` of a `state` event: the state at `age`.
-    pub(super) fn state(&self, visit: &Visit, age: Duration) -> Value {
-        self.point(age).json(&visit.id, age)
+    pub(super) fn state(&self, request: &StateRequest, age: Duration) -> Value {
+        self.point(age).json(&request.id, age)
     }
 
     /// An event stream: the state now, each change, the state again after an interval without one; then `complete`
     /// at the target, or `timeout`.
-    pub(super) fn stream(&self, visit: &Visit, target: &str) -> Attempt {
-        let limit = visit.timeout.min(self.stream_limit);
+    pub(super) fn stream(&self, request: &StateRequest, target: &str) -> Attempt {
+        let limit = request.timeout.min(self.stream_limit);
         let mut attempt = Attempt::stream();
         let mut now = Duration::ZERO;
         loop {
-            let age = visit.age.saturating_add(now);
+            let age = request.age.saturating_add(now);
             let status = self.point(age).status;
-            let state = self.state(visit, age);
+            let state = self.state(request, age);
             attempt = attempt.event("state", &state);
             if status.eq_ignore_ascii_case(target) {
                 return complete(attempt, status, target, now);
             }
             let change = self.points.iter().map(|point| point.at).find(|at| *at > age);
-            let change = change.map_or(Duration::MAX, |at| at.saturating_sub(visit.age));
+            let change = change.map_or(Duration::MAX, |at| at.saturating_sub(request.age));
             let until = change.min(limit);
-            attempt = quiet(attempt, &state, until.saturating_sub(now), visit.interval);
+            attempt = quiet(attempt, &state, until.saturating_sub(now), request.interval);
             now = until;
             if change >= limit {
                 return attempt.timeout(target, limit.as_secs_f64());
@@ -121,7 +121,7 @@ fn complete(attempt: Attempt, status: &str, target: &str, now: Duration) -> Atte
     attempt.wait(COMPLETE_DELAY).event("complete", data)
 }
 
-/// `time` without a change: the same state after every full `interval` but one that ends with the time.
+/// `time` without a change: the same state after every full `interval`, except one that ends with the time.
 fn quiet(attempt: Attempt, state: &Value, time: Duration, interval: Duration) -> Attempt {
     let before_end = time.saturating_sub(Duration::from_nanos(1)).as_nanos();
     let times = before_end.checked_div(interval.as_nanos()).unwrap_or_default();
@@ -144,12 +144,12 @@ mod tests {
         stream_limit: Duration::MAX,
     };
 
-    fn visit(age: u64) -> Visit {
+    fn request(age: u64) -> StateRequest {
         let timeout = Duration::from_secs(20);
-        Visit { age: Duration::from_secs(age), timeout, ..Visit::new("a") }
+        StateRequest { age: Duration::from_secs(age), timeout, ..StateRequest::new("a") }
     }
 
-    /// Time, event name and status or elapsed, a line each.
+    /// One line per event: time, name, and status or elapsed.
     fn trace(attempt: &Attempt) -> String {
         let mut now = Duration::ZERO;
         let mut lines = Vec::new();
@@ -160,11 +160,12 @@ mod tests {
                     let text = std::str::from_utf8(bytes).unwrap();
                     let (name, data) = text.trim().split_once("\ndata: ").unwrap();
                     let data: Value = serde_json::from_str(data).unwrap();
-                    let told = data["status"].as_str().map_or(data["elapsed"].to_string(), str::to_owned);
-                    lines.push(format!("{} {} {told}", now.as_millis(), name.replace("event: ", "")));
+                    let value = data["status"].as_str().map_or(data["elapsed"].to_string(), str::to_owned);
+                    lines.push(format!("{} {} {value}", now.as_millis(), name.replace("event: ", "")));
                 }
                 Move::Head(_) => {}
-                last => lines.push(format!("{} {last:?}", now.as_millis())),
+                Move::End(ending) => lines.push(format!("{} {ending:?}", now.as_millis())),
+                Move::Raw(_) => panic!("a timeline sends no raw bytes"),
             }
         }
         lines.join("\n")
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn changes_come_at_once_and_a_state_is_repeated_each_interval() {
         assert_eq!(
-            trace(&LINE.stream(&visit(0), "Running")),
+            trace(&LINE.stream(&request(0), "Running")),
             "0 state starting\n5000 state starting\n10000 state starting\n12000 state running\n\
              12400 complete running\n12400 Close"
         );
@@ -182,16 +183,16 @@ mod tests {
     #[test]
     fn a_later_stream_goes_on_where_the_cvm_is() {
         assert_eq!(
-            trace(&LINE.stream(&visit(10), "running")),
+            trace(&LINE.stream(&request(10), "running")),
             "0 state starting\n2000 state running\n2400 complete running\n2400 Close"
         );
-        assert_eq!(trace(&LINE.stream(&visit(100), "running")), "0 state running\n400 complete running\n400 Close");
+        assert_eq!(trace(&LINE.stream(&request(100), "running")), "0 state running\n400 complete running\n400 Close");
     }
 
     #[test]
     fn a_target_that_is_never_reached_ends_in_a_timeout() {
         assert_eq!(
-            trace(&LINE.stream(&visit(11), "stopped")),
+            trace(&LINE.stream(&request(11), "stopped")),
             "0 state starting\n1000 state running\n6000 state running\n11000 state running\n\
              16000 state running\n20000 timeout 20.0\n20000 Close"
         );
@@ -199,11 +200,11 @@ mod tests {
 
     #[test]
     fn the_immediate_answer_is_the_state_now() {
-        let state = LINE.state(&visit(0), Duration::from_secs(15));
+        let state = LINE.state(&request(0), Duration::from_secs(15));
         assert_eq!(state["status"], "running");
         assert_eq!(state["uptime"], "3s");
         assert_eq!(state["boot_progress"], "done");
         assert_eq!(state["boot_error"], Value::Null);
-        assert_eq!(LINE.immediate(&visit(15)), Attempt::json(200, LINE.state(&visit(15), Duration::from_secs(15))));
+        assert_eq!(LINE.immediate(&request(15)), Attempt::json(200, LINE.state(&request(15), Duration::from_secs(15))));
     }
 }

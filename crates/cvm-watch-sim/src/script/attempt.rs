@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Framing, Head, Payload, Split, Step};
+use super::{Ending, Framing, Head, Payload, Split, Step};
 use crate::wire;
 
 /// What a server does with one connection, written verb by verb.
 ///
-/// An attempt that says nothing else ends like [`close`](Attempt::close).
+/// An attempt that has no end step ends like [`close`](Attempt::close).
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,7 +50,7 @@ impl Attempt {
             .close()
     }
 
-    /// A whole answer of JSON; `body` is anything that prints as JSON, `serde_json::Value` for one.
+    /// A whole answer of JSON; `body` is anything that prints as JSON, such as a `serde_json::Value`.
     pub fn json(status: u16, body: impl ToString) -> Attempt {
         Attempt::respond(status, "application/json", body.to_string())
     }
@@ -157,7 +157,7 @@ impl Attempt {
         self.step(Step::Raw(Payload::repeat(pattern, total)))
     }
 
-    /// `times` times: waits `every`, then sends `bytes` as body bytes. `u64::MAX` is for ever.
+    /// `times` times: waits `every`, then sends `bytes` as body bytes. `u64::MAX` has no end in practice.
     #[must_use]
     pub fn repeat(self, bytes: impl Into<Vec<u8>>, every: Duration, times: u64) -> Attempt {
         self.step(Step::Repeat { payload: Payload::once(bytes), every, times })
@@ -172,33 +172,33 @@ impl Attempt {
     /// Stays open and silent until the client leaves.
     #[must_use]
     pub fn stall(self) -> Attempt {
-        self.step(Step::Stall)
+        self.step(Step::End(Ending::Stall))
     }
 
     /// Ends the body properly, then the connection.
     #[must_use]
     pub fn close(self) -> Attempt {
-        self.step(Step::Close)
+        self.step(Step::End(Ending::Close))
     }
 
     /// Ends the connection (FIN) in the middle of the body.
     #[must_use]
     pub fn truncate(self) -> Attempt {
-        self.step(Step::Truncate)
+        self.step(Step::End(Ending::Truncate))
     }
 
     /// Resets the connection (RST). What was sent just before may be lost with it; a [`wait`](Attempt::wait) between
     /// lets it arrive.
     #[must_use]
     pub fn reset(self) -> Attempt {
-        self.step(Step::Reset)
+        self.step(Step::End(Ending::Reset))
     }
 
     /// Closes the connection without an answer. For a port where nothing listens, see
     /// [`RefusedPort`](crate::RefusedPort).
     #[must_use]
     pub fn refuse(self) -> Attempt {
-        self.step(Step::Refuse)
+        self.step(Step::End(Ending::Refuse))
     }
 
     /// Adds any step.
@@ -208,7 +208,7 @@ impl Attempt {
         self
     }
 
-    /// Sets how the end of the body is told; [`Framing::Chunked`] unless set.
+    /// Sets how the end of the body is marked; [`Framing::Chunked`] unless set.
     #[must_use]
     pub const fn framing(mut self, framing: Framing) -> Attempt {
         self.framing = framing;
@@ -227,7 +227,7 @@ impl Attempt {
         &self.steps
     }
 
-    /// How the end of the body is told.
+    /// How the end of the body is marked.
     pub const fn framing_mode(&self) -> Framing {
         self.framing
     }
@@ -251,8 +251,8 @@ impl Attempt {
                 Step::Repeat { payload, times, .. } => {
                     length = length.saturating_add(payload.len().saturating_mul(*times));
                 }
-                Step::Stall | Step::Truncate | Step::Reset => return length.saturating_add(1),
-                Step::Close | Step::Refuse => break,
+                Step::End(Ending::Stall | Ending::Truncate | Ending::Reset) => return length.saturating_add(1),
+                Step::End(Ending::Close | Ending::Refuse) => break,
                 Step::Head(_) | Step::Raw(_) | Step::Wait(_) => {}
             }
         }
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_will_not_be_finished_promises_one_byte_more() {
+    fn an_unfinished_body_promises_one_byte_more() {
         let attempt = Attempt::stream().bytes("abc").flood("x", 10);
         assert_eq!(attempt.content_length(), 13);
         assert_eq!(attempt.clone().close().bytes("late").content_length(), 13);

@@ -1,12 +1,11 @@
-//! The moves that carry an attempt out, one at a time.
+//! The moves of an attempt, one at a time.
 
 use std::iter;
 use std::time::Duration;
 
-use super::{Attempt, Head, Payload, Split, Step};
+use super::{Attempt, Ending, Head, Payload, Split, Step};
 
-/// One thing to do now. [`Attempt::moves`] yields them in order; the last is always one for which
-/// [`is_last`](Move::is_last) holds.
+/// One thing to do now. [`Attempt::moves`] yields them in order; the last, and only the last, is [`Move::End`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Move<'a> {
@@ -19,37 +18,22 @@ pub enum Move<'a> {
     Raw(&'a [u8]),
     /// This much time passes.
     Wait(Duration),
-    /// Last: nothing more happens until the client leaves.
-    Stall,
-    /// Last: the body ends cleanly. With no head before, the connection ends without an answer.
-    Close,
-    /// Last: the connection ends in the middle of the body.
-    Truncate,
-    /// Last: the connection is reset.
-    Reset,
-    /// Last: the connection ends without an answer.
-    Refuse,
-}
-
-impl Move<'_> {
-    /// Whether the connection is over, or will stay silent, after this.
-    pub const fn is_last(&self) -> bool {
-        matches!(self, Move::Stall | Move::Close | Move::Truncate | Move::Reset | Move::Refuse)
-    }
+    /// The attempt ends.
+    End(Ending),
 }
 
 impl Attempt {
-    /// The moves that carry this attempt out, lazily: a flood is yielded in pieces, a repetition turn by turn.
+    /// The moves of this attempt, lazily: a flood is yielded in pieces, a repetition one by one.
     ///
-    /// Steps after the first that ends the connection are left out; with no such step, the attempt ends by
-    /// [`Move::Close`]. [`Split::Chunks`] is applied here, [`Split::Packets`] is the socket's business.
+    /// Steps after the first [`Step::End`] are left out; with no such step, the attempt ends by [`Ending::Close`].
+    /// [`Split::Chunks`] is applied here; [`Split::Packets`] only means something on a socket.
     ///
     /// ```
-    /// use cvm_watch_sim::{Attempt, Move};
+    /// use cvm_watch_sim::{Attempt, Ending, Move};
     ///
     /// let attempt = Attempt::new().bytes("data: 1\n\n").truncate();
     /// let moves: Vec<Move> = attempt.moves().collect();
-    /// assert_eq!(moves, [Move::Body(b"data: 1\n\n"), Move::Truncate]);
+    /// assert_eq!(moves, [Move::Body(b"data: 1\n\n"), Move::End(Ending::Truncate)]);
     /// ```
     pub fn moves(&self) -> impl Iterator<Item = Move<'_>> + Send {
         let size = match self.split_mode() {
@@ -57,9 +41,9 @@ impl Attempt {
             Split::Whole | Split::Packets(_) => usize::MAX,
         };
         let written = self.steps().iter().flat_map(move |step| expand(step, size));
-        written.chain(iter::once(Move::Close)).scan(false, |over, next| {
+        written.chain(iter::once(Move::End(Ending::Close))).scan(false, |over, next| {
             let yielded = (!*over).then_some(next);
-            *over |= next.is_last();
+            *over |= matches!(next, Move::End(_));
             yielded
         })
     }
@@ -72,20 +56,16 @@ fn expand<'a>(step: &'a Step, size: usize) -> impl Iterator<Item = Move<'a>> + S
         Step::Raw(payload) => (None, Some((payload, None, 1, usize::MAX))),
         Step::Head(head) => (Some(Move::Head(head)), None),
         Step::Wait(time) => (Some(Move::Wait(*time)), None),
-        Step::Stall => (Some(Move::Stall), None),
-        Step::Close => (Some(Move::Close), None),
-        Step::Truncate => (Some(Move::Truncate), None),
-        Step::Reset => (Some(Move::Reset), None),
-        Step::Refuse => (Some(Move::Refuse), None),
+        Step::End(ending) => (Some(Move::End(*ending)), None),
     };
-    let carry: fn(&'a [u8]) -> Move<'a> = match step {
+    let move_of: fn(&'a [u8]) -> Move<'a> = match step {
         Step::Raw(_) => Move::Raw,
         _ => Move::Body,
     };
-    let turns = bytes.into_iter().flat_map(move |(payload, pause, times, size)| {
-        (0..times).flat_map(move |_| pause.into_iter().chain(cut(payload, size).map(carry)))
+    let repeated = bytes.into_iter().flat_map(move |(payload, pause, times, size)| {
+        (0..times).flat_map(move |_| pause.into_iter().chain(cut(payload, size).map(move_of)))
     });
-    single.into_iter().chain(turns)
+    single.into_iter().chain(repeated)
 }
 
 fn cut(payload: &Payload, size: usize) -> impl Iterator<Item = &[u8]> + Send {
@@ -106,19 +86,19 @@ mod tests {
     #[test]
     fn an_attempt_without_an_end_closes() {
         let attempt = Attempt::new().bytes("x");
-        check(&attempt, &[Move::Body(b"x"), Move::Close]);
+        check(&attempt, &[Move::Body(b"x"), Move::End(Ending::Close)]);
     }
 
     #[test]
     fn nothing_comes_after_the_first_end() {
         let attempt = Attempt::new().stall().bytes("x").reset();
-        check(&attempt, &[Move::Stall]);
+        check(&attempt, &[Move::End(Ending::Stall)]);
     }
 
     #[test]
     fn chunk_splitting_cuts_body_bytes_and_nothing_else() {
         let attempt = Attempt::new().raw("abc").bytes("abc").split(Split::Chunks(2));
-        check(&attempt, &[Move::Raw(b"abc"), Move::Body(b"ab"), Move::Body(b"c"), Move::Close]);
+        check(&attempt, &[Move::Raw(b"abc"), Move::Body(b"ab"), Move::Body(b"c"), Move::End(Ending::Close)]);
         let attempt = attempt.split(Split::Chunks(0));
         assert_eq!(attempt.moves().count(), 5);
         let attempt = attempt.split(Split::Packets(1));
@@ -126,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn a_repetition_waits_before_each_turn_and_may_never_end() {
+    fn a_repetition_waits_each_time_and_may_never_end() {
         let attempt = Attempt::new().repeat("x", SECOND, 2);
-        let turn = [Move::Wait(SECOND), Move::Body(b"x")];
-        check(&attempt, &[turn[0], turn[1], turn[0], turn[1], Move::Close]);
+        let once = [Move::Wait(SECOND), Move::Body(b"x")];
+        check(&attempt, &[once[0], once[1], once[0], once[1], Move::End(Ending::Close)]);
         let attempt = Attempt::new().repeat("x", SECOND, u64::MAX);
-        assert_eq!(attempt.moves().nth(1_000_001), Some(turn[1]));
+        assert_eq!(attempt.moves().nth(1_000_001), Some(once[1]));
     }
 }

@@ -11,7 +11,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// Opens a connection and sends a whole request for this path below `/api/v1`.
 pub(crate) fn send(sim: &Sim, path: &str, headers: &str) -> TcpStream {
-    request(sim, &format!("GET /api/v1{path} HTTP/1.1\r\nHost: sim\r\n{headers}\r\n"))
+    request(sim, &format!("GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"))
 }
 
 /// Opens a connection and sends these bytes.

@@ -1,4 +1,4 @@
-//! Who ended a connection, and when.
+//! Which side ended a connection, and when.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -8,7 +8,7 @@ use cvm_watch_sim::{Attempt, End, Sim};
 
 use crate::client::{LONG, read_until, request, rest, watch};
 
-/// Leaves after `text` has come (at once if it is empty), and says how the simulator saw it.
+/// Leaves after `text` has arrived (at once if it is empty), and returns how the simulator recorded it.
 #[track_caller]
 fn left(attempt: Attempt, text: &str) -> Option<End> {
     let sim = Sim::start().unwrap();
@@ -60,7 +60,7 @@ fn closing_the_sending_side_counts_as_leaving() {
 }
 
 #[test]
-fn an_end_of_ours_is_recorded_as_ours() {
+fn an_end_by_the_simulator_is_recorded_as_such() {
     let sim = Sim::start().unwrap();
     sim.script("closed", Attempt::stream().state("running"));
     sim.script("cut", Attempt::stream().truncate());
@@ -111,7 +111,7 @@ fn a_request_may_come_in_pieces() {
     sim.script("a", Attempt::json(200, "{}"));
     let mut stream = request(&sim, "GET /api/v1/cvms/a/st");
     sim.script("b", Attempt::json(200, "{}"));
-    stream.write_all(b"ate HTTP/1.1\r\nX-Odd: \xff\r\n\r\n").unwrap();
+    stream.write_all(b"ate HTTP/1.1\r\nHost: localhost\r\nX-Odd: \xff\r\n\r\n").unwrap();
     assert!(rest(stream).ends_with("\r\n\r\n{}"));
     assert_eq!(sim.log().requests()[0].header("x-odd"), Some(b"\xff".as_slice()));
 }

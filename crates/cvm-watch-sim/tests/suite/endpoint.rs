@@ -1,4 +1,4 @@
-//! The endpoint's own rules: paths, methods, query, key, immediate mode.
+//! The rules of the endpoint: paths, methods, query, key, immediate mode.
 
 use cvm_watch_sim::{Attempt, Sim};
 
@@ -34,7 +34,7 @@ fn without_a_target_the_state_is_answered_at_once() {
 }
 
 #[test]
-fn bad_requests_are_refused_in_the_endpoints_words() {
+fn bad_requests_are_refused_with_the_messages_of_the_endpoint() {
     let sim = Sim::start().unwrap();
     let get = |path: &str| answer(&rest(send(&sim, path, "")));
     let (status, body) = get("/cvms/a/state?target=running&interval=4");
@@ -42,18 +42,19 @@ fn bad_requests_are_refused_in_the_endpoints_words() {
     assert!(body.contains(r#""loc":["query","interval"]"#), "{body}");
     assert_eq!(get("/cvms/a/state?target=running&timeout=601").0, 422);
     assert_eq!(get("/cvms").0, 404);
-    let post = rest(request(&sim, "POST /api/v1/cvms/a/state HTTP/1.1\r\ncontent-length: 0\r\n\r\n"));
-    assert_eq!(answer(&post).0, 405);
+    let post = "POST /api/v1/cvms/a/state HTTP/1.1\r\nHost: localhost\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(answer(&rest(request(&sim, post))).0, 405);
     assert_eq!(answer(&rest(request(&sim, "not HTTP\r\n\r\n"))).0, 400);
     assert!(sim.log().requests().iter().all(|request| request.attempt.is_none()));
 }
 
 #[test]
-fn a_required_key_is_required_and_any_other_time_none_is() {
+fn a_key_is_required_only_when_one_is_set() {
     let sim = Sim::builder().require_key("right").start().unwrap();
     let get = |headers: &str| answer(&rest(send(&sim, "/cvms/a/state", headers))).0;
     assert_eq!(get("X-API-Key: right\r\n"), 200);
     assert_eq!(get("x-api-key: right\r\n"), 200);
+    assert_eq!(get("Authorization: Bearer right\r\n"), 200);
     assert_eq!(get("X-API-Key: wrong\r\n"), 401);
     assert_eq!(get(""), 401);
     let open = Sim::start().unwrap();
@@ -76,7 +77,7 @@ fn requests_are_recorded_as_sent() {
 }
 
 #[test]
-fn a_speed_that_is_no_speed_is_refused() {
+fn a_speed_that_is_not_a_positive_number_is_refused() {
     for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = Sim::builder().speed(speed).start().unwrap_err();
         assert!(error.to_string().starts_with("speed must be a positive, finite number"));

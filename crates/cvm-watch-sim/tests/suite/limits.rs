@@ -38,10 +38,10 @@ fn the_sixth_stream_of_a_key_gets_429_until_one_ends() {
 }
 
 #[test]
-fn a_place_is_free_before_the_client_sees_the_end() {
+fn a_slot_is_free_before_the_client_sees_the_end() {
     let sim = Sim::builder().stream_limit(1).start().unwrap();
     sim.script("a", Attempt::stream().state("running"));
-    // Kept open on this side: only the simulator's own end can free the place.
+    // Kept open on this side: only the simulator's own end can free the slot.
     let mut ended = Vec::new();
     for _ in 0..100 {
         let mut stream = open(&sim, "k");
@@ -54,7 +54,7 @@ fn a_place_is_free_before_the_client_sees_the_end() {
 }
 
 #[test]
-fn a_client_that_leaves_and_comes_back_finds_its_place() {
+fn a_client_that_leaves_and_comes_back_gets_its_slot() {
     let sim = Sim::builder().stream_limit(1).start().unwrap();
     sim.script("a", Attempt::stream().stall());
     for _ in 0..100 {

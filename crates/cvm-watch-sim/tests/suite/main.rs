@@ -10,6 +10,7 @@ mod bytes;
 mod client;
 mod closing;
 mod endpoint;
+mod http;
 mod limits;
 mod readme;
 mod scenarios;

@@ -99,7 +99,9 @@ async fn watch(builder: ClientBuilder) -> Result<String, WatchError> {
 #[async_std::test]
 async fn https_goes_through_an_http_proxy_and_is_verified_by_the_servers_own_name() {
     let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["cloud.example".to_owned()]).unwrap();
-    let sim = serving(Sim::builder().tls(&cert.pem(), &signing_key.serialize_pem()).start().unwrap());
+    let sim = serving(
+        Sim::builder().allow_host("cloud.example").tls(&cert.pem(), &signing_key.serialize_pem()).start().unwrap(),
+    );
     let proxy = Proxy::start(http, sim.addr());
     let through = |host: &str| {
         let builder = client(format!("https://{host}/api/v1")).root_certificates(cert.pem());
@@ -113,7 +115,7 @@ async fn https_goes_through_an_http_proxy_and_is_verified_by_the_servers_own_nam
 
 #[async_std::test]
 async fn plain_http_is_tunnelled_too() {
-    let sim = serving(Sim::start().unwrap());
+    let sim = serving(Sim::builder().allow_host("cloud.example").start().unwrap());
     let proxy = Proxy::start(http, sim.addr());
     let builder = client("http://cloud.example/api/v1").allow_http(true);
     assert_eq!(watch(builder.proxy(format!("http://me:hunter2@{}", proxy.addr))).await.unwrap(), "running");
@@ -124,7 +126,7 @@ async fn plain_http_is_tunnelled_too() {
 
 #[async_std::test]
 async fn a_socks_proxy_gets_the_name_and_the_password() {
-    let sim = serving(Sim::start().unwrap());
+    let sim = serving(Sim::builder().allow_host("cloud.example").start().unwrap());
     let proxy = Proxy::start(socks, sim.addr());
     let builder = client("http://cloud.example/api/v1").allow_http(true);
     assert_eq!(watch(builder.proxy(format!("socks5://me:hunter2@{}", proxy.addr))).await.unwrap(), "running");
@@ -164,7 +166,7 @@ async fn a_base_url_on_this_machine_goes_past_the_proxy() {
 
 #[async_std::test]
 async fn an_echo_of_the_proxys_password_is_masked() {
-    let sim = Sim::start().unwrap();
+    let sim = Sim::builder().allow_host("cloud.example").start().unwrap();
     sim.script("x", Attempt::json(403, r#"{"detail":"hunter2 is not welcome, nor bWU6aHVudGVyMg=="}"#));
     let proxy = Proxy::start(http, sim.addr());
     let builder = client("http://cloud.example/api/v1").allow_http(true);
