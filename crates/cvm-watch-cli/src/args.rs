@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use cvm_watch_core::Fleet;
 
 use crate::{duration, help};
@@ -50,7 +49,7 @@ pub(crate) struct WaitArgs {
     pub(crate) ids: Vec<String>,
 
     /// File with more ids, one a line, and # comments; - is stdin
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ids_from: Vec<String>,
 
     /// Be done when one of several CVMs got there, rather than all
@@ -130,7 +129,7 @@ pub(crate) struct WaitArgs {
 
     /// Write down all that the watch is told, secrets replaced, for `replay`; an existing file is
     /// overwritten
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) record: Option<PathBuf>,
 
     /// What to print
@@ -198,11 +197,24 @@ pub(crate) struct DecodeArgs {
     pub(crate) max_event_bytes: u32,
 }
 
+/// What `completions` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Completions {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+    /// The names of the profiles, for the scripts.
+    #[value(hide = true)]
+    Profiles,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
     /// Shell to print the script for
     #[arg(value_enum)]
-    pub(crate) shell: Shell,
+    pub(crate) shell: Completions,
 }
 
 #[cfg(test)]

@@ -13,3 +13,4 @@ pub use base_url::BaseUrl;
 pub use environment::{API_KEY_VARIABLE, BASE_URL_VARIABLE, PROFILES_VARIABLE};
 pub use settings::{Settings, SettingsBuilder};
 pub use sources::{Source, Sources};
+pub use user_setup::profile_names;

@@ -20,6 +20,7 @@ pub use cvm_watch_core as core;
 
 pub use account::{
     API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, PROFILES_VARIABLE, Settings, SettingsBuilder, Source, Sources,
+    profile_names,
 };
 pub use client::Client;
 pub use clock::BootClock;

@@ -27,6 +27,7 @@ use ended::Ended;
 pub(crate) use one::watch;
 use prepare::Prepared;
 pub(crate) use report::Report;
+pub(crate) use target::KNOWN as KNOWN_STATUSES;
 
 pub(crate) fn run(args: &WaitArgs) -> Exit {
     output::limit_by(args.deadline);

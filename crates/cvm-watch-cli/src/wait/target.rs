@@ -4,7 +4,7 @@
 use cvm_watch_core::printable;
 
 /// The statuses that the platform's public material names. There may be others.
-const KNOWN: [&str; 12] = [
+pub(crate) const KNOWN: [&str; 15] = [
     "running",
     "starting",
     "restarting",
@@ -12,7 +12,10 @@ const KNOWN: [&str; 12] = [
     "stopped",
     "shutting_down",
     "exited",
+    "creating",
     "removing",
+    "deleting",
+    "deleted",
     "provisioning",
     "updating",
     "in_progress",

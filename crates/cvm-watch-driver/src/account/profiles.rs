@@ -110,6 +110,10 @@ impl ProfileFile {
         Ok(Some(Profile { token: text("token")?.map(Hidden), api_prefix: text("api_prefix")?, source }))
     }
 
+    pub(super) fn names(self) -> Vec<String> {
+        self.profiles.into_iter().map(|(name, _)| name).collect()
+    }
+
     /// The names of its profiles, for an error message.
     pub(super) fn known(&self) -> String {
         let names: Vec<_> = self.profiles.keys().map(|name| printable(name, 40)).collect();

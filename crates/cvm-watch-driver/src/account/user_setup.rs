@@ -7,6 +7,31 @@ use super::profiles::{Found, Profile};
 use super::settings::SettingsBuilder;
 use super::sources::{PROFILE_FILE_FIELD, Source};
 
+/// The names of the profiles of the `phala` command line, in alphabetical order; none if there is no
+/// profile file.
+///
+/// ```no_run
+/// for name in cvm_watch_driver::profile_names()? {
+///     println!("{name}");
+/// }
+/// # Ok::<(), cvm_watch_core::ConfigError>(())
+/// ```
+///
+/// # Errors
+///
+/// A profile file that exists but cannot be used. The error shows none of its contents.
+pub fn profile_names() -> Result<Vec<String>, ConfigError> {
+    names_of(&Environment::of_process())
+}
+
+fn names_of(environment: &Environment<'_>) -> Result<Vec<String>, ConfigError> {
+    let Some(path) = environment.profile_file() else { return Ok(Vec::new()) };
+    Ok(match Found::read(&path)? {
+        Found::Profiles(file) => file.names(),
+        Found::Nothing | Found::OtherSchema => Vec::new(),
+    })
+}
+
 impl SettingsBuilder {
     /// Replaces the key and the base URL by those of this profile of the `phala` command line. A
     /// profile without a base URL leaves the base URL as it was.
@@ -194,6 +219,20 @@ mod tests {
             "lost": { "token": "phak_lost", "api_prefix": "nowhere" }
         }
     }"#;
+
+    #[test]
+    fn the_profiles_are_named_in_order() {
+        let home = Home::new("names").with(PROFILES);
+        let no_variable = |_| None;
+        let directory = || Some(home.0.clone());
+        let environment = Environment::new(&no_variable, &directory);
+        assert_eq!(names_of(&environment).unwrap(), ["bare", "cut", "empty", "home", "lost", "work"]);
+        fs::write(home.file(), "{").unwrap();
+        assert!(names_of(&environment).unwrap_err().to_string().contains("is not valid JSON"));
+        fs::remove_file(home.file()).unwrap();
+        assert_eq!(names_of(&environment).unwrap(), [""; 0]);
+        assert_eq!(names_of(&Environment::new(&no_variable, &|| None)).unwrap(), [""; 0]);
+    }
 
     const KEY: (&str, &str) = (API_KEY_VARIABLE, "phak_env");
     const URL: (&str, &str) = (BASE_URL_VARIABLE, "https://env.example");
