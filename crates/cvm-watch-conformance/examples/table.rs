@@ -5,13 +5,15 @@
 
 use std::error::Error;
 
-use cvm_watch_conformance::{Report, Suite, Verdict};
-use cvm_watch_driver::BaseUrl;
+use cvm_watch_conformance::{Report, Setup, Suite, Verdict};
+use cvm_watch_driver::NetworkTransport;
+use cvm_watch_hyper::HyperTransport;
+use cvm_watch_surf::SurfTransport;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let hyper = runtime.block_on(hyper());
-    let surf = async_std::task::block_on(Box::pin(surf()));
+    let hyper = runtime.block_on(run::<HyperTransport>());
+    let surf = async_std::task::block_on(Box::pin(run::<SurfTransport>()));
     println!("| scenario | what it asks of a transport | hyper | surf |\n|---|---|---|---|");
     for (hyper, surf) in hyper.findings().iter().zip(surf.findings()) {
         println!("| `{}` | {} | {} | {} |", hyper.name, hyper.claim, word(&hyper.verdict), word(&surf.verdict));
@@ -29,20 +31,6 @@ fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-async fn hyper() -> Report {
-    let suite = Suite::new(|setup| {
-        let builder = cvm_watch_hyper::TransportBuilder::new().no_proxy();
-        let builder = setup.authority_pem.iter().fold(builder, cvm_watch_hyper::TransportBuilder::root_certificates);
-        Ok((builder.build(&BaseUrl::parse(&setup.base_url)?)?.0, cvm_watch_hyper::TokioTimer::new()))
-    });
-    suite.run().await
-}
-
-async fn surf() -> Report {
-    let suite = Suite::new(|setup| {
-        let builder = cvm_watch_surf::TransportBuilder::new().no_proxy();
-        let builder = setup.authority_pem.iter().fold(builder, cvm_watch_surf::TransportBuilder::root_certificates);
-        Ok((builder.build(&BaseUrl::parse(&setup.base_url)?)?.0, cvm_watch_surf::AsyncStdTimer::new()))
-    });
-    suite.run().await
+async fn run<T: NetworkTransport>() -> Report {
+    Suite::new(Setup::transport::<T>).run().await
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use cvm_watch_driver::Timer;
+use cvm_watch_driver::{BaseUrl, ConnectOptions, NetworkTransport, Timer};
 use cvm_watch_sim::{Attempt, RefusedPort, Script, Sim};
 
 use crate::black_hole::BlackHole;
@@ -27,6 +27,20 @@ pub struct Setup {
     pub base_url: String,
     /// The certificate authority to trust, PEM; only for scenarios over https.
     pub authority_pem: Option<String>,
+}
+
+impl Setup {
+    /// A transport for this scenario that connects without a proxy, and its timer.
+    ///
+    /// # Errors
+    ///
+    /// As [`NetworkTransport::new`].
+    pub fn transport<T: NetworkTransport>(&self) -> Result<(T, T::Timer), BoxError> {
+        let options =
+            self.authority_pem.iter().fold(ConnectOptions::new().no_proxy(), ConnectOptions::root_certificates);
+        let (transport, _) = T::new(&BaseUrl::parse(&self.base_url)?, &options)?;
+        Ok((transport, T::Timer::default()))
+    }
 }
 
 /// What a scenario is played on; everything in it lives until the scenario is over.

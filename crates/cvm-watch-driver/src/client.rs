@@ -1,18 +1,66 @@
-//! A client over any transport and timer.
+//! The client over any transport and timer, and its builder.
 
 use core::fmt;
+use core::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::account::Settings;
+use cvm_watch_core::ConfigError;
+
+use crate::account::{BaseUrl, Settings, SettingsBuilder};
+use crate::connect_options::ConnectOptions;
 use crate::shared::Shared;
 use crate::transport::{Timer, Transport};
 use crate::watching::Watching;
 use crate::watching_all::WatchingAll;
 
-/// Starts watches over one transport and timer. Cheap to clone. The crates for an HTTP stack wrap
-/// it; use it directly for a stack of your own.
+/// Starts watches over one transport and timer. Cheap to clone; one is enough for a program.
+///
+/// `cvm-watch-hyper` and `cvm-watch-surf` export this type as `Client` with their transport filled
+/// in. For an HTTP stack of your own, implement [`Transport`] and call [`Client::new`].
 pub struct Client<T, C> {
     shared: Arc<Shared<T, C>>,
+}
+
+/// A transport that [`ClientBuilder`] can set up: one that opens its own connections.
+pub trait NetworkTransport: Transport + Sized {
+    /// The timer of the transport's runtime.
+    type Timer: Timer + Default;
+
+    /// Returns a transport to this base URL, and what it knows that must never be shown, such as a
+    /// proxy's password.
+    ///
+    /// # Errors
+    ///
+    /// Options that cannot be used, such as certificates that cannot be read.
+    fn new(base: &BaseUrl, options: &ConnectOptions) -> Result<(Self, Vec<String>), ConfigError>;
+}
+
+impl<T: NetworkTransport> Client<T, T::Timer> {
+    /// A client with the key and the base URL from `PHALA_CLOUD_API_KEY` and
+    /// `PHALA_CLOUD_API_PREFIX`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientBuilder::build`].
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::builder().override_from_env()?.build()
+    }
+
+    /// A client with the key and the base URL from the environment, or else from the current profile
+    /// of the `phala` command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`SettingsBuilder::fill_from_user_setup`] and [`ClientBuilder::build`].
+    pub fn from_user_setup() -> Result<Self, ConfigError> {
+        Self::builder().fill_from_user_setup()?.build()
+    }
+
+    /// Starts without a key, with Phala Cloud's base URL, the machine's trusted certificates and the
+    /// environment's proxy.
+    pub fn builder() -> ClientBuilder<T> {
+        ClientBuilder::default()
+    }
 }
 
 impl<T: Transport, C: Timer> Client<T, C> {
@@ -21,15 +69,29 @@ impl<T: Transport, C: Timer> Client<T, C> {
         Self { shared: Arc::new(Shared::new(settings, transport, timer)) }
     }
 
-    /// Watches `id` until its status is `target`. Nothing happens before the handle is awaited or
-    /// polled, and nothing is checked before that either.
+    /// Watches `id` until its status is `target`. Nothing is checked and no request is made before
+    /// the handle is awaited or polled.
     pub fn watch(&self, id: impl Into<String>, target: impl Into<String>) -> Watching<T, C> {
         Watching::new(Arc::clone(&self.shared), id.into(), target.into())
     }
 
-    /// Watches each of `ids` until its status is `target`, over a few connections at once. As with
-    /// [`watch`](Self::watch), nothing happens or is checked before the handle is awaited or
-    /// polled; an id that is refused ends with that as its own outcome.
+    /// Watches each of `ids` until its status is `target`, over at most 4 streams at once unless
+    /// [`max_streams`](WatchingAll::max_streams) says otherwise: the endpoint allows a user 5. As
+    /// with [`watch`](Self::watch), nothing is checked or requested before the handle is awaited or
+    /// polled; an id that is refused has that as its own outcome.
+    ///
+    /// ```
+    /// use cvm_watch_driver::{Client, NetworkTransport};
+    ///
+    /// async fn watch<T: NetworkTransport>(client: Client<T, T::Timer>) {
+    ///     for (id, outcome) in client.watch_all(["web", "worker", "db"], "running").await {
+    ///         match outcome {
+    ///             Ok(state) => println!("{id} is {}", state.status),
+    ///             Err(error) => println!("{id}: {error}"),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn watch_all<I>(&self, ids: I, target: impl AsRef<str>) -> WatchingAll<T, C>
     where
         I: IntoIterator,
@@ -44,7 +106,7 @@ impl<T: Transport, C: Timer> Client<T, C> {
         &self.shared.timer
     }
 
-    /// What the client was made with.
+    /// The settings that the client was made with.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
     }
@@ -59,5 +121,123 @@ impl<T, C> Clone for Client<T, C> {
 impl<T, C> fmt::Debug for Client<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}
+
+/// Collects what a [`Client`] is made with; [`build`](Self::build) checks it.
+#[must_use]
+pub struct ClientBuilder<T> {
+    settings: SettingsBuilder,
+    options: ConnectOptions,
+    transport: PhantomData<fn() -> T>,
+}
+
+impl<T: NetworkTransport> ClientBuilder<T> {
+    /// Replaces the key and the base URL by those of the environment, where they are set and not blank.
+    ///
+    /// # Errors
+    ///
+    /// A variable whose value is not Unicode.
+    pub fn override_from_env(mut self) -> Result<Self, ConfigError> {
+        self.settings = self.settings.override_from_env()?;
+        Ok(self)
+    }
+
+    /// Replaces the key and the base URL by those of this profile of the `phala` command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`SettingsBuilder::override_from_profile`].
+    pub fn override_from_profile(mut self, name: impl AsRef<str>) -> Result<Self, ConfigError> {
+        self.settings = self.settings.override_from_profile(name)?;
+        Ok(self)
+    }
+
+    /// Takes the key and the base URL, if they are missing so far, from the environment, or else from
+    /// the current profile of the `phala` command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`SettingsBuilder::fill_from_user_setup`].
+    pub fn fill_from_user_setup(mut self) -> Result<Self, ConfigError> {
+        self.settings = self.settings.fill_from_user_setup()?;
+        Ok(self)
+    }
+
+    /// The base URL; `https://cloud-api.phala.com/api/v1` by default.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.settings = self.settings.base_url(url);
+        self
+    }
+
+    /// The API key.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.settings = self.settings.api_key(key);
+        self
+    }
+
+    /// Allows the key to be sent over plain `http` to another machine; not allowed by default.
+    pub fn allow_http(mut self, allow: bool) -> Self {
+        self.settings = self.settings.allow_http(allow);
+        self
+    }
+
+    /// Adds a header to every request; its value counts as a secret.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings = self.settings.header(name, value);
+        self
+    }
+
+    /// Trusts these certificate authorities (PEM) in addition to those of the machine. Can be called
+    /// several times.
+    pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
+        self.options = self.options.root_certificates(pem);
+        self
+    }
+
+    /// Connects through this proxy, `http://[user:password@]host:port` or `socks5://…`, and ignores
+    /// the environment. A base URL on this machine is always reached directly.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.options = self.options.proxy(url);
+        self
+    }
+
+    /// Connects without a proxy and ignores the environment.
+    pub fn no_proxy(mut self) -> Self {
+        self.options = self.options.no_proxy();
+        self
+    }
+
+    /// Checks everything, and for an `https` base URL loads the trusted certificates.
+    ///
+    /// # Errors
+    ///
+    /// As [`SettingsBuilder::build`]; certificates that cannot be read, or none at all; a proxy that
+    /// cannot be used.
+    pub fn build(self) -> Result<Client<T, T::Timer>, ConfigError> {
+        let settings = self.settings.clone().build()?;
+        let (transport, secrets) = T::new(settings.base_url(), &self.options)?;
+        // The proxy's password is known only now.
+        let settings = secrets.into_iter().fold(self.settings, SettingsBuilder::mask).build()?;
+        Ok(Client::new(settings, transport, T::Timer::default()))
+    }
+}
+
+impl<T> Default for ClientBuilder<T> {
+    fn default() -> Self {
+        Self { settings: SettingsBuilder::default(), options: ConnectOptions::default(), transport: PhantomData }
+    }
+}
+
+impl<T> Clone for ClientBuilder<T> {
+    fn clone(&self) -> Self {
+        Self { settings: self.settings.clone(), options: self.options.clone(), transport: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for ClientBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { settings, options, transport: _ } = self;
+        f.debug_struct("ClientBuilder").field("settings", settings).field("options", options).finish()
     }
 }

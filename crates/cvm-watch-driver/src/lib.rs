@@ -4,6 +4,7 @@ mod account;
 mod alarm;
 mod client;
 mod clock;
+mod connect_options;
 mod error;
 mod fleet_run;
 mod link;
@@ -22,8 +23,9 @@ pub use account::{
     API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, PROFILES_VARIABLE, Settings, SettingsBuilder, Source, Sources,
     profile_names,
 };
-pub use client::Client;
+pub use client::{Client, ClientBuilder, NetworkTransport};
 pub use clock::BootClock;
+pub use connect_options::{ConnectOptions, ProxyChoice};
 pub use error::WatchError;
 pub use observed::Observed;
 pub use transport::{Body, Head, Request, Timer, Transport, TransportError};

@@ -1,20 +1,14 @@
 //! What `http-types` cannot carry, beside it: header values outside ASCII, status codes that it has
 //! no name for, the absence of a content type.
 
-use std::time::Duration;
-
 use cvm_watch_driver::Head;
 use surf::StatusCode;
 use surf::http::headers::{CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 
-/// What goes with a request to the bridge, as an extension of the request.
+/// The headers of a request that `http-types` cannot carry, as an extension of the request to the
+/// bridge: those whose values are outside ASCII.
 #[derive(Clone)]
-pub(crate) struct Beside {
-    /// The time for all addresses of the host together.
-    pub(crate) connect_timeout: Duration,
-    /// Headers whose values are outside ASCII.
-    pub(crate) headers: Vec<(String, String)>,
-}
+pub(crate) struct Beside(pub(crate) Vec<(String, String)>);
 
 /// A response head as it came over the wire; the bridge gives it along as an extension of the
 /// response.

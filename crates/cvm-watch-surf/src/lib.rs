@@ -2,17 +2,14 @@
 
 mod body;
 mod bridge;
-mod client;
 mod fault;
 mod guard;
 mod head;
-mod proxy;
+mod net;
 mod timer;
-mod tls;
 mod transport;
 
 pub use cvm_watch_driver as driver;
-pub use cvm_watch_driver::core;
 pub use surf;
 
 pub use cvm_watch_driver::core::{
@@ -23,6 +20,30 @@ pub use cvm_watch_driver::{MemberUpdate, Update, WatchError};
 
 pub use body::SurfBody;
 pub use bridge::Bridge;
-pub use client::{Client, ClientBuilder, Watching, WatchingAll};
 pub use timer::AsyncStdTimer;
-pub use transport::{SurfTransport, TransportBuilder};
+pub use transport::SurfTransport;
+
+/// Starts watches. Cheap to clone; one is enough for a program.
+///
+/// Its methods are those of [`driver::Client`], among them [`builder`](driver::Client::builder),
+/// [`from_env`](driver::Client::from_env), [`watch`](driver::Client::watch) and
+/// [`watch_all`](driver::Client::watch_all). A handle can be awaited or polled on any executor.
+///
+/// ```no_run
+/// # async fn watch() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = cvm_watch_surf::Client::builder().api_key("phak_example").build()?;
+/// let state = client.watch("my-cvm", "running").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub type Client = driver::Client<SurfTransport, AsyncStdTimer>;
+
+/// Collects what a [`Client`] is made with.
+pub type ClientBuilder = driver::ClientBuilder<SurfTransport>;
+
+/// A watch over surf: await it for the state, or read it as a `Stream` of updates.
+pub type Watching = driver::Watching<SurfTransport, AsyncStdTimer>;
+
+/// Many watches over surf that share a few streams: await it for the outcome of each, or read it as
+/// a `Stream` of updates.
+pub type WatchingAll = driver::WatchingAll<SurfTransport, AsyncStdTimer>;

@@ -5,12 +5,11 @@
 mod wrong;
 
 use cvm_watch_conformance::{Setup, Suite};
-use cvm_watch_hyper::driver::BaseUrl;
-use cvm_watch_hyper::{HyperTransport, TokioTimer, TransportBuilder};
+use cvm_watch_hyper::{HyperTransport, TokioTimer};
 use wrong::{Buffers, FollowsRedirects, KeepsOpen, SwallowsTruncation};
 
 fn hyper(setup: &Setup) -> HyperTransport {
-    TransportBuilder::new().no_proxy().build(&BaseUrl::parse(&setup.base_url).unwrap()).unwrap().0
+    setup.transport().unwrap().0
 }
 
 /// What is tried of each: a scenario that it fails, and some that it must not be blamed for.

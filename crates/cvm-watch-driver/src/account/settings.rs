@@ -43,6 +43,11 @@ impl Settings {
         &self.base_url
     }
 
+    /// The names and values of the caller's own headers. The values are secrets.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.0.as_str()))
+    }
+
     /// Where the key and the base URL were found.
     pub fn sources(&self) -> &Sources {
         &self.sources

@@ -178,7 +178,7 @@ async fn serve_socks(listener: TcpListener, upstream: SocketAddr) -> String {
         bytes
     }
     let (mut client, _) = listener.accept().await.unwrap();
-    assert_eq!(read(&mut client, 3).await, [5, 1, 2], "user and password");
+    assert_eq!(read(&mut client, 4).await, [5, 2, 0, 2], "no login, or user and password");
     client.write_all(&[5, 2]).await.unwrap();
     assert_eq!(read(&mut client, 12).await, b"\x01\x02me\x07hunter2");
     client.write_all(&[1, 0]).await.unwrap();

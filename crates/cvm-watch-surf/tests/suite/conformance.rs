@@ -1,27 +1,18 @@
 //! Every scenario of the conformance suite.
 
 use cvm_watch_conformance::{Setup, Suite};
-use cvm_watch_surf::driver::BaseUrl;
+use cvm_watch_surf::driver::{ConnectOptions, Settings};
 use cvm_watch_surf::surf::middleware::{Middleware, Next};
-use cvm_watch_surf::{AsyncStdTimer, SurfTransport, TransportBuilder, surf};
+use cvm_watch_surf::{AsyncStdTimer, Bridge, SurfTransport, surf};
 
-type Made = Result<(SurfTransport, AsyncStdTimer), Box<dyn std::error::Error + Send + Sync>>;
-
-fn builder(setup: &Setup) -> TransportBuilder {
-    let builder = TransportBuilder::new().no_proxy();
-    setup.authority_pem.iter().fold(builder, TransportBuilder::root_certificates)
-}
-
-fn transport(setup: &Setup) -> Made {
-    let (transport, _) = builder(setup).build(&BaseUrl::parse(&setup.base_url)?)?;
-    Ok((transport, AsyncStdTimer::new()))
-}
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The bridge under a surf client of the user's, with middleware that touches all that it can.
-fn transport_under_middleware(setup: &Setup) -> Made {
-    let client = surf::Client::with_http_client(builder(setup).bridge()?).with(Curious);
-    let (transport, _) = TransportBuilder::new().surf_client(client).build(&BaseUrl::parse(&setup.base_url)?)?;
-    Ok((transport, AsyncStdTimer::new()))
+fn transport_under_middleware(setup: &Setup) -> Result<(SurfTransport, AsyncStdTimer), BoxError> {
+    let options = setup.authority_pem.iter().fold(ConnectOptions::new().no_proxy(), ConnectOptions::root_certificates);
+    let client = surf::Client::with_http_client(Bridge::new(&options)?).with(Curious);
+    let settings = Settings::builder().base_url(&setup.base_url).api_key("phak_1").allow_http(true).build()?;
+    Ok((SurfTransport::over(client, &settings)?, AsyncStdTimer::new()))
 }
 
 struct Curious;
@@ -45,7 +36,7 @@ impl Middleware for Curious {
 
 #[async_std::test]
 async fn surf_passes_every_scenario_of_the_suite() {
-    Box::pin(Suite::new(transport).run()).await.assert_passed();
+    Box::pin(Suite::new(Setup::transport::<SurfTransport>).run()).await.assert_passed();
 }
 
 #[async_std::test]

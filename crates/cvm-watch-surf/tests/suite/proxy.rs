@@ -69,9 +69,9 @@ fn http(client: &mut TcpStream) -> io::Result<(String, bool)> {
 }
 
 fn socks(client: &mut TcpStream) -> io::Result<(String, bool)> {
-    let mut greeting = [0; 3];
+    let mut greeting = [0; 4];
     client.read_exact(&mut greeting)?;
-    assert_eq!(greeting, [5, 1, 2]);
+    assert_eq!(greeting, [5, 2, 0, 2]);
     client.write_all(&[5, 2])?;
     let mut login = [0; 12];
     client.read_exact(&mut login)?;

@@ -6,19 +6,33 @@ use std::time::Duration;
 
 use async_std::io::Cursor;
 use cvm_watch_sim::{Attempt, Sim};
+use cvm_watch_surf::driver::{ConnectOptions, Settings, SettingsBuilder};
 use cvm_watch_surf::surf::http::headers::HeaderValue;
 use cvm_watch_surf::surf::http::{self, Url};
 use cvm_watch_surf::surf::middleware::{Middleware, Next, Redirect};
 use cvm_watch_surf::surf::utils::async_trait;
-use cvm_watch_surf::{Bridge, CloseCause, Failure, RejectCause, RetryCause, TransportBuilder, Update, surf};
+use cvm_watch_surf::{
+    AsyncStdTimer, Bridge, Client, CloseCause, Failure, RejectCause, RetryCause, SurfTransport, Update, surf,
+};
 use wiremock::matchers::{any, header_exists};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::request::{COMPLETE, complete, serving, value};
-use crate::{KEY, client, failure};
+use crate::{KEY, failure};
+
+fn settings(base_url: impl Into<String>) -> SettingsBuilder {
+    Settings::builder().base_url(base_url).api_key(KEY)
+}
+
+/// A client over a surf client of the user's.
+fn over(client: surf::Client, settings: SettingsBuilder) -> Client {
+    let settings = settings.build().unwrap();
+    let transport = SurfTransport::over(client, &settings).unwrap();
+    Client::new(settings, transport, AsyncStdTimer::new())
+}
 
 fn bridge() -> Bridge {
-    TransportBuilder::new().no_proxy().bridge().unwrap()
+    Bridge::new(&ConnectOptions::new().no_proxy()).unwrap()
 }
 
 #[async_std::test]
@@ -26,7 +40,7 @@ async fn a_middleware_that_follows_redirects_takes_no_secret_along() {
     let elsewhere = serving(complete()).await;
     let origin = serving(ResponseTemplate::new(302).insert_header("location", elsewhere.uri())).await;
     let redirecting = surf::Client::with_http_client(bridge()).with(Redirect::default());
-    let client = client(origin.uri()).header("x-secret", "hunter2").surf_client(redirecting).build().unwrap();
+    let client = over(redirecting, settings(origin.uri()).header("x-secret", "hunter2"));
     let error = client.watch("x", "running").await.unwrap_err();
 
     let Failure::Rejected(rejection) = failure(error) else { panic!("no rejection") };
@@ -47,7 +61,7 @@ async fn a_redirect_of_requests_without_the_key_only_does_no_harm() {
     let to_login = ResponseTemplate::new(303).insert_header("location", elsewhere.uri());
     Mock::given(any()).respond_with(to_login).mount(&origin).await;
     let redirecting = surf::Client::with_http_client(bridge()).with(Redirect::default());
-    let client = client(origin.uri()).surf_client(redirecting).build().unwrap();
+    let client = over(redirecting, settings(origin.uri()));
     assert!(client.watch("x", "running").await.unwrap().is("running"));
 }
 
@@ -75,7 +89,7 @@ async fn a_middleware_that_changes_the_url_is_overruled() {
     let origin = serving(complete()).await;
     let url = Url::parse(&elsewhere.uri()).unwrap();
     let mine = surf::Client::with_http_client(bridge()).with(Elsewhere(url));
-    client(origin.uri()).surf_client(mine).build().unwrap().watch("x", "running").await.unwrap();
+    over(mine, settings(origin.uri())).watch("x", "running").await.unwrap();
     let requests = origin.received_requests().await.unwrap();
     assert_eq!(requests[0].url.path(), "/cvms/x/state");
     assert_eq!(value(&requests[0], "x-api-key"), Some(KEY));
@@ -107,7 +121,7 @@ async fn middleware_and_default_headers_are_kept_and_see_no_secret() {
     let config = surf::Config::new().set_http_client(bridge());
     let config = config.add_header("x-default", "mine").unwrap().add_header("accept", "*/*").unwrap();
     let mine = surf::Client::try_from(config).unwrap().with(Signing(Arc::clone(&seen)));
-    let client = client(server.uri()).header("x-secret", "hunter2").surf_client(mine).build().unwrap();
+    let client = over(mine, settings(server.uri()).header("x-secret", "hunter2"));
     client.watch("x", "running").await.unwrap();
 
     let requests = server.received_requests().await.unwrap();
@@ -132,7 +146,7 @@ async fn a_time_limit_of_the_surf_client_does_not_cut_a_stream() {
     sim.script("x", Attempt::stream().state("starting").wait(Duration::from_millis(400)).complete("running"));
     let config = surf::Config::new().set_timeout(Some(Duration::from_millis(50))).set_http_client(bridge());
     let mine = surf::Client::try_from(config).unwrap();
-    let client = client(sim.base_url()).surf_client(mine).build().unwrap();
+    let client = over(mine, settings(sim.base_url()));
     assert!(client.watch("x", "running").max_retries(0).await.unwrap().is("running"));
 }
 
@@ -163,7 +177,7 @@ fn canned(answer: fn() -> http::Result<&'static str>) -> (surf::Client, Arc<Mute
 #[async_std::test]
 async fn another_back_end_is_asked_in_place_of_the_bridge() {
     let (mine, asked) = canned(|| Ok(COMPLETE));
-    let client = client("https://cloud.example/api/v1").surf_client(mine).build().unwrap();
+    let client = over(mine, settings("https://cloud.example/api/v1"));
     assert!(client.watch("x", "running").await.unwrap().is("running"));
     let asked = asked.lock().unwrap();
     let url = "https://cloud.example/api/v1/cvms/x/state?target=running&interval=5&timeout=300";
@@ -180,7 +194,7 @@ async fn another_back_ends_faults_are_judged_by_their_kind() {
         (|| Ok(""), CloseCause::Ended),
     ] {
         let (mine, _) = canned(answer);
-        let client = client("https://cloud.example").surf_client(mine).build().unwrap();
+        let client = over(mine, settings("https://cloud.example"));
         let mut watch = client.watch("x", "running").max_retries(1).retry_delay(Duration::ZERO);
         let mut causes = Vec::new();
         while let Some(update) = watch.next_update().await {
@@ -193,18 +207,11 @@ async fn another_back_ends_faults_are_judged_by_their_kind() {
 }
 
 #[async_std::test]
-async fn what_would_be_silently_lost_beside_a_surf_client_is_refused() {
-    let with_client = || client("https://cloud.example").surf_client(canned(|| Ok(COMPLETE)).0);
-    for (builder, field) in [
-        (with_client().proxy("http://proxy.example:3128"), "proxy"),
-        (with_client().no_proxy(), "proxy"),
-        (with_client().root_certificates("-----BEGIN CERTIFICATE-----"), "root certificates"),
-        (with_client().header("x-name", "Jürgen"), "header x-name"),
-    ] {
-        let error = builder.build().unwrap_err();
-        assert_eq!(error.field(), field, "{error}");
-        assert!(!error.to_string().contains("rgen"), "{error}");
-    }
+async fn a_header_that_a_surf_client_would_leave_out_is_refused() {
+    let settings = settings("https://cloud.example").header("x-name", "Jürgen").build().unwrap();
+    let error = SurfTransport::over(canned(|| Ok(COMPLETE)).0, &settings).unwrap_err();
+    assert_eq!(error.field(), "header x-name", "{error}");
+    assert!(!error.to_string().contains("rgen"), "{error}");
 }
 
 #[async_std::test]

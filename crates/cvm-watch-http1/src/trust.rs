@@ -1,48 +1,51 @@
-//! TLS: which certificates are trusted, and the configuration made of that.
+//! Which certificate authorities are trusted, and the TLS configuration made of that.
 
 use std::sync::{Arc, OnceLock};
 
 use cvm_watch_driver::BaseUrl;
 use cvm_watch_driver::core::ConfigError;
-use futures_rustls::TlsConnector;
-use futures_rustls::rustls::pki_types::pem::PemObject;
-use futures_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use futures_rustls::rustls::{ClientConfig, RootCertStore, crypto};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, crypto};
 
-/// What is trusted, read when it is first needed: plain `http` reads nothing.
+/// The trusted authorities, loaded when they are first needed: plain `http` loads none.
 #[derive(Default)]
 pub(crate) struct Trust {
-    extra_pem: Vec<String>,
-    connector: OnceLock<TlsConnector>,
+    extra: Vec<String>,
+    config: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Trust {
-    /// Trusts these authorities (PEM) beside those of the machine.
-    pub(crate) fn new(extra_pem: Vec<String>) -> Self {
-        Self { extra_pem, connector: OnceLock::new() }
-    }
-
-    /// Whether the authorities given can be read.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// Trusts these authorities (PEM) in addition to those of the machine.
+    ///
+    /// # Errors
+    ///
+    /// Text that holds no certificate, or one that cannot be used.
+    pub(crate) fn new(extra: &[String]) -> Result<Self, ConfigError> {
         let mut roots = RootCertStore::empty();
-        self.extra_pem.iter().try_for_each(|pem| add_pem(&mut roots, pem))
+        extra.iter().try_for_each(|pem| add_pem(&mut roots, pem))?;
+        Ok(Self { extra: extra.to_vec(), config: OnceLock::new() })
     }
 
-    /// The connector, made by the first who asks.
-    pub(crate) fn connector(&self) -> Result<&TlsConnector, ConfigError> {
-        if let Some(connector) = self.connector.get() {
-            return Ok(connector);
+    /// The TLS configuration.
+    ///
+    /// # Errors
+    ///
+    /// No authority is trusted at all.
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, ConfigError> {
+        if let Some(config) = self.config.get() {
+            return Ok(Arc::clone(config));
         }
-        let connector = connector(&self.extra_pem)?;
-        Ok(self.connector.get_or_init(|| connector))
+        let config = config(&self.extra)?;
+        Ok(Arc::clone(self.config.get_or_init(|| Arc::new(config))))
     }
 }
 
-/// A connector that trusts the machine's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
-/// honoured), those given, and with the feature `bundled-roots` Mozilla's.
-fn connector(extra_pem: &[String]) -> Result<TlsConnector, ConfigError> {
+/// A configuration that trusts the machine's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
+/// honoured), the extra ones, and with the feature `bundled-roots` Mozilla's.
+fn config(extra: &[String]) -> Result<ClientConfig, ConfigError> {
     let mut roots = RootCertStore::empty();
-    for pem in extra_pem {
+    for pem in extra {
         add_pem(&mut roots, pem)?;
     }
     let machine = rustls_native_certs::load_native_certs();
@@ -57,16 +60,16 @@ fn connector(extra_pem: &[String]) -> Result<TlsConnector, ConfigError> {
         );
         return Err(ConfigError::new("trusted certificates", "", problem));
     }
-    // The provider is given, never the process default, which another crate may have set.
+    // Explicit, since the process default may have been set by another crate.
     let provider = Arc::new(crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(|error| ConfigError::new("tls", "", format!("cannot be set up: {error}")))?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(config)
 }
 
-/// The name that the server's certificate must be for: the host, an IP address too.
+/// The name that the server's certificate must be for: the host, which may be an IP address.
 pub(crate) fn server_name(destination: &BaseUrl) -> Result<ServerName<'static>, ConfigError> {
     ServerName::try_from(destination.host().to_owned()).map_err(|_| {
         let problem = "has a host that no certificate can name; give a domain name or an IP address";
@@ -95,10 +98,8 @@ mod tests {
     #[test]
     fn text_without_a_certificate_is_refused() {
         for pem in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            let trust = Trust::new(vec![pem.to_owned()]);
-            for error in [trust.check().unwrap_err(), trust.connector().err().unwrap()] {
-                assert_eq!(error.field(), "root certificates", "{error}");
-            }
+            let error = Trust::new(&[pem.to_owned()]).err().unwrap();
+            assert_eq!(error.field(), "root certificates", "{error}");
         }
     }
 }

@@ -1,44 +1,62 @@
-//! From the errors of sockets, TLS and hyper to the facts that the core judges by.
+//! From the errors of sockets, rustls and hyper to the facts that the core judges by.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 
 use cvm_watch_driver::TransportError;
 use cvm_watch_driver::core::{CloseCause, TlsFault};
-use tokio_rustls::rustls;
 
-/// The resolver's error, marked as such: the connector's own error only says so in words.
-#[derive(Debug)]
-pub(crate) struct DnsError(pub(crate) io::Error);
-
-impl fmt::Display for DnsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+/// The close cause of the first error in this chain that has one: a [`TransportError`], an error of
+/// rustls or an I/O error.
+///
+/// ```
+/// use std::io;
+/// use cvm_watch_driver::core::CloseCause;
+///
+/// let error = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
+/// assert_eq!(cvm_watch_http1::close_cause(&error), Some(CloseCause::Refused));
+/// assert_eq!(cvm_watch_http1::close_cause(&io::Error::other("?")), None);
+/// ```
+pub fn close_cause(error: &(dyn Error + 'static)) -> Option<CloseCause> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<TransportError>() {
+            return Some(error.cause());
+        }
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Some(CloseCause::Tls(of_tls(error)));
+        }
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            // `source` of an io::Error skips the error inside it.
+            if let Some(cause) = error.get_ref().and_then(|inner| close_cause(inner)).or_else(|| of_io(error.kind())) {
+                return Some(cause);
+            }
+        }
+        next = error.source();
     }
+    None
 }
 
-impl Error for DnsError {}
-
-/// A connection could not be made; through a proxy, whatever its own refusal is.
-pub(crate) fn connecting(error: Box<dyn Error + Send + Sync>, through_proxy: bool) -> TransportError {
-    let cause = if through_proxy { CloseCause::Proxy } else { cause_in_chain(&*error).unwrap_or(CloseCause::Other) };
-    TransportError::new(cause, error)
+/// No TCP connection was made.
+pub(crate) fn connecting(error: io::Error) -> TransportError {
+    TransportError::new(close_cause(&error).unwrap_or(CloseCause::Other), error)
 }
 
-/// TLS could not be set up.
+/// The TLS handshake failed.
 pub(crate) fn handshake(error: io::Error) -> TransportError {
-    // A peer that is gone in the middle of a handshake may have meant the next one well.
-    let cause = cause_in_chain(&error).unwrap_or(CloseCause::Tls(TlsFault::Other));
-    TransportError::new(if cause == CloseCause::Truncated { CloseCause::Tls(TlsFault::Other) } else { cause }, error)
+    let cause = match close_cause(&error) {
+        // A peer that closes during a handshake may accept the next one.
+        None | Some(CloseCause::Truncated) => CloseCause::Tls(TlsFault::Other),
+        Some(cause) => cause,
+    };
+    TransportError::new(cause, error)
 }
 
 /// No response head came; `unread` if some bytes did.
 pub(crate) fn before_head(error: hyper::Error, unread: bool) -> TransportError {
     let cause = match of_hyper(&error) {
         CloseCause::Truncated if !unread => CloseCause::Ended,
-        // The connection was over before the request was on its way, or brought what nobody had
-        // asked for.
+        // The connection ended before the request was sent, or brought bytes that answer no request.
         CloseCause::Other if error.is_canceled() && !unread => CloseCause::Ended,
         CloseCause::Other if unread => CloseCause::NotHttp,
         cause => cause,
@@ -46,43 +64,21 @@ pub(crate) fn before_head(error: hyper::Error, unread: bool) -> TransportError {
     TransportError::new(cause, error)
 }
 
-/// The body broke.
+/// The body ended early.
 pub(crate) fn in_body(error: hyper::Error) -> TransportError {
     TransportError::new(of_hyper(&error), error)
 }
 
 fn of_hyper(error: &hyper::Error) -> CloseCause {
     if error.is_parse() {
-        // hyper tells the limit from other parse errors only in words (a test holds them).
+        // hyper tells this limit from other parse errors only by its message, which a test checks.
         let too_large = error.to_string() == "message head is too large";
         if too_large { CloseCause::HeadTooLarge } else { CloseCause::NotHttp }
     } else if error.is_incomplete_message() {
         CloseCause::Truncated
     } else {
-        cause_in_chain(error).unwrap_or(CloseCause::Other)
+        close_cause(error).unwrap_or(CloseCause::Other)
     }
-}
-
-/// The first error of the chain that says what happened.
-fn cause_in_chain(error: &(dyn Error + 'static)) -> Option<CloseCause> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<DnsError>() {
-            return Some(CloseCause::Dns);
-        }
-        if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            return Some(CloseCause::Tls(of_tls(error)));
-        }
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            // An io::Error passes over its own inner error in `source`.
-            if let Some(cause) = error.get_ref().and_then(|inner| cause_in_chain(inner)).or_else(|| of_io(error.kind()))
-            {
-                return Some(cause);
-            }
-        }
-        next = error.source();
-    }
-    None
 }
 
 fn of_io(kind: io::ErrorKind) -> Option<CloseCause> {
@@ -96,7 +92,7 @@ fn of_io(kind: io::ErrorKind) -> Option<CloseCause> {
         | Kind::AddrNotAvailable
         | Kind::TimedOut => CloseCause::HostUnreachable,
         Kind::UnexpectedEof => CloseCause::Truncated,
-        // What hyper calls a chunk that is none.
+        // The kinds that hyper gives to an invalid chunk.
         Kind::InvalidInput | Kind::InvalidData => CloseCause::NotHttp,
         _ => return None,
     })
@@ -116,10 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fact_is_found_however_deep_it_lies() {
+    fn the_cause_is_found_at_any_depth() {
         let deep = |inner: Box<dyn Error + Send + Sync>| io::Error::other(io::Error::other(inner));
         for (inner, expected) in [
-            (Box::new(DnsError(io::Error::other("no such host"))) as Box<dyn Error + Send + Sync>, CloseCause::Dns),
+            (Box::new(TransportError::from(CloseCause::Dns)) as Box<dyn Error + Send + Sync>, CloseCause::Dns),
             (Box::new(io::Error::from(io::ErrorKind::ConnectionRefused)), CloseCause::Refused),
             (
                 Box::new(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired)),
@@ -131,15 +127,8 @@ mod tests {
             ),
             (Box::new(rustls::Error::DecryptError), CloseCause::Tls(TlsFault::Other)),
         ] {
-            assert_eq!(cause_in_chain(&deep(inner)), Some(expected));
+            assert_eq!(close_cause(&deep(inner)), Some(expected));
         }
-        assert_eq!(cause_in_chain(&io::Error::other("?")), None);
-    }
-
-    #[test]
-    fn through_a_proxy_every_failure_to_connect_is_the_proxys() {
-        let refused = || Box::new(io::Error::from(io::ErrorKind::ConnectionRefused));
-        assert_eq!(connecting(refused(), true).cause(), CloseCause::Proxy);
-        assert_eq!(connecting(refused(), false).cause(), CloseCause::Refused);
+        assert_eq!(close_cause(&io::Error::other("?")), None);
     }
 }

@@ -1,0 +1,381 @@
+//! From a base URL to a stream of bytes: name lookup, TCP, proxy, TLS.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::marker::PhantomData;
+use std::mem;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use cvm_watch_driver::core::{CloseCause, ConfigError};
+use cvm_watch_driver::{BaseUrl, ConnectOptions, Timer, TransportError};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::fault;
+use crate::proxy::{Protocol, Proxies, Proxy};
+use crate::stream::{Fair, Socket, Stream};
+use crate::tls::TlsStream;
+use crate::trust::{Trust, server_name};
+use crate::{socks, tunnel};
+
+/// How long an address is tried alone before the next one is tried as well (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// How long a connection may be silent before the system asks whether the peer is still there, how
+/// often it asks again, and how many times: a peer that is gone is noticed within two minutes.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+
+/// The network of an async runtime.
+pub trait Net: Send + Sync + 'static {
+    /// The timer of the runtime.
+    type Timer: Timer + Default;
+    /// A TCP socket. Dropping it closes it at once.
+    type Socket: Socket;
+
+    /// Looks up the addresses of a host name.
+    fn resolve(host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// Connects to an address, and calls [`set_socket_options`].
+    fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+
+    /// Ends after this time.
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// Sets the options that every connection should have: no delay, and keep-alive probes after a
+/// minute of silence. A connection whose options cannot be set is still a connection.
+pub fn set_socket_options<'s>(socket: impl Into<SockRef<'s>>) {
+    let socket = socket.into();
+    let (idle, interval, retries) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(retries);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_nodelay(true);
+}
+
+/// Makes connections. Cheap to clone.
+pub struct Connector<N> {
+    parts: Arc<Parts>,
+    net: PhantomData<fn() -> N>,
+}
+
+struct Parts {
+    trust: Trust,
+    proxies: Proxies,
+}
+
+impl<N: Net> Connector<N> {
+    /// A connector with these options. The environment is read now, the machine's trusted
+    /// certificates when the first connection needs them.
+    ///
+    /// # Errors
+    ///
+    /// Root certificates that cannot be read.
+    pub fn new(options: &ConnectOptions) -> Result<Self, ConfigError> {
+        let trust = Trust::new(options.root_certificate_pems())?;
+        let proxies = Proxies::new(options.proxy_choice().clone());
+        Ok(Self { parts: Arc::new(Parts { trust, proxies }), net: PhantomData })
+    }
+
+    /// Prepares for connections to this base URL, and returns what must never be shown of them: a
+    /// proxy's password.
+    ///
+    /// # Errors
+    ///
+    /// A proxy that cannot be used; for `https` a host that no certificate can name, or no trusted
+    /// certificates at all.
+    pub fn prepare(&self, base: &BaseUrl) -> Result<Vec<String>, ConfigError> {
+        let proxy = self.parts.proxies.for_destination(base)?;
+        if base.is_https() {
+            server_name(base)?;
+            self.parts.trust.config()?;
+        }
+        Ok(proxy.map(|proxy| proxy.secrets()).unwrap_or_default())
+    }
+
+    /// A new connection to the host of this URL, with TLS for `https`.
+    ///
+    /// # Errors
+    ///
+    /// No connection was made, or [`prepare`](Self::prepare) would have failed.
+    pub async fn connect(&self, destination: &BaseUrl) -> Result<Box<dyn Stream>, TransportError> {
+        let refused = |error: ConfigError| TransportError::new(CloseCause::Other, error);
+        let proxy = self.parts.proxies.for_destination(destination).map_err(refused)?;
+        let tls = match destination.is_https() {
+            true => Some((self.parts.trust.config().map_err(refused)?, server_name(destination).map_err(refused)?)),
+            false => None,
+        };
+        let stream = match proxy {
+            None => dial::<N>(destination.host(), destination.port()).await?,
+            Some(proxy) => through::<N>(&proxy, destination).await.map_err(|problem| {
+                TransportError::new(CloseCause::Proxy, ProxyError { proxy: proxy.to_string(), problem })
+            })?,
+        };
+        let Some((config, name)) = tls else { return Ok(stream) };
+        Ok(Box::new(TlsStream::connect(config, name, stream).await.map_err(fault::handshake)?))
+    }
+}
+
+impl<N> Clone for Connector<N> {
+    fn clone(&self) -> Self {
+        Self { parts: Arc::clone(&self.parts), net: PhantomData }
+    }
+}
+
+impl<N> fmt::Debug for Connector<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+/// A tunnel through the proxy.
+async fn through<N: Net>(proxy: &Proxy, destination: &BaseUrl) -> Result<Box<dyn Stream>, ProxyProblem> {
+    let mut stream = dial::<N>(proxy.host(), proxy.port()).await.map_err(ProxyProblem::Unreachable)?;
+    match proxy.protocol {
+        Protocol::Http => Ok(Box::new(tunnel::open(stream, destination, proxy.login.as_ref()).await?)),
+        Protocol::Socks5 => {
+            socks::open(&mut stream, destination, proxy.login.as_ref()).await?;
+            Ok(stream)
+        }
+    }
+}
+
+/// A TCP connection to a host.
+async fn dial<N: Net>(host: &str, port: u16) -> Result<Box<dyn Stream>, TransportError> {
+    let addresses = addresses::<N>(host, port).await.map_err(|error| TransportError::new(CloseCause::Dns, error))?;
+    if addresses.is_empty() {
+        return Err(TransportError::new(CloseCause::Dns, "the host name has no address"));
+    }
+    let socket = race::<N>(alternating(addresses)).await.map_err(fault::connecting)?;
+    Ok(Box::new(Fair::new(socket)))
+}
+
+async fn addresses<N: Net>(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    // A name server could lead it to another machine (RFC 6761, section 6.3).
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()]);
+    }
+    N::resolve(host, port).await
+}
+
+/// The addresses with IPv6 and IPv4 in turn, as RFC 8305, section 4 has it.
+fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (preferred, others): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_ipv6);
+    let mut others = others.into_iter();
+    let mut all: Vec<_> = preferred.into_iter().flat_map(|address| [Some(address), others.next()]).flatten().collect();
+    all.extend(others);
+    all
+}
+
+type Attempt<S> = Pin<Box<dyn Future<Output = io::Result<S>> + Send>>;
+
+/// Tries the addresses in this order, and returns the first connection that is made. An address
+/// that does not answer within 250 ms is still waited for, but the next one is tried as well.
+async fn race<N: Net>(addresses: Vec<SocketAddr>) -> io::Result<N::Socket> {
+    let mut waiting = addresses.into_iter();
+    let mut attempts: Vec<Attempt<N::Socket>> = Vec::new();
+    let mut head_start = Box::pin(N::sleep(HEAD_START));
+    let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    poll_fn(|cx| {
+        loop {
+            let attempted = attempts.len();
+            let mut made = None;
+            attempts.retain_mut(|attempt| match attempt.as_mut().poll(cx) {
+                Poll::Ready(Ok(socket)) => {
+                    made = Some(socket);
+                    false
+                }
+                Poll::Ready(Err(error)) => {
+                    last_error = error;
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if let Some(socket) = made {
+                return Poll::Ready(Ok(socket));
+            }
+            let failed = attempts.is_empty() || attempts.len() < attempted;
+            if waiting.len() > 0 && (failed || head_start.as_mut().poll(cx).is_ready()) {
+                attempts.extend(waiting.next().map(|address| -> Attempt<_> { Box::pin(N::connect(address)) }));
+                head_start = Box::pin(N::sleep(HEAD_START));
+            } else if attempts.is_empty() {
+                return Poll::Ready(Err(mem::replace(&mut last_error, io::ErrorKind::Other.into())));
+            } else {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+/// A failure on the way through a proxy.
+#[derive(Debug)]
+struct ProxyError {
+    proxy: String,
+    problem: ProxyProblem,
+}
+
+#[derive(Debug)]
+enum ProxyProblem {
+    Unreachable(TransportError),
+    Http(tunnel::Refusal),
+    Socks(socks::Refusal),
+}
+
+impl From<tunnel::Refusal> for ProxyProblem {
+    fn from(refusal: tunnel::Refusal) -> Self {
+        Self::Http(refusal)
+    }
+}
+
+impl From<socks::Refusal> for ProxyProblem {
+    fn from(refusal: socks::Refusal) -> Self {
+        Self::Socks(refusal)
+    }
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.proxy)?;
+        match &self.problem {
+            ProxyProblem::Unreachable(_) => f.write_str(" cannot be reached"),
+            ProxyProblem::Http(tunnel::Refusal::Status(status)) => write!(f, " refused the tunnel: HTTP {status}"),
+            ProxyProblem::Socks(socks::Refusal::Login(problem)) => write!(f, " {problem}"),
+            ProxyProblem::Socks(socks::Refusal::Other(problem)) => write!(f, " {problem}"),
+            ProxyProblem::Http(tunnel::Refusal::Broken(_)) | ProxyProblem::Socks(socks::Refusal::Io(_)) => {
+                f.write_str(" gave no valid answer")
+            }
+        }
+    }
+}
+
+impl Error for ProxyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.problem {
+            ProxyProblem::Unreachable(error) => Some(error),
+            ProxyProblem::Http(tunnel::Refusal::Broken(error)) => Some(&**error),
+            ProxyProblem::Socks(socks::Refusal::Io(error)) => Some(error),
+            ProxyProblem::Http(tunnel::Refusal::Status(_)) | ProxyProblem::Socks(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::task::Context;
+
+    use cvm_watch_driver::BootClock;
+    use cvm_watch_driver::core::Timestamp;
+
+    use super::*;
+    use crate::scripted::block_on;
+
+    /// A network in which port 1 accepts, port 2 refuses and port 3 never answers, and in which
+    /// time is over at once.
+    struct Fake;
+
+    struct FakeSocket(SocketAddr);
+
+    #[derive(Default)]
+    struct FakeTimer(BootClock);
+
+    impl Timer for FakeTimer {
+        type Sleep = std::future::Ready<()>;
+
+        fn now(&self) -> Timestamp {
+            self.0.now()
+        }
+
+        fn sleep_until(&self, _: Timestamp) -> Self::Sleep {
+            ready(())
+        }
+    }
+
+    impl Net for Fake {
+        type Timer = FakeTimer;
+        type Socket = FakeSocket;
+
+        async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            assert_eq!(host, "x.example");
+            Ok(vec![(Ipv4Addr::LOCALHOST, port).into()])
+        }
+
+        async fn connect(address: SocketAddr) -> io::Result<FakeSocket> {
+            match address.port() {
+                1 => Ok(FakeSocket(address)),
+                2 => Err(io::ErrorKind::ConnectionRefused.into()),
+                _ => pending().await,
+            }
+        }
+
+        async fn sleep(_: Duration) {}
+    }
+
+    impl Socket for FakeSocket {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_write(&mut self, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    fn at(host: u8, port: u16) -> SocketAddr {
+        (Ipv4Addr::new(127, 0, 0, host), port).into()
+    }
+
+    #[test]
+    fn an_address_that_refuses_or_does_not_answer_does_not_hold_up_the_next_one() {
+        for before in [2, 3] {
+            let made = block_on(race::<Fake>(vec![at(1, before), at(2, before), at(3, 1)]));
+            assert_eq!(made.unwrap().0, at(3, 1));
+        }
+    }
+
+    #[test]
+    fn when_all_addresses_fail_the_last_error_is_reported() {
+        let error = block_on(race::<Fake>(vec![at(1, 2), at(2, 2)])).map(|socket| socket.0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn ipv6_and_ipv4_are_tried_in_turn() {
+        let parse = |text: &str| text.split(' ').map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        for (given, expected) in [
+            ("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1", "[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1"),
+            ("1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1", "1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1"),
+            ("1.1.1.1:1 1.1.1.2:1", "1.1.1.1:1 1.1.1.2:1"),
+        ] {
+            assert_eq!(alternating(parse(given)), parse(expected));
+        }
+    }
+
+    #[test]
+    fn localhost_is_this_machine_without_a_name_lookup() {
+        for (host, expected) in [
+            ("localhost", "[::1]:7 127.0.0.1:7"),
+            ("10.1.2.3", "10.1.2.3:7"),
+            ("2001:db8::1", "[2001:db8::1]:7"),
+            ("x.example", "127.0.0.1:7"),
+        ] {
+            let found = block_on(addresses::<Fake>(host, 7)).unwrap();
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), expected);
+        }
+    }
+}
