@@ -7,11 +7,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 pub use builder::PolicyBuilder;
 pub use fail_early::FailEarly;
 
+use crate::redact::{PLACEHOLDER, Redactor};
 use crate::request::Header;
-use crate::secret::{ApiKey, Secrets};
+use crate::secret::ApiKey;
 
 /// What a watch waits for, and by which rules. Made by [`Policy::builder`]; watches of different
 /// CVMs share one behind an [`Arc`].
@@ -29,10 +33,18 @@ use crate::secret::{ApiKey, Secrets};
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 ///
+/// Serialized, it is an object of its parameters, in which `***` stands for the key and for the values
+/// of the caller's headers; what [`PolicyBuilder::mask`] was given is left out. Read back, it is
+/// checked as by [`PolicyBuilder::build`]: a parameter that is missing has its default, an unknown one
+/// is refused.
+///
 /// [`Arc`]: alloc::sync::Arc
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+// With "Self" the derived functions are inherent: they take the fields as they are, unchecked.
+#[serde(remote = "Self", deny_unknown_fields, default = "defaults")]
 pub struct Policy {
     target: String,
+    #[serde(serialize_with = "placeholder", deserialize_with = "any_key")]
     api_key: Option<ApiKey>,
     interval: Duration,
     timeout: Duration,
@@ -49,13 +61,40 @@ pub struct Policy {
     max_event_bytes: usize,
     keep_raw: bool,
     headers: Vec<Header>,
-    secrets: Secrets,
+    #[serde(skip)]
+    redactor: Redactor,
+}
+
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Policy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        PolicyBuilder::from(Self::deserialize(deserializer)?).build().map_err(D::Error::custom)
+    }
+}
+
+/// A policy without a target, which [`PolicyBuilder::build`] refuses.
+fn defaults() -> Policy {
+    PolicyBuilder::new(String::new()).into()
+}
+
+fn placeholder<S: Serializer>(key: &Option<ApiKey>, serializer: S) -> Result<S::Ok, S::Error> {
+    key.as_ref().map(|_| PLACEHOLDER).serialize(serializer)
+}
+
+fn any_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ApiKey>, D::Error> {
+    Option::<String>::deserialize(deserializer)?.map(ApiKey::new).transpose().map_err(D::Error::custom)
 }
 
 /// Exponential backoff: the delay doubles with each loss in a row, from the retry delay up to a
 /// cap, half of it by chance ("equal jitter"). It starts again from its base after an attempt that
 /// lived 60 seconds or that the server ended by a `timeout` event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Backoff {
     max_delay: Duration,
 }
@@ -170,14 +209,14 @@ impl Policy {
         &self.headers
     }
 
-    /// Every text that is masked wherever the server echoes it: the key, values of the headers, and
-    /// what [`PolicyBuilder::mask`] was given, longest first. For those who keep what the server
-    /// said and must mask it likewise; keep the texts themselves out of all that is kept.
-    pub fn masked_texts(&self) -> impl Iterator<Item = &str> {
-        self.secrets.texts()
+    /// Redacts the secrets of this policy: the key, the values of the headers, and what
+    /// [`PolicyBuilder::mask`] was given. For those who keep or show what a server sent.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
-    pub(crate) fn secrets(&self) -> &Secrets {
-        &self.secrets
+    /// Every text that [`redactor`](Self::redactor) replaces.
+    pub fn masked_texts(&self) -> impl Iterator<Item = &str> {
+        self.redactor.texts()
     }
 }

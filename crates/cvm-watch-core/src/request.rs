@@ -8,10 +8,12 @@ use core::fmt;
 use core::time::Duration;
 
 use percent_encoding::utf8_percent_encode;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cvm::{CvmId, NOT_UNRESERVED};
 use crate::policy::Policy;
-use crate::secret::{MASK, control_byte};
+use crate::redact::PLACEHOLDER;
+use crate::secret::control_byte;
 
 const USER_AGENT: &str = concat!("cvm-watch/", env!("CARGO_PKG_VERSION"));
 /// The longest `id:` that is kept to resume from.
@@ -71,9 +73,23 @@ impl Header {
     }
 }
 
+/// Its name and its value; that of a sensitive header is `***`.
+impl Serialize for Header {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.name(), if self.sensitive { PLACEHOLDER } else { self.value() }).serialize(serializer)
+    }
+}
+
+/// As a header of the caller, whose value is a secret.
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <(String, String)>::deserialize(deserializer).map(|(name, value)| Self::secret(name, value))
+    }
+}
+
 impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, if self.sensitive { MASK } else { &self.value })
+        write!(f, "{}: {}", self.name, if self.sensitive { PLACEHOLDER } else { &self.value })
     }
 }
 
@@ -129,7 +145,7 @@ pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_i
     }
     if can_be_sent(last_event_id) {
         // The server gets its id back as it sent it; one that echoes a secret is not shown.
-        let sensitive = matches!(policy.secrets().mask(last_event_id), Cow::Owned(_));
+        let sensitive = matches!(policy.redactor().redact(last_event_id), Cow::Owned(_));
         headers.push(Header { sensitive, ..Header::plain("Last-Event-ID", last_event_id.to_string()) });
     }
     headers.extend_from_slice(policy.headers());

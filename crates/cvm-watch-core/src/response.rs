@@ -11,7 +11,7 @@ pub(crate) use body::MAX_BODY;
 
 use crate::error::{RejectCause, Rejection, RetryCause};
 use crate::http_date;
-use crate::secret::{Secrets, masked_and_cut};
+use crate::redact::{Redactor, redacted_and_cut};
 use crate::time::UnixSeconds;
 
 /// The most characters of a header that an error carries.
@@ -134,8 +134,8 @@ pub(crate) enum Answer {
     Reject(Rejection),
 }
 
-pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets: &Secrets) -> Verdict {
-    let text = |value: &[u8]| masked_and_cut(secrets, &String::from_utf8_lossy(value), MAX_HEADER_TEXT);
+pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets: &Redactor) -> Verdict {
+    let text = |value: &[u8]| redacted_and_cut(secrets, &String::from_utf8_lossy(value), MAX_HEADER_TEXT);
     let kept = ErrorHead {
         status: head.status,
         retry_after: head.retry_after.and_then(|value| retry_after(value, head.date, wall)),
@@ -160,7 +160,7 @@ pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets:
 
 impl ErrorHead {
     /// Judges the answer with as much of its body as came.
-    pub(crate) fn judge(self, body: &[u8], secrets: &Secrets) -> Answer {
+    pub(crate) fn judge(self, body: &[u8], secrets: &Redactor) -> Answer {
         let body = ErrorBody::read(body, secrets);
         let worth_a_retry = match self.status {
             408 | 425 | 429 | 500..=599 => true,
@@ -237,7 +237,7 @@ mod tests {
     use alloc::format;
 
     fn judged(status: u16, headers: &[(&str, &str)], body: &str) -> String {
-        let secrets = Secrets::default();
+        let secrets = Redactor::default();
         let mut head = ResponseHead::new(status);
         for (name, value) in headers {
             head.header(name, value.as_bytes());
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn an_echo_of_the_key_in_a_header_is_masked_before_it_is_cut() {
-        let mut secrets = Secrets::default();
+        let mut secrets = Redactor::default();
         secrets.add("phak_1");
         let location = format!("https://x/{}?key=phak%5F1", "a".repeat(1005));
         let mut head = ResponseHead::new(302);

@@ -256,7 +256,7 @@ impl State {
         let Stage::Connecting(attempt) = self.stage else {
             return;
         };
-        match response::judge(head, wall, cx.policy.secrets()) {
+        match response::judge(head, wall, cx.policy.redactor()) {
             Verdict::Stream => {
                 self.go(Trigger::EventStream, Stage::Streaming(attempt, Stream::new(cx.now)));
             }

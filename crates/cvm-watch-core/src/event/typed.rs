@@ -10,7 +10,7 @@ use super::json::{self, Fields, NotAnObject, Value};
 use crate::cvm::CvmState;
 use crate::goal::Look;
 use crate::policy::Policy;
-use crate::secret::Secrets;
+use crate::redact::Redactor;
 use crate::sse;
 
 /// One event of the stream, read. Nothing that the server sends is dropped: what cannot be
@@ -180,7 +180,7 @@ impl Event {
     /// assert_eq!(state.status, "running");
     /// ```
     pub fn parse(event: &sse::Event<'_>) -> Self {
-        Reader { policy: None, keep_raw: true, secrets: &Secrets::default() }.read(event).1
+        Reader { policy: None, keep_raw: true, secrets: &Redactor::default() }.read(event).1
     }
 
     /// What an `error` event, readable or not, leaves for the final failure.
@@ -202,12 +202,12 @@ pub(crate) struct Reader<'a> {
     /// What the event is read for; `None` for events by themselves, which mean nothing.
     policy: Option<&'a Policy>,
     keep_raw: bool,
-    secrets: &'a Secrets,
+    secrets: &'a Redactor,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(policy: &'a Policy) -> Self {
-        Self { policy: Some(policy), keep_raw: policy.keep_raw(), secrets: policy.secrets() }
+        Self { policy: Some(policy), keep_raw: policy.keep_raw(), secrets: policy.redactor() }
     }
 
     /// Reads one event of the stream. Names match exactly.
@@ -237,8 +237,8 @@ impl<'a> Reader<'a> {
                 Some((Meaning::Error, Event::Error(error)))
             }),
             _ => {
-                let name = self.secrets.mask(event.event_type()).into_owned();
-                let data = self.secrets.mask(event.data).into_owned();
+                let name = self.secrets.redact(event.event_type()).into_owned();
+                let data = self.secrets.redact(event.data).into_owned();
                 (Meaning::Nothing, Event::Other { name, data })
             }
         }
@@ -251,19 +251,19 @@ impl<'a> Reader<'a> {
         if_malformed: Meaning,
         build: impl FnOnce(F, Option<Box<str>>) -> Option<(Meaning, Event)>,
     ) -> (Meaning, Event) {
-        let raw = self.keep_raw.then(|| self.secrets.mask_json(event.data).into());
+        let raw = self.keep_raw.then(|| self.secrets.redact_json(event.data).into());
         let read = json::read_object::<F>(event.data)
             .map_err(MalformedReason::from)
             .and_then(|fields| build(fields, raw).ok_or(MalformedReason::NoStatus));
         read.unwrap_or_else(|reason| {
-            let data = self.secrets.mask(event.data).into_owned();
+            let data = self.secrets.redact(event.data).into_owned();
             (if_malformed, Event::Malformed { name: event.name.into(), data, reason })
         })
     }
 
     fn masked<P: Payload>(&self, event: &sse::Event<'_>, mut payload: P) -> P {
         if self.secrets.may_be_in(event.data) {
-            payload.strings(&mut |text| self.secrets.mask_in_place(text));
+            payload.strings(&mut |text| self.secrets.redact_in_place(text));
         }
         payload
     }

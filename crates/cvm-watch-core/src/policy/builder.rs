@@ -7,8 +7,9 @@ use core::time::Duration;
 
 use super::{Backoff, FailEarly, Policy};
 use crate::error::ConfigError;
+use crate::redact::Redactor;
 use crate::request::{self, Header};
-use crate::secret::{ApiKey, Secrets, control_byte};
+use crate::secret::{ApiKey, control_byte};
 
 /// Collects the parameters of a [`Policy`]. Nothing is checked before [`build`](Self::build), so
 /// that one place reports what is wrong.
@@ -36,8 +37,17 @@ impl PolicyBuilder {
             max_event_bytes: 4 << 20,
             keep_raw: false,
             headers: Vec::new(),
-            secrets: Secrets::default(),
+            redactor: Redactor::default(),
         })
+    }
+
+    /// Changes a policy that was not checked yet.
+    pub(super) fn from(policy: Policy) -> Self {
+        Self(policy)
+    }
+
+    pub(super) fn into(self) -> Policy {
+        self.0
     }
 
     /// The API key, sent as `X-API-Key`. Without one the header is left out.
@@ -161,7 +171,7 @@ impl PolicyBuilder {
     /// A secret that is not sent by the core but could be echoed, such as a proxy's password: it
     /// is masked in all that the server says.
     pub fn mask(mut self, secret: &str) -> Self {
-        self.0.secrets.add(secret);
+        self.0.redactor.add(secret);
         self
     }
 
@@ -200,11 +210,11 @@ impl PolicyBuilder {
             return Err(ConfigError::new("max event bytes", &value, "must be 1 to 1073741824 (1 GiB)"));
         }
         if let Some(key) = &policy.api_key {
-            policy.secrets.add(key.expose());
+            policy.redactor.add(key.expose());
         }
         for header in &policy.headers {
             check_header(header)?;
-            policy.secrets.add_header_value(header.value());
+            policy.redactor.add_header_value(header.value());
         }
         Ok(policy)
     }

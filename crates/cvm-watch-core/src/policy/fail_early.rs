@@ -4,6 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cvm::CvmState;
 use crate::error::ConfigError;
 
@@ -21,7 +23,8 @@ use crate::error::ConfigError;
 /// assert_eq!(chosen, ["error", "exited", "removing"]);
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FailEarly {
     statuses: Vec<String>,
     boot_errors: bool,

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
-use crate::secret::{Secrets, masked_and_cut};
+use crate::redact::{Redactor, redacted_and_cut};
 
 /// The most of an error body that is read, in bytes.
 pub(crate) const MAX_BODY: usize = 64 << 10;
@@ -36,13 +36,13 @@ pub(crate) struct ErrorBody {
 
 impl ErrorBody {
     /// Reads as much of a body as came; what is no JSON reads as text.
-    pub(crate) fn read(bytes: &[u8], secrets: &Secrets) -> Self {
+    pub(crate) fn read(bytes: &[u8], secrets: &Redactor) -> Self {
         let mut body = match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Self::from_object(&object),
             // It may have been cut in the middle of an echo, and folding would change one.
-            _ => Self { message: plain_text(&secrets.mask_cut(&String::from_utf8_lossy(bytes))), ..Self::default() },
+            _ => Self { message: plain_text(&secrets.redact_cut(&String::from_utf8_lossy(bytes))), ..Self::default() },
         };
-        body.mask(secrets);
+        body.redact(secrets);
         body
     }
 
@@ -75,11 +75,11 @@ impl ErrorBody {
         body
     }
 
-    fn mask(&mut self, secrets: &Secrets) {
+    fn redact(&mut self, secrets: &Redactor) {
         let texts = [&mut self.message, &mut self.error_code, &mut self.request_id].into_iter().flatten();
         let lists = [&mut self.details, &mut self.suggestions, &mut self.links].into_iter().flatten();
         for text in texts.chain(lists) {
-            *text = masked_and_cut(secrets, text, MAX_TEXT);
+            *text = redacted_and_cut(secrets, text, MAX_TEXT);
         }
     }
 }
@@ -145,7 +145,7 @@ mod tests {
     use alloc::format;
 
     fn read(body: &str) -> ErrorBody {
-        ErrorBody::read(body.as_bytes(), &Secrets::default())
+        ErrorBody::read(body.as_bytes(), &Redactor::default())
     }
 
     fn message(body: &str) -> String {
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_echo_that_the_body_is_cut_in_is_masked_too() {
-        let mut secrets = Secrets::default();
+        let mut secrets = Redactor::default();
         secrets.add("phak  two  spaces");
         for body in [
             "bad key phak  two  spaces",
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_key_is_masked_after_decoding_and_before_cutting() {
-        let mut secrets = Secrets::default();
+        let mut secrets = Redactor::default();
         secrets.add("phak_1");
         let padding = "x".repeat(MAX_TEXT - 3);
         let body =

@@ -58,7 +58,7 @@ impl State {
         };
         let head = answer.head.clone();
         let body = core::mem::take(&mut answer.body);
-        match head.judge(&body, cx.policy.secrets()) {
+        match head.judge(&body, cx.policy.redactor()) {
             Answer::Reject(rejection) => {
                 self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
             }

@@ -12,7 +12,7 @@ use crate::error::RetryCause;
 use crate::event::{Event, MalformedReason, Meaning, Reader};
 use crate::goal::{Look, Standing};
 use crate::input::AttemptId;
-use crate::secret::masked_and_cut;
+use crate::redact::redacted_and_cut;
 use crate::sse;
 
 /// The most characters of an error's text that are kept for the final failure.
@@ -30,14 +30,14 @@ impl State {
                     continue;
                 }
                 sse::Item::Event(event) => {
-                    let id = cx.policy.secrets().mask(event.id).to_string();
+                    let id = cx.policy.redactor().redact(event.id).to_string();
                     let (meaning, event) = reader.read(&event);
                     (meaning, event, id)
                 }
                 sse::Item::TooLarge { limit } => {
                     let reason = MalformedReason::EventTooLarge { limit };
                     let event = Event::Malformed { name: String::new(), data: String::new(), reason };
-                    let id = cx.policy.secrets().mask(self.decoder.last_event_id()).to_string();
+                    let id = cx.policy.redactor().redact(self.decoder.last_event_id()).to_string();
                     (Meaning::Nothing, event, id)
                 }
                 // A kind that the decoder may add later carries nothing that a watch acts on.
@@ -61,7 +61,7 @@ impl State {
         if meaning == Meaning::Error
             && let Some(text) = event.error_text()
         {
-            self.last_error = Some(masked_and_cut(cx.policy.secrets(), text, MAX_ERROR_TEXT));
+            self.last_error = Some(redacted_and_cut(cx.policy.redactor(), text, MAX_ERROR_TEXT));
         }
     }
 

@@ -1,7 +1,9 @@
-//! Events, causes and failures as JSON.
+//! Events, causes, failures and policies as JSON.
+
+use std::time::Duration;
 
 use cvm_watch_core::sse::{Decoder, Item};
-use cvm_watch_core::{CloseCause, Event, Failure, RetryCause, TlsFault};
+use cvm_watch_core::{ApiKey, Backoff, CloseCause, Event, FailEarly, Failure, Policy, RetryCause, TlsFault};
 use serde::Serialize;
 
 fn json(value: &impl Serialize) -> String {
@@ -29,6 +31,60 @@ fn an_event_is_named_by_its_kind_and_keeps_the_json_that_came() {
     ] {
         let found = event(name, data);
         assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
+fn a_policy_comes_back_with_every_parameter_and_without_its_secrets() {
+    let seconds = Duration::from_secs;
+    let policy = Policy::builder("stopped")
+        .api_key(ApiKey::new("phak_1234567").unwrap())
+        .interval(seconds(7))
+        .timeout(seconds(77))
+        .max_retries(3)
+        .retry_delay(Duration::from_nanos(1_500_000_001))
+        .backoff(Backoff::up_to(Duration::MAX))
+        .connect_timeout(seconds(9))
+        .idle_timeout(seconds(11))
+        .deadline(seconds(600))
+        .complete_grace(Duration::ZERO)
+        .fail_early(FailEarly::of_a_boot())
+        .after_change(seconds(3))
+        .max_event_bytes(1000)
+        .keep_raw(true)
+        .header("X-Trace", "hunter-header")
+        .header("X-Short", "abc")
+        .mask("hunter-proxy")
+        .build()
+        .unwrap();
+    for policy in [policy, Policy::builder("running").ready(true).build().unwrap()] {
+        let json = json(&policy);
+        for secret in ["phak", "hunter", "abc"] {
+            assert!(!json.contains(secret), "{json}");
+        }
+        let back: Policy = serde_json::from_str(&json).unwrap();
+        // `Debug` shows everything but the secrets, of which it shows how many there are.
+        let shown = |policy: &Policy| format!("{policy:?}").split(", redactor: ").next().unwrap().to_owned();
+        assert_eq!(shown(&back), shown(&policy));
+        assert_eq!(back.redactor().redact("*** phak_1234567"), "*** phak_1234567");
+        assert_eq!(serde_json::to_string(&back).unwrap(), json);
+    }
+}
+
+#[test]
+fn a_policy_that_is_read_is_checked() {
+    let read = |json: &str| serde_json::from_str::<Policy>(json).map_err(|error| error.to_string());
+    let least = read(r#"{"target":"running"}"#).unwrap();
+    assert_eq!(format!("{least:?}"), format!("{:?}", Policy::builder("running").build().unwrap()));
+    for (refused, expected) in [
+        (r#"{"target":"running","interval":{"secs":4,"nanos":0}}"#, "interval \"4s\" must be"),
+        (r#"{"target":"running","api_key":"a\nb"}"#, "api key has the control byte"),
+        (r#"{"target":"running","headers":[["X-API-Key","x"]]}"#, "header name \"X-API-Key\" is set by"),
+        (r#"{"target":"running","sped":1}"#, "unknown field `sped`"),
+        (r#"{}"#, "target must not be blank"),
+    ] {
+        let error = read(refused).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
     }
 }
 
