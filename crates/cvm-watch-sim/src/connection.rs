@@ -1,7 +1,7 @@
 //! One connection, from accepting to its end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,12 +29,12 @@ impl Socket for TcpStream {
 }
 
 /// Reads one request, answers it and ends the connection.
-pub(crate) async fn serve<S: Socket>(stream: S, endpoint: Arc<Endpoint>, recorder: ConnectionRecorder) {
+pub(crate) async fn serve<S: Socket>(stream: S, endpoint: Arc<Endpoint>, mut recorder: ConnectionRecorder) {
     let (mut reader, mut writer) = io::split(stream);
     let answer = match read_head(&mut reader).await {
-        None => return recorder.end(End::ClientLeft),
-        Some(Ok(head)) => endpoint.answer(head, recorder.number()),
-        Some(Err(refusal)) => endpoint.refuse(refusal, recorder.number()),
+        None => return recorder.end(End::ClientLeft, Instant::now()),
+        Some(Ok(head)) => endpoint.answer(head, recorder.number(), Instant::now()),
+        Some(Err(refusal)) => endpoint.refuse(refusal, recorder.number(), Instant::now()),
     };
     let closing = tokio::select! {
         biased;
@@ -42,7 +42,7 @@ pub(crate) async fn serve<S: Socket>(stream: S, endpoint: Arc<Endpoint>, recorde
             ClientEnd::Left => None,
             ClientEnd::SentTooMuch => {
                 let reason = format!("more than {MAX_BODY} bytes after the request head");
-                endpoint.refused(recorder.number(), &Refusal::new(413, reason));
+                endpoint.refused(recorder.number(), &Refusal::new(413, reason), Instant::now());
                 Some(Closing::Reset)
             }
         },
@@ -52,12 +52,12 @@ pub(crate) async fn serve<S: Socket>(stream: S, endpoint: Arc<Endpoint>, recorde
     drop(answer);
     let mut stream = reader.unsplit(writer);
     match closing {
-        None => recorder.end(End::ClientLeft),
+        None => recorder.end(End::ClientLeft, Instant::now()),
         Some(Closing::Reset) => {
             // If the system refuses, the drop below still ends the connection.
             let _ = stream.tcp().set_zero_linger();
             drop(stream);
-            recorder.end(End::Reset);
+            recorder.end(End::Reset, Instant::now());
         }
         Some(closing) => {
             let ending = async {
@@ -68,7 +68,7 @@ pub(crate) async fn serve<S: Socket>(stream: S, endpoint: Arc<Endpoint>, recorde
             };
             // This fails when the client is gone, and takes long when it reads nothing. Either way it is over.
             let _ = timeout(LINGER, ending).await;
-            recorder.end(End::Closed);
+            recorder.end(End::Closed, Instant::now());
             let _ = timeout(LINGER, client_end(stream.tcp())).await;
         }
     }

@@ -30,22 +30,22 @@ pub(crate) struct Options {
     pub(crate) on_refused: Option<OnRefused>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Endpoint {
     options: Options,
     log: Log,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     scripts: HashMap<String, Arc<Script>>,
+    /// For the CVMs that have no script of their own.
+    other_script: Option<Arc<Script>>,
     cvms: HashMap<String, Cvm>,
     streams: HashMap<String, usize>,
     peak_streams: usize,
 }
 
-#[derive(Debug)]
 struct Cvm {
     since: Instant,
     attempts: u32,
@@ -65,7 +65,6 @@ enum Source {
     Script { script: Arc<Script>, attempt: u32 },
 }
 
-#[derive(Debug)]
 struct Slot {
     endpoint: Arc<Endpoint>,
     key: String,
@@ -102,12 +101,18 @@ impl Endpoint {
         state.cvms.remove(id);
     }
 
+    pub(crate) fn set_other_script(&self, script: Script) {
+        let mut state = self.state();
+        state.other_script = Some(Arc::new(script));
+        let State { scripts, cvms, .. } = &mut *state;
+        cvms.retain(|id, _| scripts.contains_key(id));
+    }
+
     /// Decides on a request and records it.
-    pub(crate) fn answer(self: &Arc<Endpoint>, head: RequestHead, connection: u64) -> Answer {
-        let now = Instant::now();
+    pub(crate) fn answer(self: &Arc<Endpoint>, head: RequestHead, connection: u64, now: Instant) -> Answer {
         let form = Form { chunks: !head.is_http10, body: head.method != "HEAD", headers: self.cors_headers() };
         let decision = self.decide(&head, now).unwrap_or_else(|refusal| {
-            self.refused(connection, &refusal);
+            self.refused(connection, &refusal, now);
             Decision::own(refusal.answer)
         });
         let Decision { source, slot, attempt } = decision;
@@ -118,8 +123,8 @@ impl Endpoint {
     }
 
     /// The answer to bytes that are not a request.
-    pub(crate) fn refuse(&self, refusal: Refusal, connection: u64) -> Answer {
-        self.refused(connection, &refusal);
+    pub(crate) fn refuse(&self, refusal: Refusal, connection: u64, now: Instant) -> Answer {
+        self.refused(connection, &refusal, now);
         Answer {
             source: Source::Own(refusal.answer),
             form: Form { headers: self.cors_headers(), ..Form::default() },
@@ -128,8 +133,8 @@ impl Endpoint {
     }
 
     /// Records a refusal and reports it.
-    pub(crate) fn refused(&self, connection: u64, refusal: &Refusal) {
-        let refused = self.log.refused(connection, refusal);
+    pub(crate) fn refused(&self, connection: u64, refusal: &Refusal, now: Instant) {
+        let refused = self.log.refused(connection, refusal, now);
         if let Some(on_refused) = &self.options.on_refused {
             on_refused(&refused);
         }
@@ -145,7 +150,7 @@ impl Endpoint {
         if self.options.key.is_some() && request.key != self.options.key {
             return Err(Refusal::new(401, "Invalid or missing API key"));
         }
-        let script = self.state().scripts.get(&request.id).map(Arc::clone);
+        let script = self.script(&request.id);
         let streams = request.target.is_some();
         let slot = if streams { Some(self.take_slot(request.key.as_deref())?) } else { None };
         let is_attempt = streams || script.is_some();
@@ -184,6 +189,11 @@ impl Endpoint {
             ("vary", "origin"),
         ];
         headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec()
+    }
+
+    fn script(&self, id: &str) -> Option<Arc<Script>> {
+        let state = self.state();
+        state.scripts.get(id).or(state.other_script.as_ref()).map(Arc::clone)
     }
 
     fn take_slot(self: &Arc<Endpoint>, key: Option<&str>) -> Result<Slot, Refusal> {
@@ -232,6 +242,20 @@ impl Answer {
 
     pub(crate) const fn form(&self) -> &Form {
         &self.form
+    }
+}
+
+/// Without what the requests brought, keys among it.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// Without the key.
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").finish_non_exhaustive()
     }
 }
 

@@ -15,11 +15,14 @@ mod server;
 mod sim;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "virtual-time")]
+#[cfg_attr(docsrs, doc(cfg(feature = "virtual-time")))]
+pub mod virtual_time;
 pub mod wire;
 
 pub use error::{SimError, WaitError};
 pub use log::{Connection, End, Log, RefusedRequest, Request};
 pub use refused::RefusedPort;
 pub use scenario::{Scenario, StateRequest, scenario_for, scenarios};
-pub use script::{Attempt, Ending, Framing, Head, Move, Payload, Script, Split, Step};
+pub use script::{Attempt, Ending, Framing, Head, Move, Payload, Playback, Script, Split, Step};
 pub use sim::{Builder, Sim};

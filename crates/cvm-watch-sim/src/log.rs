@@ -227,12 +227,11 @@ impl Log {
         })
     }
 
-    pub(crate) fn accepted(&self, peer: SocketAddr) -> ConnectionRecorder {
+    pub(crate) fn accepted(&self, peer: SocketAddr, accepted_at: Instant) -> ConnectionRecorder {
         let mut records = self.records();
         records.connection_count += 1;
         records.open += 1;
         let number = records.connection_count;
-        let accepted_at = Instant::now();
         let record = Connection { number, peer, accepted_at, sent: 0, sent_at: None, end: None };
         records.connections.insert(number, record);
         records.drop_old_connections(self.shared.keep);
@@ -241,10 +240,9 @@ impl Log {
         ConnectionRecorder { log: self.clone(), number, over: false }
     }
 
-    pub(crate) fn refused(&self, connection: u64, refusal: &Refusal) -> RefusedRequest {
+    pub(crate) fn refused(&self, connection: u64, refusal: &Refusal, at: Instant) -> RefusedRequest {
         let mut records = self.records();
-        let refused =
-            RefusedRequest { connection, status: refusal.status, reason: refusal.reason.clone(), at: Instant::now() };
+        let refused = RefusedRequest { connection, status: refusal.status, reason: refusal.reason.clone(), at };
         records.refused.push_back(refused.clone());
         if records.refused.len() > self.shared.keep {
             records.refused.pop_front();
@@ -313,24 +311,23 @@ impl ConnectionRecorder {
         self.number
     }
 
-    pub(crate) fn sent(&self, bytes: usize) {
+    pub(crate) fn sent(&self, bytes: usize, at: Instant) {
         let mut records = self.log.records();
         if let Some(connection) = records.connections.get_mut(&self.number) {
             connection.sent = connection.sent.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-            connection.sent_at = Some(Instant::now());
+            connection.sent_at = Some(at);
         }
     }
 
-    pub(crate) fn end(mut self, end: End) {
-        self.finish(end);
-    }
-
-    fn finish(&mut self, end: End) {
-        self.over = true;
+    /// Records the end; only the first one counts.
+    pub(crate) fn end(&mut self, end: End, at: Instant) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
         let mut records = self.log.records();
         records.open = records.open.saturating_sub(1);
         if let Some(connection) = records.connections.get_mut(&self.number) {
-            connection.end = Some((end, Instant::now()));
+            connection.end = Some((end, at));
         }
         drop(records);
         self.log.shared.changed.notify_all();
@@ -339,9 +336,7 @@ impl ConnectionRecorder {
 
 impl Drop for ConnectionRecorder {
     fn drop(&mut self) {
-        if !self.over {
-            self.finish(End::Stopped);
-        }
+        self.end(End::Stopped, Instant::now());
     }
 }
 
@@ -374,13 +369,13 @@ mod tests {
     #[test]
     fn an_end_wakes_a_thread_that_waits_for_it() {
         let log = Log::new(10);
-        let recorder = log.accepted(peer());
+        let mut recorder = log.accepted(peer(), Instant::now());
         let waiting = thread::spawn({
             let log = log.clone();
             move || log.wait_until_closed(1, LONG)
         });
-        recorder.sent(7);
-        recorder.end(End::ClientLeft);
+        recorder.sent(7, Instant::now());
+        recorder.end(End::ClientLeft, Instant::now());
         let record = waiting.join().unwrap().unwrap();
         assert!(record.left_by_client() && !record.is_open());
         assert_eq!(record.sent, 7);
@@ -391,7 +386,7 @@ mod tests {
     #[test]
     fn a_wait_that_times_out_says_how_far_it_came() {
         let log = Log::new(10);
-        let open = log.accepted(peer());
+        let open = log.accepted(peer(), Instant::now());
         let text = |error: WaitError| error.to_string();
         let none = Duration::ZERO;
         assert_eq!(text(log.wait_for_requests(2, none).unwrap_err()), "request 2 did not happen within 0ns; 0 arrived");
@@ -409,13 +404,13 @@ mod tests {
     #[test]
     fn the_oldest_records_are_dropped_but_never_an_open_connection() {
         let log = Log::new(2);
-        let open = log.accepted(peer());
+        let open = log.accepted(peer(), Instant::now());
         for status in 400..405 {
-            log.accepted(peer()).end(End::Closed);
+            log.accepted(peer(), Instant::now()).end(End::Closed, Instant::now());
             log.requested(request("/"));
-            log.refused(1, &Refusal::new(status, "odd"));
+            log.refused(1, &Refusal::new(status, "odd"), Instant::now());
         }
-        let last = log.accepted(peer());
+        let last = log.accepted(peer(), Instant::now());
         let numbers = log.connections().iter().map(|known| known.number).collect::<Vec<_>>();
         assert_eq!(numbers, [1, 5, 6, 7]);
         assert_eq!(log.requests().len(), 2);

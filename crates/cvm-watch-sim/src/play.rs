@@ -1,7 +1,7 @@
 //! Plays an attempt on a socket.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -95,7 +95,7 @@ impl<W: AsyncWrite + Unpin> Wire<'_, W> {
         for packet in bytes.chunks(self.packet) {
             self.writer.write_all(packet).await?;
             self.writer.flush().await?;
-            self.recorder.sent(packet.len());
+            self.recorder.sent(packet.len(), Instant::now());
             if self.packet < bytes.len() {
                 // Gives a client on the same machine the chance to read packets one by one.
                 tokio::task::yield_now().await;
@@ -122,7 +122,7 @@ mod tests {
 
     fn run<W: AsyncWrite + Unpin>(writer: W, attempt: &Attempt, form: &Form) -> Closing {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let recorder = Log::new(1).accepted(([127, 0, 0, 1], 9).into());
+        let recorder = Log::new(1).accepted(([127, 0, 0, 1], 9).into(), Instant::now());
         runtime.block_on(play(writer, attempt, form, 1e6, &recorder)).unwrap()
     }
 

@@ -5,7 +5,7 @@ mod moves;
 mod payload;
 
 pub use attempt::Attempt;
-pub use moves::Move;
+pub use moves::{Move, Playback};
 pub use payload::Payload;
 
 use std::time::Duration;

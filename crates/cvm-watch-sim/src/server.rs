@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -112,7 +112,7 @@ async fn accept(listener: TcpListener, tls: Option<Acceptor>, endpoint: Arc<Endp
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let recorder = endpoint.log().accepted(peer);
+                let recorder = endpoint.log().accepted(peer, Instant::now());
                 // Without it the system may delay small packets; they still arrive.
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(open(stream, tls.clone(), Arc::clone(&endpoint), recorder));
@@ -123,13 +123,13 @@ async fn accept(listener: TcpListener, tls: Option<Acceptor>, endpoint: Arc<Endp
 }
 
 #[cfg(feature = "tls")]
-async fn open(stream: TcpStream, tls: Option<Acceptor>, endpoint: Arc<Endpoint>, recorder: ConnectionRecorder) {
+async fn open(stream: TcpStream, tls: Option<Acceptor>, endpoint: Arc<Endpoint>, mut recorder: ConnectionRecorder) {
     let Some(acceptor) = tls else {
         return serve(stream, endpoint, recorder).await;
     };
     match acceptor.accept(stream).await {
         Ok(stream) => serve(stream, endpoint, recorder).await,
-        Err(_) => recorder.end(crate::log::End::TlsFailed),
+        Err(_) => recorder.end(crate::log::End::TlsFailed, Instant::now()),
     }
 }
 

@@ -64,6 +64,11 @@ impl Sim {
         self.endpoint.set_script(id, script.into());
     }
 
+    /// Plays this script, from its first attempt, for each CVM that has no script of its own.
+    pub fn script_others(&self, script: impl Into<Script>) {
+        self.endpoint.set_other_script(script.into());
+    }
+
     /// The address listened on.
     pub const fn addr(&self) -> SocketAddr {
         self.server.addr()
@@ -176,7 +181,8 @@ impl Builder {
         self
     }
 
-    /// How many finished connections, how many requests and how many refused ones the log keeps; 10 000 unless set. The oldest go first.
+    /// How many finished connections, requests and refused requests the log keeps; 10 000 of each unless set. The oldest go
+    /// first.
     pub fn keep_records(mut self, count: usize) -> Builder {
         self.keep_records = count;
         self
@@ -211,16 +217,23 @@ impl Builder {
         {
             return Err(SimError::Origin(origin.clone()));
         }
+        #[cfg(feature = "tls")]
+        let tls = self.identity.as_ref().map(crate::tls::Identity::acceptor).transpose()?;
+        #[cfg(not(feature = "tls"))]
+        let tls = None;
+        let addr = self.addr;
+        let endpoint = self.endpoint();
+        let server = Server::start(addr, tls, Arc::clone(&endpoint))?;
+        Ok(Sim { endpoint, server })
+    }
+
+    /// What answers the requests, whether they come over sockets or not.
+    pub(crate) fn endpoint(self) -> Arc<Endpoint> {
         let endpoint = Arc::new(Endpoint::new(self.options, Log::new(self.keep_records)));
         for (id, script) in self.scripts {
             endpoint.set_script(&id, script);
         }
-        #[cfg(feature = "tls")]
-        let tls = self.identity.map(|identity| identity.acceptor()).transpose()?;
-        #[cfg(not(feature = "tls"))]
-        let tls = None;
-        let server = Server::start(self.addr, tls, Arc::clone(&endpoint))?;
-        Ok(Sim { endpoint, server })
+        endpoint
     }
 }
 

@@ -3,7 +3,7 @@
 use std::iter;
 use std::time::Duration;
 
-use super::{Attempt, Ending, Head, Payload, Split, Step};
+use super::{Attempt, Ending, Head, Split, Step};
 
 /// One thing to do now. [`Attempt::moves`] yields them in order; the last, and only the last, is [`Move::End`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,40 +36,123 @@ impl Attempt {
     /// assert_eq!(moves, [Move::Body(b"data: 1\n\n"), Move::End(Ending::Truncate)]);
     /// ```
     pub fn moves(&self) -> impl Iterator<Item = Move<'_>> + Send {
-        let size = match self.split_mode() {
-            Split::Chunks(size) => size.max(1),
-            Split::Whole | Split::Packets(_) => usize::MAX,
-        };
-        let written = self.steps().iter().flat_map(move |step| expand(step, size));
-        written.chain(iter::once(Move::End(Ending::Close))).scan(false, |over, next| {
-            let yielded = (!*over).then_some(next);
-            *over |= matches!(next, Move::End(_));
-            yielded
-        })
+        let mut position = Position::START;
+        iter::from_fn(move || next_move(self, &mut position))
     }
 }
 
-fn expand<'a>(step: &'a Step, size: usize) -> impl Iterator<Item = Move<'a>> + Send {
-    let (single, bytes) = match step {
-        Step::Body(payload) => (None, Some((payload, None, 1, size))),
-        Step::Repeat { payload, every, times } => (None, Some((payload, Some(Move::Wait(*every)), *times, size))),
-        Step::Raw(payload) => (None, Some((payload, None, 1, usize::MAX))),
-        Step::Head(head) => (Some(Move::Head(head)), None),
-        Step::Wait(time) => (Some(Move::Wait(*time)), None),
-        Step::End(ending) => (Some(Move::End(*ending)), None),
-    };
-    let move_of: fn(&'a [u8]) -> Move<'a> = match step {
-        Step::Raw(_) => Move::Raw,
-        _ => Move::Body,
-    };
-    let repeated = bytes.into_iter().flat_map(move |(payload, pause, times, size)| {
-        (0..times).flat_map(move |_| pause.into_iter().chain(cut(payload, size).map(move_of)))
-    });
-    single.into_iter().chain(repeated)
+/// An [`Attempt`] that is walked on a virtual clock: its moves, and when each is due.
+///
+/// The times do not depend on when the moves are taken, as a server does not wait for its client.
+///
+/// ```
+/// use std::time::Duration;
+/// use cvm_watch_sim::{Attempt, Ending, Move, Playback};
+///
+/// let second = Duration::from_secs(1);
+/// let mut playback = Playback::new(Attempt::new().wait(second).bytes("data: 1\n\n").wait(second).reset());
+/// assert_eq!(playback.due(), Some(second));
+/// assert_eq!(playback.next_move(), Some(Move::Body(b"data: 1\n\n")));
+/// assert_eq!(playback.due(), Some(2 * second));
+/// assert_eq!(playback.next_move(), Some(Move::End(Ending::Reset)));
+/// assert_eq!(playback.due(), None);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Playback {
+    attempt: Attempt,
+    position: Position,
+    elapsed: Duration,
 }
 
-fn cut(payload: &Payload, size: usize) -> impl Iterator<Item = &[u8]> + Send {
-    payload.pieces().flat_map(move |piece| piece.chunks(size))
+impl Playback {
+    /// The start of an attempt.
+    pub const fn new(attempt: Attempt) -> Playback {
+        Playback { attempt, position: Position::START, elapsed: Duration::ZERO }
+    }
+
+    /// When the next move is due, counted from the start; `None` when nothing more happens: after the end, and in a
+    /// stall.
+    pub fn due(&mut self) -> Option<Duration> {
+        loop {
+            let mut after = self.position;
+            match next_move(&self.attempt, &mut after)? {
+                Move::Wait(time) => {
+                    self.elapsed = self.elapsed.saturating_add(time);
+                    self.position = after;
+                }
+                Move::End(Ending::Stall) => return None,
+                _ => return Some(self.elapsed),
+            }
+        }
+    }
+
+    /// The next move, never a [`Move::Wait`]; `None` after the end.
+    pub fn next_move(&mut self) -> Option<Move<'_>> {
+        self.due();
+        next_move(&self.attempt, &mut self.position)
+    }
+
+    /// The attempt that is walked.
+    pub const fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+}
+
+/// A place between two moves of an attempt.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    step: usize,
+    /// How often the payload of this step was sent.
+    repeated: u64,
+    /// Whether the pause before this repetition is over.
+    waited: bool,
+    /// How much of the payload was sent.
+    offset: u64,
+    ended: bool,
+}
+
+impl Position {
+    const START: Position = Position { step: 0, repeated: 0, waited: false, offset: 0, ended: false };
+}
+
+fn next_move<'a>(attempt: &'a Attempt, position: &mut Position) -> Option<Move<'a>> {
+    while !position.ended {
+        let (payload, every, times) = match attempt.steps().get(position.step) {
+            Some(Step::Body(payload) | Step::Raw(payload)) => (payload, None, 1),
+            Some(Step::Repeat { payload, every, times }) => (payload, Some(*every), *times),
+            Some(Step::Head(head)) => {
+                position.step += 1;
+                return Some(Move::Head(head));
+            }
+            Some(Step::Wait(time)) => {
+                position.step += 1;
+                return Some(Move::Wait(*time));
+            }
+            end => {
+                position.ended = true;
+                return Some(Move::End(if let Some(Step::End(ending)) = end { *ending } else { Ending::Close }));
+            }
+        };
+        if position.repeated == times {
+            *position = Position { step: position.step + 1, ..Position::START };
+        } else if let Some(every) = every.filter(|_| !position.waited) {
+            position.waited = true;
+            return Some(Move::Wait(every));
+        } else {
+            let is_raw = matches!(attempt.steps().get(position.step), Some(Step::Raw(_)));
+            let size = match attempt.split_mode() {
+                Split::Chunks(size) if !is_raw => size.max(1),
+                _ => usize::MAX,
+            };
+            let piece = payload.piece(position.offset, size);
+            if !piece.is_empty() {
+                position.offset += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+                return Some(if is_raw { Move::Raw(piece) } else { Move::Body(piece) });
+            }
+            *position = Position { step: position.step, repeated: position.repeated + 1, ..Position::START };
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -103,6 +186,19 @@ mod tests {
         assert_eq!(attempt.moves().count(), 5);
         let attempt = attempt.split(Split::Packets(1));
         assert_eq!(attempt.moves().count(), 3);
+    }
+
+    #[test]
+    fn the_time_of_a_move_does_not_depend_on_when_it_is_taken() {
+        let mut playback = Playback::new(Attempt::new().repeat("x", SECOND, 2).wait(SECOND).stall());
+        for due in [SECOND, 2 * SECOND] {
+            assert_eq!((playback.due(), playback.due()), (Some(due), Some(due)));
+            assert_eq!(playback.next_move(), Some(Move::Body(b"x")));
+        }
+        assert_eq!((playback.due(), playback.due()), (None, None));
+        assert_eq!(playback.next_move(), Some(Move::End(Ending::Stall)));
+        assert_eq!(playback.next_move(), None);
+        assert_eq!(playback.due(), None);
     }
 
     #[test]

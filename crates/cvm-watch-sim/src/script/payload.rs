@@ -53,11 +53,20 @@ impl Payload {
 
     /// The bytes in order, in the pieces in which they are sent; none is empty.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> + Send {
-        let block: &[u8] = &self.block;
-        let size = length(block).max(1);
-        let rest = usize::try_from(self.total % size).unwrap_or(usize::MAX);
-        let rest = block.get(..rest).filter(|rest| !rest.is_empty());
-        (0..self.total / size).map(move |_| block).chain(rest)
+        let mut offset = 0;
+        std::iter::from_fn(move || {
+            let piece = self.piece(offset, usize::MAX);
+            offset += length(piece);
+            (!piece.is_empty()).then_some(piece)
+        })
+    }
+
+    /// The piece that begins at `offset`, `size` bytes at most; empty at the end.
+    pub(crate) fn piece(&self, offset: u64, size: usize) -> &[u8] {
+        let left = usize::try_from(self.total.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let start = offset.checked_rem(length(&self.block)).unwrap_or_default();
+        let block = self.block.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();
+        block.get(..size.min(left)).unwrap_or(block)
     }
 }
 

@@ -16,3 +16,6 @@ mod readme;
 mod scenarios;
 #[cfg(feature = "tls")]
 mod tls;
+mod tree;
+#[cfg(feature = "virtual-time")]
+mod virtual_time;
