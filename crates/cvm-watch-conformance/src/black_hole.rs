@@ -8,14 +8,20 @@ use socket2::{Domain, Socket, Type};
 
 /// A listener whose queue is full and never emptied: the system drops what more clients send, as a
 /// host behind a silent firewall would.
-pub(crate) struct BlackHole {
+#[derive(Debug)]
+pub struct BlackHole {
     addr: SocketAddr,
     _listener: Socket,
     _queued: Vec<Socket>,
 }
 
 impl BlackHole {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// Opens the listener and fills its queue.
+    ///
+    /// # Errors
+    ///
+    /// A socket cannot be opened, or the queue never fills.
+    pub fn new() -> io::Result<Self> {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         listener.listen(0)?;
@@ -34,7 +40,8 @@ impl BlackHole {
         Err(io::Error::other("the queue of the listener never filled"))
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
+    /// The address that answers nothing.
+    pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 }

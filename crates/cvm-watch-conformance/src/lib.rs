@@ -12,6 +12,7 @@ mod seen;
 mod selection;
 mod stage;
 
+pub use black_hole::BlackHole;
 pub use by_hand::{ByHand, Job};
 pub use report::{Finding, Report, Verdict};
 pub use run::Suite;

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cvm_watch_driver::core::{CloseCause, ConfigError};
-use cvm_watch_driver::{BaseUrl, ConnectOptions, Timer, TransportError};
+use cvm_watch_driver::{BaseUrl, ConnectOptions, TransportError};
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::fault;
@@ -32,10 +32,10 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration:
 
 /// The network of an async runtime.
 pub trait Net: Send + Sync + 'static {
-    /// The timer of the runtime.
-    type Timer: Timer + Default;
     /// A TCP socket. Dropping it closes it at once.
     type Socket: Socket;
+    /// A future that ends after some time.
+    type Sleep: Future<Output = ()> + Send;
 
     /// Looks up the addresses of a host name.
     fn resolve(host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
@@ -44,7 +44,7 @@ pub trait Net: Send + Sync + 'static {
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Socket>> + Send;
 
     /// Ends after this time.
-    fn sleep(duration: Duration) -> impl Future<Output = ()> + Send;
+    fn sleep(duration: Duration) -> Self::Sleep;
 }
 
 /// Sets the options that every connection should have: no delay, and keep-alive probes after a
@@ -274,9 +274,6 @@ mod tests {
     use std::future::{pending, ready};
     use std::task::Context;
 
-    use cvm_watch_driver::BootClock;
-    use cvm_watch_driver::core::Timestamp;
-
     use super::*;
     use crate::scripted::block_on;
 
@@ -286,23 +283,8 @@ mod tests {
 
     struct FakeSocket(SocketAddr);
 
-    #[derive(Default)]
-    struct FakeTimer(BootClock);
-
-    impl Timer for FakeTimer {
-        type Sleep = std::future::Ready<()>;
-
-        fn now(&self) -> Timestamp {
-            self.0.now()
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> Self::Sleep {
-            ready(())
-        }
-    }
-
     impl Net for Fake {
-        type Timer = FakeTimer;
+        type Sleep = std::future::Ready<()>;
         type Socket = FakeSocket;
 
         async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -318,7 +300,9 @@ mod tests {
             }
         }
 
-        async fn sleep(_: Duration) {}
+        fn sleep(_: Duration) -> Self::Sleep {
+            ready(())
+        }
     }
 
     impl Socket for FakeSocket {

@@ -12,13 +12,14 @@ use hyper::header::{HOST, HeaderName, HeaderValue};
 
 use crate::connect::{Connector, Net};
 use crate::exchange::{Http1Body, exchange};
+use crate::timer::NetTimer;
 
 /// HTTP/1.1 over the network `N` as a transport. Each attempt has a connection of its own and no
 /// task is spawned for it: dropping the attempt closes the socket.
 pub struct Http1Transport<N>(Connector<N>);
 
 impl<N: Net> NetworkTransport for Http1Transport<N> {
-    type Timer = N::Timer;
+    type Timer = NetTimer<N>;
 
     fn new(base: &BaseUrl, options: &ConnectOptions) -> Result<(Self, Vec<String>), ConfigError> {
         let connector = Connector::new(options)?;

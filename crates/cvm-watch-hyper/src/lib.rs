@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod net;
-mod timer;
 
 pub use cvm_watch_driver as driver;
 
@@ -13,7 +12,6 @@ pub use cvm_watch_driver::{MemberUpdate, Update, WatchError};
 pub use cvm_watch_http1::Http1Body as HyperBody;
 
 pub use net::{Tokio, TokioSocket};
-pub use timer::TokioTimer;
 
 /// Starts watches. Cheap to clone; one is enough for a program.
 ///
@@ -46,6 +44,9 @@ pub type ClientBuilder = driver::ClientBuilder<HyperTransport>;
 /// # Ok::<(), cvm_watch_hyper::ConfigError>(())
 /// ```
 pub type HyperTransport = cvm_watch_http1::Http1Transport<Tokio>;
+
+/// Sleeps on tokio's timer, and reads a clock that goes on while the machine is suspended.
+pub type TokioTimer = cvm_watch_http1::NetTimer<Tokio>;
 
 /// A watch over hyper: await it for the state, or read it as a `Stream` of updates.
 pub type Watching = driver::Watching<HyperTransport, TokioTimer>;

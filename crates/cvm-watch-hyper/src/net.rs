@@ -12,9 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::unconstrained;
 
-use crate::timer::TokioTimer;
-
-/// Connections of tokio.
+/// Connections and sleep of tokio.
 #[derive(Clone, Copy, Debug)]
 pub struct Tokio;
 
@@ -23,8 +21,8 @@ pub struct Tokio;
 pub struct TokioSocket(TcpStream);
 
 impl Net for Tokio {
-    type Timer = TokioTimer;
     type Socket = TokioSocket;
+    type Sleep = tokio::time::Sleep;
 
     async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok(lookup_host((host, port)).await?.collect())
@@ -36,8 +34,8 @@ impl Net for Tokio {
         Ok(TokioSocket(stream))
     }
 
-    async fn sleep(duration: Duration) {
-        tokio::time::sleep(duration).await;
+    fn sleep(duration: Duration) -> Self::Sleep {
+        tokio::time::sleep(duration)
     }
 }
 

@@ -6,7 +6,6 @@ mod fault;
 mod guard;
 mod head;
 mod net;
-mod timer;
 mod transport;
 
 pub use cvm_watch_driver as driver;
@@ -20,7 +19,7 @@ pub use cvm_watch_driver::{MemberUpdate, Update, WatchError};
 
 pub use body::SurfBody;
 pub use bridge::Bridge;
-pub use timer::AsyncStdTimer;
+pub use net::{AsyncStd, AsyncStdSocket};
 pub use transport::SurfTransport;
 
 /// Starts watches. Cheap to clone; one is enough for a program.
@@ -40,6 +39,20 @@ pub type Client = driver::Client<SurfTransport, AsyncStdTimer>;
 
 /// Collects what a [`Client`] is made with.
 pub type ClientBuilder = driver::ClientBuilder<SurfTransport>;
+
+/// Sleeps on async-std's timer, and reads a clock that goes on while the machine is suspended.
+///
+/// ```
+/// use std::time::Duration;
+/// use cvm_watch_surf::AsyncStdTimer;
+/// use cvm_watch_surf::driver::Timer;
+///
+/// let timer = AsyncStdTimer::new();
+/// let at = timer.now() + Duration::from_millis(5);
+/// async_std::task::block_on(timer.sleep_until(at));
+/// assert!(timer.now() >= at);
+/// ```
+pub type AsyncStdTimer = cvm_watch_http1::NetTimer<AsyncStd>;
 
 /// A watch over surf: await it for the state, or read it as a `Stream` of updates.
 pub type Watching = driver::Watching<SurfTransport, AsyncStdTimer>;

@@ -10,17 +10,17 @@ use async_std::io::{Read, Write};
 use async_std::net::{TcpStream, ToSocketAddrs};
 use cvm_watch_http1::{Net, Socket, set_socket_options};
 
-use crate::timer::AsyncStdTimer;
-
-/// Connections of async-std.
+/// Connections and sleep of async-std.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AsyncStd;
+pub struct AsyncStd;
 
-pub(crate) struct AsyncStdSocket(TcpStream);
+/// A TCP socket of async-std.
+#[derive(Debug)]
+pub struct AsyncStdSocket(TcpStream);
 
 impl Net for AsyncStd {
-    type Timer = AsyncStdTimer;
     type Socket = AsyncStdSocket;
+    type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
     async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok((host, port).to_socket_addrs().await?.collect())
@@ -32,8 +32,8 @@ impl Net for AsyncStd {
         Ok(AsyncStdSocket(stream))
     }
 
-    async fn sleep(duration: Duration) {
-        async_std::task::sleep(duration).await;
+    fn sleep(duration: Duration) -> Self::Sleep {
+        Box::pin(async_std::task::sleep(duration))
     }
 }
 

@@ -9,12 +9,12 @@ use cvm_watch_driver::{BaseUrl, ConnectOptions, Head, NetworkTransport, Request,
 use surf::http::headers::{HeaderName, HeaderValue};
 use surf::http::{Method, Url};
 
+use crate::AsyncStdTimer;
 use crate::body::SurfBody;
 use crate::bridge::Bridge;
 use crate::fault;
 use crate::guard::Guard;
 use crate::head::{self, Beside, Exact};
-use crate::timer::AsyncStdTimer;
 
 /// A surf client as a transport. Over the [`Bridge`], each attempt has a connection of its own and
 /// no task is spawned for it: dropping the attempt closes the socket. Over another back end its terms

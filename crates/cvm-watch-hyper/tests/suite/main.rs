@@ -8,13 +8,10 @@
     reason = "helpers of tests may panic too"
 )]
 
-mod client;
-mod closing;
+use cvm_watch_hyper as subject;
+use tokio::test as runtime_test;
+
+#[path = "../../../cvm-watch-http1/tests/clients/mod.rs"]
+mod clients;
 mod conformance;
-mod contract;
-mod faults;
-mod fleet;
-mod played;
-mod proxy;
-mod request;
-mod tls;
+mod runtimes;

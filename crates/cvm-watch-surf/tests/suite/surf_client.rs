@@ -17,8 +17,7 @@ use cvm_watch_surf::{
 use wiremock::matchers::{any, header_exists};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::request::{COMPLETE, complete, serving, value};
-use crate::{KEY, failure};
+use crate::clients::request::{COMPLETE, KEY, complete, serving, value};
 
 fn settings(base_url: impl Into<String>) -> SettingsBuilder {
     Settings::builder().base_url(base_url).api_key(KEY)
@@ -43,7 +42,7 @@ async fn a_middleware_that_follows_redirects_takes_no_secret_along() {
     let client = over(redirecting, settings(origin.uri()).header("x-secret", "hunter2"));
     let error = client.watch("x", "running").await.unwrap_err();
 
-    let Failure::Rejected(rejection) = failure(error) else { panic!("no rejection") };
+    let Some(Failure::Rejected(rejection)) = error.failure() else { panic!("{error}") };
     assert_eq!(rejection.status, 302);
     assert_eq!(rejection.cause, RejectCause::Redirect { location: Some(elsewhere.uri()) });
     let seen = elsewhere.received_requests().await.unwrap();

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use cvm_watch_hyper::{Client, ConfigError, Event, Failure, Update, WatchError};
 use cvm_watch_sim::{Attempt, Script, Sim};
 
-fn client(sim: &Sim) -> Client {
-    Client::builder().base_url(sim.base_url()).api_key("phak_1").build().unwrap()
-}
+use super::client;
+use super::threads::{on_thread, run_until};
+use crate::subject::{Client, ConfigError, Event, Failure, Update, WatchError};
 
 #[test]
 fn the_handle_and_its_future_are_send() {
@@ -19,21 +18,10 @@ fn the_handle_and_its_future_are_send() {
     is_send(&client(&sim));
 }
 
-#[tokio::test]
-async fn it_runs_on_a_runtime_of_many_threads_too() {
-    let sim = Sim::start().unwrap();
-    sim.script("my-cvm", Attempt::stream().complete("running"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let watch = client(&sim).watch("my-cvm", "running");
-    let state = runtime.spawn(async move { watch.await }).await.unwrap().unwrap();
-    assert_eq!(state.status, "running");
-    runtime.shutdown_background();
-}
-
-#[tokio::test]
+#[crate::runtime_test]
 async fn the_call_reads_like_the_original() {
     let sim = Sim::builder().speed(200.0).start().unwrap();
-    let (count, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let (count, events) = std::sync::mpsc::channel();
     let state = client(&sim)
         .watch("my-cvm", "running")
         .interval(Duration::from_secs(5))
@@ -52,7 +40,7 @@ async fn the_call_reads_like_the_original() {
     assert!(states >= 8, "{states} states of the boot");
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_stream_extension_can_drive_the_handle() {
     let sim = Sim::start().unwrap();
     sim.script("my-cvm", Attempt::stream().state("running").complete("running"));
@@ -70,7 +58,7 @@ async fn a_stream_extension_can_drive_the_handle() {
     assert_eq!(updates, 3, "connecting, state, complete");
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn the_failure_and_the_io_error_are_kept_apart() {
     let port = cvm_watch_sim::RefusedPort::new().unwrap();
     let client = Client::builder().base_url(format!("http://{}", port.addr())).build().unwrap();
@@ -86,10 +74,10 @@ async fn the_failure_and_the_io_error_are_kept_apart() {
 }
 
 /// Contract row 25.
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_refused_parameter_makes_no_request() {
     let sim = Sim::start().unwrap();
-    let refused: [(&str, cvm_watch_hyper::Watching); 3] = [
+    let refused: [(&str, crate::subject::Watching); 3] = [
         ("id", client(&sim).watch("..", "running")),
         ("target", client(&sim).watch("my-cvm", "  ")),
         ("interval", client(&sim).watch("my-cvm", "running").interval(Duration::from_secs(4))),
@@ -105,7 +93,7 @@ async fn a_refused_parameter_makes_no_request() {
 }
 
 /// Contract row 11.
-#[tokio::test]
+#[crate::runtime_test]
 async fn retry_after_is_honoured_over_sockets() {
     let sim = Sim::start().unwrap();
     let busy = Attempt::new().head(429, &[("retry-after", "1")]).close();
@@ -117,7 +105,7 @@ async fn retry_after_is_honoured_over_sockets() {
 }
 
 /// Contract row 3.
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_stream_at_its_target_without_complete_resolves_after_the_grace() {
     let sim = Sim::start().unwrap();
     sim.script("my-cvm", Attempt::stream().state("running").stall());
@@ -129,7 +117,7 @@ async fn a_stream_at_its_target_without_complete_resolves_after_the_grace() {
 }
 
 /// Contract row 24.
-#[tokio::test]
+#[crate::runtime_test]
 async fn an_echo_of_the_key_shows_nowhere() {
     let sim = Sim::start().unwrap();
     let json = r#"{"error_code":"E phak_hunter2","message":"bad phak_\u0068unter2","request_id":"phak_hunter2"}"#;
@@ -154,7 +142,7 @@ async fn an_echo_of_the_key_shows_nowhere() {
     }
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_silent_stream_costs_no_work() {
     let sim = Sim::start().unwrap();
     sim.script("my-cvm", Attempt::stream().state("starting").stall());
@@ -166,10 +154,8 @@ async fn a_silent_stream_costs_no_work() {
         polls += 1;
         next.as_mut().poll(cx)
     });
-    tokio::select! {
-        update = counted => panic!("{update:?}"),
-        // Long enough for a loop to show.
-        () = tokio::time::sleep(Duration::from_millis(200)) => {}
-    }
+    // Long enough for a loop to show.
+    let pause = on_thread(|| std::thread::sleep(Duration::from_millis(200)));
+    run_until(pause, counted).await;
     assert!(polls < 20, "polled {polls} times with nothing to do");
 }

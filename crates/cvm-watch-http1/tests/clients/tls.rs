@@ -1,14 +1,16 @@
 //! `https`: whom the client believes, and how often it asks.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use cvm_watch_hyper::{Client, CloseCause, Failure, RetryCause, TlsFault};
 use cvm_watch_sim::{Attempt, Sim};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+
+use crate::subject::{Client, CloseCause, Failure, RetryCause, TlsFault};
 
 /// A simulator over https whose certificate is for these names, and the authority that issued it.
 fn https(names: &[&str], expired: bool) -> (Sim, String) {
@@ -31,7 +33,7 @@ fn https(names: &[&str], expired: bool) -> (Sim, String) {
 }
 
 /// Contract row 16.
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_refused_certificate_ends_it_after_one_connection_and_no_request() {
     let ours = &["localhost"][..];
     for (names, expired, trusted, fault) in [
@@ -53,7 +55,7 @@ async fn a_refused_certificate_ends_it_after_one_connection_and_no_request() {
     }
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_private_authority_is_trusted_for_names_and_addresses() {
     for host in ["localhost", "127.0.0.1"] {
         let (sim, authority) = https(&[host], false);
@@ -69,16 +71,19 @@ async fn a_private_authority_is_trusted_for_names_and_addresses() {
 }
 
 /// A server that answers each first message with these bytes and closes; counts its connections.
-async fn serve(listener: TcpListener, answer: &'static [u8], count: Arc<AtomicUsize>) {
-    while let Ok((mut socket, _)) = listener.accept().await {
-        count.fetch_add(1, Ordering::Relaxed);
-        let _ = socket.read(&mut [0; 4096]).await;
-        let _ = socket.write_all(answer).await;
-    }
+fn serve(listener: TcpListener, answer: &'static [u8], count: Arc<AtomicUsize>) {
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = socket.read(&mut [0; 4096]);
+            let _ = socket.write_all(answer);
+        }
+    });
 }
 
 /// Contract row 12.
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_handshake_that_breaks_off_is_retried() {
     let (_, authority) = https(&["localhost"], false);
     for answer in [
@@ -88,10 +93,10 @@ async fn a_handshake_that_breaks_off_is_retried() {
         b"\x15\x03\x03\x00\x02\x02\x28",
         b"\x16\x03\x03\x00\x40half a message",
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("https://localhost:{}/api/v1", listener.local_addr().unwrap().port());
         let count = Arc::new(AtomicUsize::new(0));
-        let server = tokio::spawn(serve(listener, answer, Arc::clone(&count)));
+        serve(listener, answer, Arc::clone(&count));
         let client = Client::builder().base_url(base).root_certificates(authority.clone()).build().unwrap();
         let watch = client.watch("my-cvm", "running").max_retries(2).retry_delay(Duration::ZERO);
         let error = watch.await.unwrap_err();
@@ -100,6 +105,5 @@ async fn a_handshake_that_breaks_off_is_retried() {
         };
         assert_eq!(last_cause, &RetryCause::Closed(CloseCause::Tls(TlsFault::Other)), "{}", answer.escape_ascii());
         assert_eq!(count.load(Ordering::Relaxed), 3);
-        server.abort();
     }
 }

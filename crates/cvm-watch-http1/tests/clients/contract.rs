@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use cvm_watch_hyper::{Backoff, Failure, Update};
 use cvm_watch_sim::{Attempt, Script, Sim};
 
-use crate::played::{ID, SOON, all, check, client, play};
+use super::client;
+use super::played::{ID, SOON, all, check, play};
+use crate::subject::{Backoff, Failure, Update, Watching};
 
 const STARTING: &str = "event: state\ndata: {\"status\":\"starting\"}\n\n";
 
@@ -26,7 +27,7 @@ const fn millis(millis: u64) -> Duration {
 }
 
 /// Contract row 1.
-#[tokio::test]
+#[crate::runtime_test]
 async fn complete_resolves_with_the_last_state_or_with_just_the_status() {
     let script = Attempt::stream().progress("starting", "done").complete("RUNNING").state("stopped");
     let state = play(script, |watch| watch).await.outcome.unwrap();
@@ -35,7 +36,7 @@ async fn complete_resolves_with_the_last_state_or_with_just_the_status() {
 }
 
 /// Contract row 2.
-#[tokio::test]
+#[crate::runtime_test]
 async fn complete_with_another_status_is_reported_and_retried() {
     let elsewhere = || starting().complete("stopped").stall();
     check(
@@ -57,7 +58,7 @@ async fn complete_with_another_status_is_reported_and_retried() {
 }
 
 /// Contract row 3.
-#[tokio::test]
+#[crate::runtime_test]
 async fn at_the_target_whatever_ends_the_attempt_resolves() {
     let cut_in_chunk = Attempt::stream().state("running").raw("40\r\ndata: cut");
     for script in [
@@ -71,13 +72,13 @@ async fn at_the_target_whatever_ends_the_attempt_resolves() {
         check(script, |watch| watch.max_retries(0), "running; resolved running", 1).await;
     }
     check(at_target().timeout("running", 1.0), |watch| watch, "running; timeout; resolved running", 1).await;
-    let slow = |watch: cvm_watch_hyper::Watching| watch.configure(|config| config.complete_grace(SOON * 100));
+    let slow = |watch: Watching| watch.configure(|config| config.complete_grace(SOON * 100));
     check(at_target().stall(), |watch| slow(watch).idle_timeout(millis(500)), "running; resolved running", 1).await;
     check(at_target().stall(), |watch| slow(watch).deadline(millis(1000)), "running; resolved running", 1).await;
 }
 
 /// Contract row 3.
-#[tokio::test]
+#[crate::runtime_test]
 async fn another_status_after_the_target_takes_it_back() {
     check(
         at_target().state("stopping").close(),
@@ -96,7 +97,7 @@ async fn another_status_after_the_target_takes_it_back() {
 }
 
 /// Contract row 4.
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_stream_that_ends_in_another_state_is_retried_however_it_ends() {
     for (lost, cause) in
         [(Attempt::stream().close(), "the stream ended"), (Attempt::stream().truncate(), "the response was cut off")]
@@ -117,7 +118,7 @@ async fn a_stream_that_ends_in_another_state_is_retried_however_it_ends() {
 }
 
 /// Contract row 5.
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_timeout_event_is_retried_even_if_it_cannot_be_read() {
     let cause = "the server's timeout for this stream was reached";
     for (data, shown) in
@@ -134,7 +135,7 @@ async fn a_timeout_event_is_retried_even_if_it_cannot_be_read() {
 }
 
 /// Contract row 6.
-#[tokio::test]
+#[crate::runtime_test]
 async fn an_error_event_ends_nothing_and_is_remembered() {
     check(
         starting().error("busy").complete("running"),
@@ -153,7 +154,7 @@ async fn an_error_event_ends_nothing_and_is_remembered() {
 }
 
 /// Contract rows 7 and 8.
-#[tokio::test]
+#[crate::runtime_test]
 async fn what_is_not_understood_is_reported_and_the_stream_goes_on() {
     let script = Attempt::stream()
         .event("State", "x")
@@ -176,7 +177,7 @@ async fn what_is_not_understood_is_reported_and_the_stream_goes_on() {
 }
 
 /// Contract row 9.
-#[tokio::test]
+#[crate::runtime_test]
 async fn an_event_over_the_limit_is_dropped_and_the_next_one_read() {
     let script = Attempt::stream()
         .bytes(format!("data: {}\n\n", "x".repeat(2000)))
@@ -192,7 +193,7 @@ async fn an_event_over_the_limit_is_dropped_and_the_next_one_read() {
 }
 
 /// Contract row 10.
-#[tokio::test]
+#[crate::runtime_test]
 async fn max_retries_is_how_many_attempts_follow_the_first() {
     for retries in [0, 1, 3] {
         let attempts = usize::try_from(retries).unwrap() + 1;
@@ -205,10 +206,7 @@ async fn max_retries_is_how_many_attempts_follow_the_first() {
 }
 
 /// The first delay that is reported on this script; the watch is dropped before it is waited for.
-async fn first_delay(
-    script: Attempt,
-    change: impl FnOnce(cvm_watch_hyper::Watching) -> cvm_watch_hyper::Watching,
-) -> Duration {
+async fn first_delay(script: Attempt, change: impl FnOnce(Watching) -> Watching) -> Duration {
     let sim = Sim::start().unwrap();
     sim.script(ID, script);
     let mut watch = change(client(&sim).watch(ID, "running"));
@@ -221,7 +219,7 @@ async fn first_delay(
 }
 
 /// Contract row 11.
-#[tokio::test]
+#[crate::runtime_test]
 async fn the_delay_is_as_given_or_as_the_server_asks() {
     let seconds = Duration::from_secs;
     let lost = || Attempt::stream().close();
@@ -241,7 +239,7 @@ async fn the_delay_is_as_given_or_as_the_server_asks() {
 }
 
 /// Contract row 12.
-#[tokio::test]
+#[crate::runtime_test]
 async fn passing_answers_are_retried_and_the_last_words_kept() {
     for status in [408, 409, 425, 429, 500, 502, 503, 504, 599] {
         check(
@@ -263,7 +261,7 @@ async fn passing_answers_are_retried_and_the_last_words_kept() {
 }
 
 /// Contract row 13.
-#[tokio::test]
+#[crate::runtime_test]
 async fn final_answers_end_it_after_one_request_with_the_servers_words() {
     for status in [201, 206, 400, 401, 402, 403, 404, 405, 410, 422, 451] {
         check(
@@ -284,7 +282,7 @@ async fn final_answers_end_it_after_one_request_with_the_servers_words() {
 }
 
 /// Contract row 15.
-#[tokio::test]
+#[crate::runtime_test]
 async fn only_an_event_stream_is_taken_for_one() {
     let typed = |value: &str| Attempt::new().head(200, &[("content-type", value)]).complete("running");
     for taken in ["text/event-stream", "Text/Event-Stream; charset=utf-8"] {
@@ -300,7 +298,7 @@ async fn only_an_event_stream_is_taken_for_one() {
 }
 
 /// Contract row 17.
-#[tokio::test]
+#[crate::runtime_test]
 async fn no_answer_within_the_connect_timeout_is_retried() {
     let half = Attempt::new().raw("HTTP/1.1 200 OK\r\nx-half:").stall();
     for silent in [Attempt::new().stall(), half] {
@@ -315,11 +313,11 @@ async fn no_answer_within_the_connect_timeout_is_retried() {
 }
 
 /// Contract rows 3 and 18. The shortest timeout there is, and the margin: it takes 20 seconds.
-#[tokio::test]
+#[crate::runtime_test]
 async fn an_attempt_ends_ten_seconds_after_its_timeout_bytes_or_not() {
     let seconds = Duration::from_secs;
     let ticking = |begin: Attempt| begin.repeat(": alive\n\n", seconds(1), u64::MAX);
-    let watch = move |watch: cvm_watch_hyper::Watching| {
+    let watch = move |watch: Watching| {
         watch.timeout(seconds(10)).max_retries(0).configure(|config| config.complete_grace(seconds(600)))
     };
     let start = std::time::Instant::now();
@@ -334,7 +332,7 @@ async fn an_attempt_ends_ten_seconds_after_its_timeout_bytes_or_not() {
 }
 
 /// Contract row 19.
-#[tokio::test]
+#[crate::runtime_test]
 async fn silence_for_the_idle_timeout_is_retried() {
     check(
         Script::new().then(starting().stall()).then(done()),
@@ -346,9 +344,9 @@ async fn silence_for_the_idle_timeout_is_retried() {
 }
 
 /// Contract row 20.
-#[tokio::test]
+#[crate::runtime_test]
 async fn the_deadline_ends_it_in_every_phase_with_the_last_status() {
-    let deadline = |watch: cvm_watch_hyper::Watching| watch.deadline(millis(1000));
+    let deadline = |watch: Watching| watch.deadline(millis(1000));
     check(
         starting().stall(),
         deadline,
@@ -368,7 +366,7 @@ async fn the_deadline_ends_it_in_every_phase_with_the_last_status() {
 }
 
 /// Contract row 20.
-#[tokio::test]
+#[crate::runtime_test]
 async fn the_timeout_sent_is_no_longer_than_the_time_left() {
     for (deadline, sent) in [(millis(700), "10"), (millis(39_500), "40"), (Duration::from_secs(3600), "300")] {
         let played = play(done(), |watch| watch.deadline(deadline)).await;
@@ -377,14 +375,14 @@ async fn the_timeout_sent_is_no_longer_than_the_time_left() {
 }
 
 /// Contract row 22.
-#[tokio::test]
+#[crate::runtime_test]
 async fn nothing_that_follows_the_end_is_seen() {
     let script = done().state("stopped").error("late").complete("stopped").flood(STARTING, 1 << 30);
     check(script, |watch| watch, "complete running; resolved running", 1).await;
 }
 
 /// Contract row 23.
-#[tokio::test]
+#[crate::runtime_test]
 async fn the_id_goes_back_as_raw_utf_8_unless_it_cannot_stand_in_a_header() {
     for (line, sent) in [
         ("id: 7", Some("7")),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cvm_watch_sim::Sim;
 
-use crate::client;
+use super::client;
 
 /// The id, which picks the scenario; how the watch ends, with three retries; requests.
 const EXPECTED: &[(&str, &str, usize)] = &[
@@ -77,10 +77,10 @@ const EXPECTED: &[(&str, &str, usize)] = &[
     ("echo-key-x", "the server rejected the watch: HTTP 403 (forbidden): key *** may not do this", 1),
 ];
 
-#[async_std::test]
+#[crate::runtime_test]
 async fn every_scenario_ends_as_the_contract_says() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
-    let client = client(sim.base_url()).build().unwrap();
+    let client = client(&sim);
     for &(id, expected, requests) in EXPECTED {
         let before = sim.log().requests().len();
         let watch = client.watch(id, "running").max_retries(3).retry_delay(Duration::ZERO);

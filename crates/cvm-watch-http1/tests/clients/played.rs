@@ -1,10 +1,13 @@
 //! Plays a script over a real socket and tells, as text, what the caller saw.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::Duration;
 
-use cvm_watch_hyper::{Client, CvmState, Event, Update, WatchError, Watching};
 use cvm_watch_sim::{Request, Script, Sim};
+
+use super::client;
+use crate::subject::{CvmState, Event, Update, WatchError, Watching};
 
 /// A bound for what should take no time; nothing waits for it when all is well.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -17,11 +20,6 @@ pub(crate) struct Played {
     pub(crate) seen: String,
     pub(crate) outcome: Result<CvmState, WatchError>,
     pub(crate) requests: Vec<Request>,
-}
-
-/// A client of this simulator, with a key.
-pub(crate) fn client(sim: &Sim) -> Client {
-    Client::builder().base_url(sim.base_url()).api_key("phak_1").build().unwrap()
 }
 
 /// Watches a server that plays `script` for `running`, with no delay between attempts. Every
@@ -55,12 +53,14 @@ pub(crate) async fn check(
     assert_eq!((played.seen.as_str(), played.requests.len()), (expected, requests));
 }
 
-/// The same for watches that go on at the same time.
-pub(crate) async fn all<F: Future<Output = ()> + Send + 'static>(checks: impl IntoIterator<Item = F>) {
-    let running = checks.into_iter().map(tokio::spawn).collect::<Vec<_>>();
-    for check in running {
-        check.await.unwrap();
-    }
+/// Runs these checks at the same time.
+pub(crate) async fn all<F: Future<Output = ()>>(checks: impl IntoIterator<Item = F>) {
+    let mut running: Vec<_> = checks.into_iter().map(Box::pin).collect();
+    poll_fn(|cx| {
+        running.retain_mut(|check| check.as_mut().poll(cx).is_pending());
+        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 fn text(update: &Update) -> Option<String> {

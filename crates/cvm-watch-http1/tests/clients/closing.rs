@@ -1,19 +1,23 @@
 //! How soon a connection is gone.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::io::Read;
+use std::net::TcpListener;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use cvm_watch_hyper::{Client, Failure, Update, Watching};
+use cvm_watch_conformance::BlackHole;
 use cvm_watch_sim::{Attempt, Sim};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::threads::{channel, on_thread, run_until};
+use super::{LONG, client};
+use crate::subject::{Client, Event, Failure, Update, Watching};
 
 const SOON: Duration = Duration::from_secs(2);
 
 /// Contract row 21.
-#[tokio::test]
+#[crate::runtime_test]
 async fn an_abort_closes_the_socket_in_every_phase() {
     for (phase, script) in [
         ("before the head", Attempt::new().stall()),
@@ -24,15 +28,9 @@ async fn an_abort_closes_the_socket_in_every_phase() {
         let sim = Sim::start().unwrap();
         sim.script("my-cvm", script);
         let client = Client::builder().base_url(sim.base_url()).build().unwrap();
-        let (abort, signal) = tokio::sync::oneshot::channel::<()>();
-        let watch = client.watch("my-cvm", "running").abort_on(signal);
         let log = sim.log().clone();
-        let asked = tokio::task::spawn_blocking(move || log.wait_for_requests(1, SOON).map(drop));
-        let aborting = async {
-            asked.await.unwrap().unwrap();
-            abort.send(()).unwrap();
-        };
-        let (outcome, ()) = tokio::join!(async { watch.await }, aborting);
+        let asked = on_thread(move || log.wait_for_requests(1, SOON).map(drop).unwrap());
+        let outcome = client.watch("my-cvm", "running").abort_on(asked).await;
         let start = Instant::now();
         assert_eq!(outcome.unwrap_err().failure(), Some(&Failure::Aborted), "{phase}");
         sim.log().wait_until_idle(SOON).unwrap();
@@ -41,25 +39,25 @@ async fn an_abort_closes_the_socket_in_every_phase() {
     }
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn an_abort_while_waiting_to_retry_makes_no_more_requests() {
     let sim = Sim::start().unwrap();
     sim.script("my-cvm", Attempt::new().refuse());
     let client = Client::builder().base_url(sim.base_url()).build().unwrap();
-    let (abort, signal) = tokio::sync::oneshot::channel::<()>();
+    let (abort, signal) = channel();
     let mut watch = client.watch("my-cvm", "running").retry_delay(Duration::from_secs(3600)).abort_on(signal);
     while let Some(update) = watch.next_update().await {
         if let Update::Retrying { .. } = update {
             break;
         }
     }
-    abort.send(()).unwrap();
+    abort(());
     assert_eq!(watch.await.unwrap_err().failure(), Some(&Failure::Aborted));
     assert_eq!(sim.log().requests().len(), 1);
 }
 
 /// Contract row 5.
-#[tokio::test]
+#[crate::runtime_test]
 async fn the_old_connection_is_closed_before_the_new_one_is_made() {
     let sim = Sim::builder().stream_limit(1).start().unwrap();
     // With room for one stream, a second connection beside the first would be answered by 429.
@@ -69,30 +67,6 @@ async fn the_old_connection_is_closed_before_the_new_one_is_made() {
     let error = watch.await.unwrap_err();
     assert!(error.to_string().contains("the server's timeout"), "{error}");
     assert_eq!((sim.log().requests().len(), sim.peak_streams()), (6, 1));
-}
-
-/// A listener whose queue is full and never emptied: the system drops what more clients send, as a
-/// silent firewall would.
-struct BlackHole {
-    addr: SocketAddr,
-    _listener: TcpListener,
-    _queued: Vec<TcpStream>,
-}
-
-impl BlackHole {
-    async fn new() -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = socket.listen(1).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let mut queued = Vec::new();
-        // The first that is left waiting shows that the queue is full.
-        while let Ok(client) = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(addr)).await {
-            queued.push(client.unwrap());
-            assert!(queued.len() < 64, "the queue never filled");
-        }
-        Self { addr, _listener: listener, _queued: queued }
-    }
 }
 
 /// Polls once, as a select beside something else would; it must have to wait.
@@ -106,17 +80,17 @@ async fn begin(watch: &mut Watching) {
 }
 
 /// Contract row 21.
-#[tokio::test]
+#[crate::runtime_test]
 async fn an_abort_while_connecting_or_looking_up_the_name_is_heard_at_once() {
-    let hole = BlackHole::new().await;
+    let hole = BlackHole::new().unwrap();
     let base_of = |host: &str| format!("http://{host}/api/v1");
-    for base in [base_of(&hole.addr.to_string()), base_of("cvm-watch-hyper.invalid")] {
+    for base in [base_of(&hole.addr().to_string()), base_of("cvm-watch.invalid")] {
         let client = Client::builder().base_url(base).allow_http(true).api_key("phak_1").no_proxy().build().unwrap();
-        let (abort, signal) = tokio::sync::oneshot::channel::<()>();
+        let (abort, signal) = channel();
         let mut watch = client.watch("my-cvm", "running").abort_on(signal);
         assert!(matches!(watch.next_update().await, Some(Update::Connecting { .. })));
         begin(&mut watch).await;
-        abort.send(()).unwrap();
+        abort(());
         // The very next poll has to end it, whatever the system is still busy with.
         let mut outcome = pin!(watch.into_future());
         let outcome = poll_fn(|cx| Poll::Ready(outcome.as_mut().poll(cx))).await;
@@ -126,7 +100,7 @@ async fn an_abort_while_connecting_or_looking_up_the_name_is_heard_at_once() {
 }
 
 /// Contract row 21.
-#[tokio::test]
+#[crate::runtime_test]
 async fn an_abort_before_the_start_makes_no_request() {
     let sim = Sim::start().unwrap();
     let client = Client::builder().base_url(sim.base_url()).build().unwrap();
@@ -137,7 +111,7 @@ async fn an_abort_before_the_start_makes_no_request() {
 }
 
 /// Contract row 21.
-#[tokio::test]
+#[crate::runtime_test]
 async fn dropping_the_future_or_the_handle_closes_the_socket_in_every_phase() {
     for (phase, script) in [
         ("before the head", Attempt::new().stall()),
@@ -152,22 +126,69 @@ async fn dropping_the_future_or_the_handle_closes_the_socket_in_every_phase() {
             let client = Client::builder().base_url(sim.base_url()).build().unwrap();
             let mut watch = client.watch("my-cvm", "running");
             let log = sim.log().clone();
-            let asked = tokio::task::spawn_blocking(move || log.wait_for_requests(1, SOON).map(drop));
+            let asked = on_thread(move || log.wait_for_requests(1, SOON).map(drop).unwrap());
             if as_future {
-                tokio::select! {
-                    outcome = async { watch.await } => panic!("{phase}: {outcome:?}"),
-                    asked = asked => asked.unwrap().unwrap(),
-                }
+                run_until(asked, watch.into_future()).await;
             } else {
-                let updates = async { while watch.next_update().await.is_some() {} };
-                tokio::select! {
-                    () = updates => panic!("{phase}: it ended"),
-                    asked = asked => asked.unwrap().unwrap(),
-                }
+                run_until(asked, async { while watch.next_update().await.is_some() {} }).await;
                 drop(watch);
             }
             sim.log().wait_until_idle(SOON).unwrap();
             assert_eq!(sim.log().requests().len(), 1, "{phase}");
         }
     }
+}
+
+/// Contract row 21.
+#[crate::runtime_test]
+async fn an_abort_is_noticed_in_a_flood_and_no_event_follows_it() {
+    let sim = Sim::start().unwrap();
+    sim.script("my-cvm", Attempt::stream().flood("event: state\ndata: {\"status\":\"starting\"}\n\n", 1 << 40));
+    let (abort, signal) = channel();
+    let mut abort = Some(abort);
+    let mut events = 0;
+    let watch = client(&sim).watch("my-cvm", "running").on_event(move |_| {
+        events += 1;
+        if events == 100 {
+            abort.take().unwrap()(());
+        }
+        assert!(events <= 100, "an event came after the abort");
+    });
+    assert_eq!(watch.abort_on(signal).await.unwrap_err().failure(), Some(&Failure::Aborted));
+    assert!(sim.log().wait_until_closed(1, LONG).unwrap().left_by_client());
+}
+
+/// Contract row 21.
+#[crate::runtime_test]
+async fn an_abort_during_the_tls_handshake_closes_the_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("https://{}", listener.local_addr().unwrap());
+    let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
+    let client = Client::builder().base_url(base).root_certificates(authority).build().unwrap();
+    let (kept, keep) = std::sync::mpsc::channel();
+    // The signal is the first byte of the handshake, which is never answered.
+    let begun = on_thread(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket.read_exact(&mut [0]).unwrap();
+        kept.send(socket).unwrap();
+    });
+    let error = client.watch("my-cvm", "running").abort_on(begun).await.unwrap_err();
+    assert_eq!(error.failure(), Some(&Failure::Aborted));
+    super::assert_closed(keep.recv().unwrap());
+}
+
+#[crate::runtime_test]
+async fn an_event_is_there_while_the_server_still_holds_the_stream() {
+    let sim = Sim::start().unwrap();
+    sim.script("my-cvm", Attempt::stream().state("starting").stall());
+    let mut watch = client(&sim).watch("my-cvm", "running");
+    let state = loop {
+        if let Some(Update::Event { event: Event::State(state), .. }) = watch.next_update().await {
+            break state;
+        }
+    };
+    assert_eq!((state.status.as_str(), sim.log().open_connections()), ("starting", 1));
+    drop(watch);
+    assert!(sim.log().wait_until_closed(1, LONG).unwrap().left_by_client());
 }

@@ -1,19 +1,12 @@
 //! Many CVMs over few connections, and what a caller may ask for beyond the contract's rows, over
 //! sockets.
 
-use std::time::Duration;
-
 use cvm_watch_sim::{Attempt, Script, Sim};
-use cvm_watch_surf::{Client, FailEarly, Failure, MemberUpdate, Until};
 
-/// No test here should take nearly as long.
-const LONG: Duration = Duration::from_secs(60);
+use super::{LONG, client};
+use crate::subject::{FailEarly, Failure, MemberUpdate, Until};
 
-fn client(sim: &Sim) -> Client {
-    Client::builder().base_url(sim.base_url()).api_key("phak_1").build().unwrap()
-}
-
-#[async_std::test]
+#[crate::runtime_test]
 async fn a_fleet_reaches_every_target_and_never_opens_more_streams_than_it_may() {
     // Five are allowed, and the simulator answers 429 to the sixth.
     let sim = Sim::builder().speed(20.0).start().unwrap();
@@ -28,7 +21,7 @@ async fn a_fleet_reaches_every_target_and_never_opens_more_streams_than_it_may()
     sim.log().wait_until_idle(LONG).unwrap();
 }
 
-#[async_std::test]
+#[crate::runtime_test]
 async fn one_failure_does_not_lose_the_others() {
     let sim = Sim::start().unwrap();
     for id in ["a", "b"] {
@@ -41,7 +34,7 @@ async fn one_failure_does_not_lose_the_others() {
     assert!(matches!(outcomes[1].1.as_ref().unwrap_err().failure(), Some(Failure::Rejected(_))));
 }
 
-#[async_std::test]
+#[crate::runtime_test]
 async fn where_any_is_enough_the_streams_of_the_others_are_closed() {
     let sim = Sim::start().unwrap();
     sim.script("slow", Attempt::stream().state("starting").stall());
@@ -58,7 +51,7 @@ async fn where_any_is_enough_the_streams_of_the_others_are_closed() {
     sim.log().wait_until_idle(LONG).unwrap();
 }
 
-#[async_std::test]
+#[crate::runtime_test]
 async fn dropping_a_fleet_closes_every_connection() {
     let sim = Sim::start().unwrap();
     let ids = ["a", "b", "c"];
@@ -75,7 +68,7 @@ async fn dropping_a_fleet_closes_every_connection() {
     sim.log().wait_until_idle(LONG).unwrap();
 }
 
-#[async_std::test]
+#[crate::runtime_test]
 async fn a_cvm_that_fails_ends_the_watch_early_when_asked() {
     let sim = Sim::start().unwrap();
     sim.script("my-cvm", Attempt::stream().state("starting").state("error").state("error").stall());
@@ -85,7 +78,7 @@ async fn a_cvm_that_fails_ends_the_watch_early_when_asked() {
     sim.log().wait_until_idle(LONG).unwrap();
 }
 
-#[async_std::test]
+#[crate::runtime_test]
 async fn readiness_looks_again_until_the_boot_is_done() {
     let sim = Sim::start().unwrap();
     let booting = Attempt::stream().progress("running", "starting containers").complete("running");
@@ -97,7 +90,7 @@ async fn readiness_looks_again_until_the_boot_is_done() {
     assert_eq!(sim.log().requests().len(), 2);
 }
 
-#[async_std::test]
+#[crate::runtime_test]
 async fn a_stale_target_does_not_count_before_a_change() {
     let sim = Sim::start().unwrap();
     let stale = Attempt::stream().state("running").complete("running");

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use cvm_watch_hyper::{Client, CloseCause, Failure, RetryCause};
+use crate::subject::{Client, CloseCause, Failure, RetryCause};
 
 /// A server on a thread of its own that does this with its one connection.
 fn serve(play: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
@@ -30,7 +30,7 @@ async fn lost_to(addr: SocketAddr) -> RetryCause {
     last_cause.clone()
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_server_that_speaks_first_in_another_protocol_is_told_as_not_http() {
     let addr = serve(|mut socket| {
         socket.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
@@ -40,7 +40,7 @@ async fn a_server_that_speaks_first_in_another_protocol_is_told_as_not_http() {
     assert_eq!(lost_to(addr).await, RetryCause::Closed(CloseCause::NotHttp));
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_connection_that_closes_before_it_is_asked_anything_gave_no_answer() {
     let cause = lost_to(serve(drop)).await;
     // Depends on whether the request was on its way already.
@@ -48,7 +48,7 @@ async fn a_connection_that_closes_before_it_is_asked_anything_gave_no_answer() {
     assert!(possible.contains(&cause), "{cause:?}");
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn half_a_head_is_told_as_cut_off_and_not_as_no_answer() {
     let addr = serve(|mut socket| {
         read_request(&mut socket);
@@ -59,7 +59,7 @@ async fn half_a_head_is_told_as_cut_off_and_not_as_no_answer() {
     assert_eq!(lost_to(addr).await, RetryCause::NoAnswer);
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_bad_trailer_is_told_as_not_http_and_a_good_one_is_passed_over() {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\ntrailer: x-a\r\n\r\n";
@@ -78,7 +78,7 @@ async fn a_bad_trailer_is_told_as_not_http_and_a_good_one_is_passed_over() {
     }
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn more_header_lines_than_any_server_sends_are_too_many() {
     let addr = serve(|mut socket| {
         read_request(&mut socket);
@@ -104,7 +104,7 @@ fn a_host_that_no_certificate_can_name_is_refused_when_built() {
     }
 }
 
-#[tokio::test]
+#[crate::runtime_test]
 async fn a_base_path_of_odd_characters_is_sent_percent_encoded() {
     let sim = cvm_watch_sim::Sim::start().unwrap();
     let base = format!("http://{}/ä|b^c`{{d}}\"'~", sim.addr());

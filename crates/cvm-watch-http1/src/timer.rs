@@ -1,0 +1,66 @@
+//! The timer of a runtime's network.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use cvm_watch_driver::core::Timestamp;
+use cvm_watch_driver::{BootClock, Timer};
+
+use crate::connect::Net;
+
+/// Sleeps on the timer of the runtime `N`, and reads a clock that goes on while the machine is
+/// suspended.
+pub struct NetTimer<N> {
+    clock: BootClock,
+    net: PhantomData<fn() -> N>,
+}
+
+impl<N> NetTimer<N> {
+    /// A timer whose epoch is now.
+    pub fn new() -> Self {
+        Self { clock: BootClock::new(), net: PhantomData }
+    }
+}
+
+impl<N: Net> Timer for NetTimer<N> {
+    type Sleep = N::Sleep;
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn suspended(&self) -> Duration {
+        self.clock.suspended()
+    }
+
+    /// Timers of runtimes stand still while the machine is suspended; 5 seconds after it resumes,
+    /// the watch notices.
+    fn longest_sleep(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> Self::Sleep {
+        N::sleep(at.since(self.now()))
+    }
+}
+
+impl<N> Clone for NetTimer<N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<N> Copy for NetTimer<N> {}
+
+impl<N> Default for NetTimer<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<N> fmt::Debug for NetTimer<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NetTimer").field(&self.clock).finish()
+    }
+}
