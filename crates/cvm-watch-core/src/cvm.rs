@@ -10,10 +10,26 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::error::ConfigError;
+use crate::text::printable;
 
 /// Everything but the unreserved characters of RFC 3986, so that nothing leaves its path segment
 /// or query value.
 pub(crate) const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The most bytes that one value may take in a URL, percent-encoded. HTTP libraries refuse a URL of 64 KiB,
+/// and most servers a much shorter one.
+const MAX_ENCODED: usize = 16 << 10;
+
+/// Refuses a value that can never be sent, since it is too long for a URL.
+pub(crate) fn check_length(field: &'static str, value: &str) -> Result<(), ConfigError> {
+    let encoded: usize = utf8_percent_encode(value, NOT_UNRESERVED).map(str::len).sum();
+    if encoded <= MAX_ENCODED {
+        return Ok(());
+    }
+    let problem =
+        format!("takes {encoded} bytes in the URL, which are at most {MAX_ENCODED} (16 KiB); give a shorter one");
+    Err(ConfigError::new(field, &printable(value, 40), problem))
+}
 
 /// The identifier of a CVM in the form that the endpoint takes.
 ///
@@ -41,7 +57,7 @@ impl CvmId {
     /// # Errors
     ///
     /// An empty value, `.`, `..` and control characters: as a path segment they would name
-    /// something else.
+    /// something else. A value that takes more than 16 KiB in a URL.
     pub fn new(given: &str) -> Result<Self, ConfigError> {
         let refused = |problem: &str| ConfigError::new("id", given, problem);
         if given.is_empty() {
@@ -54,6 +70,7 @@ impl CvmId {
             let byte = given.as_bytes().get(at).copied().unwrap_or_default();
             return Err(refused(&format!("has the control byte 0x{byte:02x} at position {at}; remove it")));
         }
+        check_length("id", given)?;
         Ok(Self(if is_uuid_v4(given) {
             given.replace('-', "").into()
         } else if given.len() == 40 && given.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -230,6 +247,16 @@ mod tests {
             ("a\\b;c@d:e", "a%5Cb%3Bc%40d%3Ae"),
         ] {
             assert_eq!(segment(given), expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_url_is_refused_with_the_limit() {
+        assert!(CvmId::new(&"a".repeat(16_384)).is_ok());
+        for long in ["a".repeat(16_385), "\u{e9}".repeat(2731), "x".repeat(100_000)] {
+            let error = CvmId::new(&long).unwrap_err();
+            assert!(error.field() == "id" && error.to_string().contains("at most 16384 (16 KiB)"), "{error}");
+            assert!(error.to_string().len() < 250, "{error}");
         }
     }
 

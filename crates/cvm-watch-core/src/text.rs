@@ -59,11 +59,15 @@ fn write_escaped(out: &mut String, char: char, previous: Option<char>, command: 
     }
 }
 
-/// Characters without a shape that break lines, reorder text or hide in it.
-fn is_invisible(char: char) -> bool {
+/// Characters that cannot be seen: those that Unicode lets a font leave out (`Default_Ignorable_Code_Point`,
+/// with bidi controls, variation selectors and Hangul fillers), line and paragraph separators, interlinear
+/// marks, and the blank Braille pattern.
+pub(crate) fn is_invisible(char: char) -> bool {
     matches!(char,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -76,6 +80,7 @@ mod tests {
         let nasty: Vec<char> = ('\0'..='\u{20}')
             .chain('\u{7f}'..='\u{a0}')
             .chain("\u{202e}\u{2066}\u{200b}\u{feff}\u{2028}\u{e0041}".chars())
+            .chain("\u{34f}\u{115f}\u{1160}\u{3164}\u{ffa0}\u{2800}\u{fe0f}\u{180c}\u{e0100}".chars())
             .collect();
         for char in nasty {
             let shown = printable(&String::from(char), 100);

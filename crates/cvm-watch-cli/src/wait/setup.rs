@@ -2,7 +2,7 @@
 //! should know of that.
 
 use cvm_watch_core::{ConfigError, printable};
-use cvm_watch_driver::{Settings, Source};
+use cvm_watch_driver::{Settings, Source, Sources};
 use cvm_watch_hyper::Client;
 
 use super::ended::Ended;
@@ -45,7 +45,8 @@ fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
 
 pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings) -> Vec<Remark> {
     let notes = if args.verbose { notes(settings) } else { Vec::new() };
-    let warnings = [warning(settings), target::doubt(&args.target)].into_iter().flatten();
+    let warnings =
+        [key_doubt(settings.sources()), warning(settings), target::doubt(&args.target)].into_iter().flatten();
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
     let warnings = warnings.chain(ids.doubt());
     notes.into_iter().map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
@@ -65,6 +66,11 @@ fn notes(settings: &Settings) -> Vec<String> {
         source => format!("the base URL comes from {source}: {url}"),
     };
     [key, url].into_iter().chain(origins.notes().iter().cloned()).collect()
+}
+
+fn key_doubt(sources: &Sources) -> Option<String> {
+    let (source, doubt) = (sources.api_key()?, sources.key_doubt()?);
+    Some(format!("the API key from {source} {doubt}; copy it again if that is not meant"))
 }
 
 fn warning(settings: &Settings) -> Option<String> {

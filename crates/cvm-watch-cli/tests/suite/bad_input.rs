@@ -100,6 +100,23 @@ fn a_key_that_cannot_be_sent_is_refused_and_not_shown() {
     assert_eq!(line, "error: api key has the control byte 0x0a at position 7; remove it\n");
 }
 
+/// HTTP libraries refuse a URL of 64 KiB, so it could be retried for ever.
+#[test]
+fn what_never_fits_into_a_url_is_refused_with_the_limit() {
+    let sim = Sim::start().unwrap();
+    let long = "x".repeat(66_000);
+    let wide = "\u{4e2d}".repeat(10_000);
+    for (text, bytes) in [(&long, 66_000), (&wide, 90_000)] {
+        let in_url = format!(" takes {bytes} bytes in the URL, which are at most 16384 (16 KiB); give a shorter one\n");
+        let line = refused(cvm_watch("wait").arg(text).base_url(&sim.base_url()), &sim);
+        assert!(line.starts_with("error: id \"") && line.ends_with(&in_url), "{line}");
+        let line = refused(cvm_watch("wait a b --target").arg(text).base_url(&sim.base_url()), &sim);
+        assert!(line.starts_with("error: target \"") && line.ends_with(&in_url), "{line}");
+        let line = refused(cvm_watch("wait a --base-url").arg(&format!("{}/{text}", sim.base_url())), &sim);
+        assert!(line.contains("which are at most 16384 (16 KiB)"), "{line}");
+    }
+}
+
 /// Contract row 25.
 #[test]
 fn a_missing_key_is_refused_by_the_name_of_its_variable_except_for_loopback() {

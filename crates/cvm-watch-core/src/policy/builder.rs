@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Backoff, FailEarly, Policy};
+use crate::cvm::check_length;
 use crate::error::ConfigError;
 use crate::redact::Redactor;
 use crate::request::{self, Header};
@@ -186,6 +187,7 @@ impl PolicyBuilder {
             let problem = "must not be blank; give a status such as running or stopped";
             return Err(ConfigError::new("target", &policy.target, problem));
         }
+        check_length("target", &policy.target)?;
         whole_seconds("interval", policy.interval, 5, 30)?;
         whole_seconds("timeout", policy.timeout, 10, 600)?;
         more_than_zero("connect timeout", Some(policy.connect_timeout))?;
@@ -302,6 +304,17 @@ mod tests {
         for (message, expected) in cases {
             assert_eq!(message, expected);
         }
+    }
+
+    #[test]
+    fn a_target_that_does_not_fit_into_a_url_is_refused() {
+        // Each of these takes three bytes once it is percent-encoded.
+        let fits = "\u{7f}".repeat(5461);
+        assert!(Policy::builder(fits.as_str()).build().is_ok());
+        let error = Policy::builder(fits + "ab").build().unwrap_err();
+        assert_eq!(error.field(), "target");
+        let problem = "takes 16385 bytes in the URL, which are at most 16384 (16 KiB); give a shorter one";
+        assert!(error.to_string().ends_with(problem), "{error}");
     }
 
     #[test]

@@ -8,6 +8,11 @@ use core::str::FromStr;
 use cvm_watch_core::ConfigError;
 use url::{Host, Url};
 
+use super::hidden::looks_like_a_token;
+
+/// The most bytes of a base URL: HTTP libraries refuse a URL of 64 KiB, and most servers a much shorter one.
+const MAX_LENGTH: usize = 16 << 10;
+
 /// The URL that the endpoint's paths are appended to; `https://cloud-api.phala.com/api/v1` by
 /// default.
 ///
@@ -45,12 +50,12 @@ impl BaseUrl {
     /// # Errors
     ///
     /// Text that is not an absolute `http` or `https` URL, or has user info, a query, a fragment, a
-    /// backslash, a space or a control character.
+    /// backslash, a space, a control character or more than 16 KiB.
     pub fn parse(given: &str) -> Result<Self, ConfigError> {
         // The text may hold a password before the user info, or a key in a query: errors show neither.
         let refused = |problem: &str| {
             let origin = given.split(['?', '#']).next().unwrap_or_default();
-            let shown = if given.contains('@') { "" } else { origin };
+            let shown = if given.contains('@') || looks_like_a_token(origin) { "" } else { origin };
             ConfigError::new("base url", shown, problem.to_owned())
         };
         let example = format!("give a URL such as {}", Self::DEFAULT);
@@ -62,6 +67,11 @@ impl BaseUrl {
         }
         let url =
             Url::parse(given).map_err(|error| refused(&format!("is not an absolute URL ({error}); {example}")))?;
+        let length = url.as_str().len();
+        if length > MAX_LENGTH {
+            let problem = format!("has {length} bytes, which are at most {MAX_LENGTH} (16 KiB); {example}");
+            return Err(ConfigError::new("base url", "", problem));
+        }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refused(&format!("must begin with https:// or http://; {example}")));
         }
@@ -205,6 +215,9 @@ mod tests {
             ("hunter2@x.example", "not an absolute URL"),
             ("https://x.example:99999", "not an absolute URL"),
             ("https://x.example:0", "port 0"),
+            ("phak_hunter2", "not an absolute URL"),
+            ("eyJhunter2.eyJhunter2.x", "not an absolute URL"),
+            (&format!("https://x.example/{}", "a".repeat(16_384)), "has 16402 bytes, which are at most 16384 (16 KiB)"),
         ] {
             let error = given.parse::<BaseUrl>().unwrap_err().to_string();
             assert!(error.starts_with("base url") && error.contains(problem), "{given}: {error}");

@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use cvm_watch_core::{ConfigError, printable};
+use cvm_watch_core::ConfigError;
 use serde_json::{Map, Value};
 
 use super::environment::API_KEY_VARIABLE;
-use super::hidden::Hidden;
+use super::hidden::{Hidden, shown};
 use super::sources::{PROFILE_FILE_FIELD, Source};
 
 /// The most bytes of a profile file, enough for thousands of profiles.
@@ -58,6 +58,8 @@ impl Found {
     }
 
     fn parse(contents: &[u8], path: &Path) -> Result<Self, ConfigError> {
+        // Some editors put a byte order mark first.
+        let contents = contents.strip_prefix("\u{feff}".as_bytes()).unwrap_or(contents);
         // Untyped, because the errors of typed deserialization show the offending value.
         let mut file = match serde_json::from_slice(contents) {
             Ok(Value::Object(file)) => file,
@@ -89,7 +91,7 @@ impl ProfileFile {
         match self.named(name)? {
             Some(profile) => Ok(Some(profile)),
             None => {
-                let (name, known) = (printable(name, 40), self.known());
+                let (name, known) = (shown(name, 40), self.known());
                 Err(broken(&self.path, &format!("has no profile \"{name}\", its current one, but {known}")))
             }
         }
@@ -102,8 +104,7 @@ impl ProfileFile {
     /// The profile has a field that is not text.
     pub(super) fn named(&self, name: &str) -> Result<Option<Profile>, ConfigError> {
         let Some(profile) = self.profiles.get(name) else { return Ok(None) };
-        let wrong =
-            |problem: &str| broken(&self.path, &format!("has in profile \"{}\" {problem}", printable(name, 40)));
+        let wrong = |problem: &str| broken(&self.path, &format!("has in profile \"{}\" {problem}", shown(name, 40)));
         let Value::Object(profile) = profile else { return Err(wrong("no JSON object")) };
         let text = |field| text(profile, field).map_err(|problem| wrong(&problem));
         let source = Source::Profile { name: name.to_owned(), path: self.path.clone() };
@@ -116,7 +117,7 @@ impl ProfileFile {
 
     /// The names of its profiles, for an error message.
     pub(super) fn known(&self) -> String {
-        let names: Vec<_> = self.profiles.keys().map(|name| printable(name, 40)).collect();
+        let names: Vec<_> = self.profiles.keys().map(|name| shown(name, 40)).collect();
         match names.len() {
             0 => "no profile at all".to_owned(),
             count @ ..=LISTED => {
@@ -194,7 +195,7 @@ mod tests {
         error
     }
 
-    fn shown(profile: Option<Profile>) -> Option<(Option<String>, Option<String>)> {
+    fn values(profile: Option<Profile>) -> Option<(Option<String>, Option<String>)> {
         profile.map(|profile| (profile.token.map(|token| token.0), profile.api_prefix))
     }
 
@@ -203,19 +204,27 @@ mod tests {
         let file = file(FILE);
         let text = |text: &str| Some(text.to_owned());
         let work = Some((text("phak_work"), text("https://work.example/api")));
-        assert_eq!(shown(file.current().unwrap()), work);
-        assert_eq!(shown(file.named("work").unwrap()), work);
-        assert_eq!(shown(file.named("bare").unwrap()), Some((text("phak_bare"), None)));
-        assert_eq!(shown(file.named("blank").unwrap()), Some((None, None)), "blank counts as unset");
-        assert_eq!(shown(file.named("Work").unwrap()), None);
+        assert_eq!(values(file.current().unwrap()), work);
+        assert_eq!(values(file.named("work").unwrap()), work);
+        assert_eq!(values(file.named("bare").unwrap()), Some((text("phak_bare"), None)));
+        assert_eq!(values(file.named("blank").unwrap()), Some((None, None)), "blank counts as unset");
+        assert_eq!(values(file.named("Work").unwrap()), None);
         assert_eq!(file.known(), "the profiles bare, blank, odd, text, work");
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_windows_line_ends_are_skipped() {
+        for contents in [format!("\u{feff}{FILE}"), format!("\u{feff}{}", FILE.replace('\n', "\r\n"))] {
+            assert_eq!(file(&contents).known(), "the profiles bare, blank, odd, text, work");
+        }
+        assert!(refused("\u{feff}\u{feff}{}".as_bytes()).contains("is not valid JSON"));
     }
 
     #[test]
     fn no_current_profile_is_none() {
         for current in ["", r#""current_profile": null,"#, r#""current_profile": "  ","#] {
             let contents = format!(r#"{{ {current} "profiles": {{ "a": {{}} }}, "schema_version": 1 }}"#);
-            assert_eq!(shown(file(&contents).current().unwrap()), None);
+            assert_eq!(values(file(&contents).current().unwrap()), None);
         }
     }
 
@@ -249,6 +258,18 @@ mod tests {
             (
                 br#"{"schema_version": 1, "profiles": {"b": {}}, "current_profile": "a"}"#,
                 r#"has no profile "a", its current one, but the profile b"#,
+            ),
+            (
+                br#"{"schema_version": 1, "profiles": {"a": {}}, "current_profile": "phak_1"}"#,
+                r#"has no profile "***", its current one, but the profile a"#,
+            ),
+            (
+                br#"{"schema_version": 1, "profiles": {"phak_1": {}}, "current_profile": "a"}"#,
+                r#"has no profile "a", its current one, but the profile ***"#,
+            ),
+            (
+                br#"{"schema_version": 1, "profiles": {"phak_1": 1}, "current_profile": "phak_1"}"#,
+                r#"has in profile "***" no JSON object"#,
             ),
             (
                 br#"{"schema_version": 1, "profiles": {"a": "phak_1"}, "current_profile": "a"}"#,

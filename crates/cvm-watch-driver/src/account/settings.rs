@@ -83,6 +83,8 @@ pub struct SettingsBuilder {
     secrets: Vec<Hidden>,
     /// The profile file that was searched for a key in vain.
     pub(super) file_without_key: Option<PathBuf>,
+    /// Why the profile file could not be used; an error only if a key is needed.
+    pub(super) file_error: Option<ConfigError>,
     pub(super) notes: Vec<String>,
 }
 
@@ -140,7 +142,7 @@ impl SettingsBuilder {
     ///
     /// A base URL that [`BaseUrl`] refuses, a key with control bytes, no key for a host other than
     /// this machine, a key over plain `http` that was not allowed, a header that cannot be sent.
-    pub fn build(self) -> Result<Settings, ConfigError> {
+    pub fn build(mut self) -> Result<Settings, ConfigError> {
         let (base_url, base_url_source) = match self.base_url {
             Some((url, source)) => (url.parse().map_err(|error| source.blame(error))?, source),
             None => (BaseUrl::DEFAULT.parse()?, Source::Default),
@@ -148,8 +150,14 @@ impl SettingsBuilder {
         let base_url: BaseUrl = base_url;
         let (api_key, api_key_source) = match self.api_key {
             Some((key, source)) => (Some(ApiKey::new(key.0).map_err(|error| source.blame(error))?), Some(source)),
-            None if base_url.is_loopback() => (None, None),
+            None if base_url.is_loopback() => {
+                self.notes.extend(self.file_error.map(|error| error.to_string()));
+                (None, None)
+            }
             None => {
+                if let Some(error) = self.file_error {
+                    return Err(error);
+                }
                 let mut problem = format!("is missing; set {API_KEY_VARIABLE} to your Phala Cloud API key");
                 if let Some(path) = self.file_without_key {
                     let path = printable(&path.to_string_lossy(), 160);
@@ -162,7 +170,7 @@ impl SettingsBuilder {
             let problem = "would send the API key unencrypted; use https, or allow http by name (--allow-http)";
             return Err(ConfigError::new("base url", &base_url.to_string(), problem));
         }
-        let sources = Sources::new(api_key_source, base_url_source, &base_url, self.notes);
+        let sources = Sources::new(api_key.as_ref().zip(api_key_source), base_url_source, &base_url, self.notes);
         let settings = Settings { base_url, api_key, headers: self.headers, secrets: self.secrets, sources };
         // Checks the headers now rather than when the first watch begins.
         settings.policy("any").build()?;
@@ -215,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_bad_key_or_header_is_refused_before_any_watch_and_never_shown() {
-        let error = Settings::builder().api_key("hunter2\n").build().unwrap_err();
+        let error = Settings::builder().api_key("hunter2\nhunter3").build().unwrap_err();
         assert_eq!(error.to_string(), "api key has the control byte 0x0a at position 7; remove it");
         let builder = Settings::builder().api_key("hunter2").header("x-a", "hunter2\n").mask("hunter3");
         assert!(!format!("{builder:?}").contains("hunter"));

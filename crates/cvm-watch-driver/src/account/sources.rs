@@ -3,9 +3,10 @@
 use core::fmt;
 use std::path::PathBuf;
 
-use cvm_watch_core::{ConfigError, printable};
+use cvm_watch_core::{ApiKey, ConfigError, printable};
 
 use super::base_url::BaseUrl;
+use super::hidden::shown;
 
 /// What errors call the profile file.
 pub(super) const PROFILE_FILE_FIELD: &str = "profile file";
@@ -42,7 +43,7 @@ impl Source {
     pub(super) fn blame(&self, error: ConfigError) -> ConfigError {
         match self {
             Self::Profile { name, path } => {
-                let problem = format!("has in profile \"{}\" what cannot be used: {error}", printable(name, 40));
+                let problem = format!("has in profile \"{}\" what cannot be used: {error}", shown(name, 40));
                 ConfigError::new(PROFILE_FILE_FIELD, &path.to_string_lossy(), problem)
             }
             _ => error,
@@ -67,7 +68,7 @@ impl fmt::Display for Source {
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Profile { name, path } => {
                 let path = path.to_string_lossy();
-                write!(f, "profile \"{}\" of {}", printable(name, 40), printable(&path, 160))
+                write!(f, "profile \"{}\" of {}", shown(name, 40), printable(&path, 160))
             }
         }
     }
@@ -89,20 +90,29 @@ pub struct Sources {
     api_key: Option<Source>,
     base_url: Source,
     are_mixed: bool,
+    key_doubt: Option<String>,
     notes: Vec<String>,
 }
 
 impl Sources {
-    pub(super) fn new(api_key: Option<Source>, base_url: Source, url: &BaseUrl, notes: Vec<String>) -> Self {
+    pub(super) fn new(api_key: Option<(&ApiKey, Source)>, base_url: Source, url: &BaseUrl, notes: Vec<String>) -> Self {
+        let key_doubt = api_key.as_ref().and_then(|(key, _)| key.doubt());
+        let api_key = api_key.map(|(_, source)| source);
         // The base URL that a profile has unless it was set up for another server.
         let is_phalas = matches!(base_url, Source::Profile { .. }) && url.to_string() == BaseUrl::DEFAULT;
         let are_mixed = !is_phalas && api_key.as_ref().is_some_and(|key| !key.belongs_with(&base_url));
-        Self { api_key, base_url, are_mixed, notes }
+        Self { api_key, base_url, are_mixed, key_doubt, notes }
     }
 
     /// Where the API key was found; `None` if there is none.
     pub fn api_key(&self) -> Option<&Source> {
         self.api_key.as_ref()
+    }
+
+    /// What looks like a mistake made in copying the API key, for a program to show: see
+    /// [`ApiKey::doubt`].
+    pub fn key_doubt(&self) -> Option<&str> {
+        self.key_doubt.as_deref()
     }
 
     /// Where the base URL was found.

@@ -3,6 +3,7 @@
 use cvm_watch_core::{ConfigError, printable};
 
 use super::environment::{Environment, PROFILES_VARIABLE};
+use super::hidden::shown;
 use super::profiles::{Found, Profile};
 use super::settings::SettingsBuilder;
 use super::sources::{PROFILE_FILE_FIELD, Source};
@@ -61,14 +62,14 @@ impl SettingsBuilder {
     ///
     /// # Errors
     ///
-    /// A variable whose value is not Unicode; without a key, a profile file that exists but cannot
-    /// be used. With a key, the problem becomes a [note](super::Sources::notes).
+    /// A variable whose value is not Unicode. A profile file that exists but cannot be used is an error of
+    /// [`build`](Self::build) where a key is needed, and elsewhere a [note](super::Sources::notes).
     pub fn fill_from_user_setup(self) -> Result<Self, ConfigError> {
         self.filled_from(&Environment::of_process())
     }
 
     fn overridden_from_profile(mut self, name: &str, environment: &Environment<'_>) -> Result<Self, ConfigError> {
-        let refused = |problem: String| ConfigError::new("profile", name, problem);
+        let refused = |problem: String| ConfigError::new("profile", &shown(name, 160), problem);
         if name.is_empty() {
             return Err(refused("must not be empty".to_owned()));
         }
@@ -125,7 +126,7 @@ impl SettingsBuilder {
         match current {
             Ok(Some(profile)) => self.fill_from(profile),
             Ok(None) => {}
-            Err(error) if self.api_key.is_none() => return Err(error),
+            Err(error) if self.api_key.is_none() => self.file_error = Some(error),
             Err(error) => self.notes.push(error.to_string()),
         }
         if self.api_key.is_none() {
@@ -215,7 +216,7 @@ mod tests {
             "home": { "token": "phak_home", "api_prefix": "https://cloud-api.phala.com/api/v1" },
             "bare": { "token": "phak_bare" },
             "empty": { "api_prefix": "https://empty.example" },
-            "cut": { "token": "phak_cut\n", "api_prefix": "https://cut.example" },
+            "cut": { "token": "phak_\ncut", "api_prefix": "https://cut.example" },
             "lost": { "token": "phak_lost", "api_prefix": "nowhere" }
         }
     }"#;
@@ -411,7 +412,7 @@ mod tests {
         };
         assert_eq!(
             refused("cut"),
-            r#"profile file "FILE" has in profile "cut" what cannot be used: api key has the control byte 0x0a at position 8; remove it"#
+            r#"profile file "FILE" has in profile "cut" what cannot be used: api key has the control byte 0x0a at position 5; remove it"#
         );
         let lost = refused("lost");
         let expected = r#"profile file "FILE" has in profile "lost" what cannot be used: base url "nowhere" is not"#;
