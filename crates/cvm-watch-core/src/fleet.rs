@@ -1,26 +1,28 @@
 //! Many watches that share a few connections, as a pure state machine around [`Watch`].
 
 mod members;
-mod places;
+mod slots;
 
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::action::Action;
-use crate::cvm::CvmId;
-use crate::input::{AttemptId, Input};
-use crate::policy::Policy;
-use crate::state::Latest;
-use crate::time::Timestamp;
-use crate::timer::Wake;
-use crate::watch::Watch;
 pub use members::MemberId;
 use members::Members;
-use places::Places;
+use slots::Slots;
 
-/// A refused connection keeps others from trying for this long at least, whatever the delay of the
-/// watch that was refused: a thousand others may wait for the same place.
+use crate::action::Action;
+use crate::cvm::CvmId;
+use crate::error::ConfigError;
+use crate::input::{AttemptId, Input};
+use crate::policy::Policy;
+use crate::time::Timestamp;
+use crate::timer::Wake;
+use crate::watch::{Connection, Watch};
+
+/// After a refusal no further stream is tried for this long at least, whatever the delay of the
+/// watch that was refused: a thousand others may wait for the same slot.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// When a fleet is done.
@@ -34,40 +36,43 @@ pub enum Until {
     Any,
 }
 
-/// Any number of watches over at most so many connections at once.
+/// Any number of watches over a limited number of concurrent connections.
 ///
-/// The endpoint lets a user have 5 event streams. With more watches than that, a stream gives up
-/// its place for one that waits, at its first `state` that is not the target, or when its turn is
-/// over: 10 seconds after its connection was asked for, or after a turn in which it said nothing 20,
-/// then 40 and 60, and an interval and 5 seconds if that is more. The place goes to whoever has been
-/// due longest, and each CVM is looked at once per [`interval`](Policy::interval) at most. A stream
-/// at its target keeps its place for its [`complete_grace`](Policy::complete_grace), unless another
-/// is due for it and nobody else can give way: then the target counts when whatever has come was
-/// read. Where all fit, each has a stream of its own, as if alone.
+/// The endpoint allows 5 event streams per user. With more watches than slots, a stream yields its
+/// slot to a member that waits: once it has reported a `state`, or when its time slice is over. A
+/// time slice lasts 10 seconds from when the connection was asked for; after a slice without a
+/// `state` 20, then 40 and 60, and an interval plus 5 seconds if that is more. Nothing that has
+/// arrived is dropped: a stream yields only at a [`tick`](Self::tick), after everything was read.
 ///
-/// Each turn is an attempt, and giving up a stream is no retry. A connection that has brought no
-/// head in its turn has met its connect timeout, which is no longer than that while others wait. HTTP
-/// 429 is no retry either: it says that there is no place. The watch goes back to the queue for as
-/// long as the server asks, and meanwhile the fleet makes do with the connections that it has. So
-/// give a [`deadline`](Policy::deadline): a server that has no place for ever refuses for ever.
+/// The slot goes to the member that has been due longest, and each CVM is checked once per
+/// [`interval`](Policy::interval) at most. A stream at its target keeps its slot for its
+/// [`complete_grace`](Policy::complete_grace), unless a member is due and no other one can yield:
+/// then the target counts at once. With enough slots for all, each watch has a stream of its own,
+/// as if alone.
 ///
-/// It is driven like a [`Watch`], with a member beside each input and action; it asks for no
-/// permit. A deadline in the [`Policy`] counts from when the member is added, waiting included:
-/// give all the same, and there is one overall deadline.
+/// Each slot taken is an attempt, and yielding does not count as a retry. A connection without a
+/// head at the end of its time slice has met its connect timeout. HTTP 429 does not count as a
+/// retry either: it means that there is no slot. The watch waits for as long as the server asks, and
+/// meanwhile the fleet uses the connections that it has. Set a
+/// [`deadline`](crate::PolicyBuilder::deadline): a server that always refuses would be asked for ever.
+///
+/// It is driven like a [`Watch`], with a member beside each input and action, and asks for no
+/// permit. The deadline of a [`Policy`] counts from when the member is added, waiting included:
+/// add all at one time, and there is one overall deadline.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
 /// use cvm_watch_core::{Action, CvmId, Fleet, Policy, Timestamp, Until};
 ///
-/// let mut fleet = Fleet::new(1, Until::All);
+/// let mut fleet = Fleet::new(1, Until::All)?;
 /// let policy = Arc::new(Policy::builder("running").build()?);
 /// for (seed, id) in [(1, "a"), (2, "b")] {
 ///     fleet.add(Arc::clone(&policy), CvmId::new(id)?, seed, Timestamp::ZERO);
 /// }
 /// let Some((first, Action::Connect { .. })) = fleet.poll_action() else { panic!("no connection") };
 /// assert_eq!(fleet.watch(first).unwrap().id().as_str(), "a");
-/// // The other waits for a place.
+/// // The other one waits for a slot.
 /// assert!(fleet.poll_action().is_none());
 /// assert_eq!(fleet.open_connections(), 1);
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
@@ -75,30 +80,30 @@ pub enum Until {
 #[derive(Debug)]
 pub struct Fleet {
     members: Members,
-    places: Places,
+    slots: Slots,
     until: Until,
     last_now: Timestamp,
-    /// Nothing came in since the last tick: whatever was ready by then has been read.
-    is_tick: bool,
+    /// Nothing came in since the last tick, so everything that had arrived was read.
+    all_read: bool,
 }
 
 impl Fleet {
-    /// As many connections as a user of the endpoint can have and still have one for other tools.
+    /// One connection less than the endpoint allows a user, so that one is left for other tools.
     pub const DEFAULT_MAX_STREAMS: usize = 4;
 
-    /// A fleet without members. `max_streams` is how many connections may be open at once, at least
-    /// one.
-    pub fn new(max_streams: usize, until: Until) -> Self {
-        Self {
-            members: Members::default(),
-            places: Places::new(max_streams.max(1)),
-            until,
-            last_now: Timestamp::ZERO,
-            is_tick: false,
+    /// A fleet without members, with at most `max_streams` connections at once.
+    ///
+    /// # Errors
+    ///
+    /// A `max_streams` of 0.
+    pub fn new(max_streams: usize, until: Until) -> Result<Self, ConfigError> {
+        if max_streams == 0 {
+            return Err(ConfigError::new("max streams", &format!("{max_streams}"), "must be at least 1"));
         }
+        Ok(Self { slots: Slots::new(max_streams), until, ..Self::default() })
     }
 
-    /// One more watch, which begins now. `seed` is as in [`Watch::new`].
+    /// Adds a watch, which begins now. `seed` is as in [`Watch::new`].
     pub fn add(&mut self, policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp) -> MemberId {
         let now = self.at(now);
         let member = self.members.add(Watch::with_permits(policy, id, seed, now));
@@ -106,11 +111,11 @@ impl Fleet {
         member
     }
 
-    /// Tells what happened to a member's connection, then drain [`poll_action`](Self::poll_action).
+    /// Reports what happened to a member's connection; then drain [`poll_action`](Self::poll_action).
     ///
-    /// For the passing of time there is [`tick`](Self::tick), and for what concerns all members
-    /// [`abort`](Self::abort) and [`resumed`](Self::resumed). Permits are the fleet's to give: an
-    /// [`Input::Permit`] from outside is ignored.
+    /// For the passing of time call [`tick`](Self::tick), and for what concerns all members
+    /// [`abort`](Self::abort) and [`resumed`](Self::resumed). An [`Input::Permit`] is ignored: the
+    /// fleet itself gives permits.
     pub fn handle(&mut self, now: Timestamp, member: MemberId, input: Input<'_>) {
         let now = self.at(now);
         if matches!(input, Input::Permit) {
@@ -121,34 +126,35 @@ impl Fleet {
         self.settle(member);
     }
 
-    /// Hands over bytes of a member's body, as [`Watch::receive`] does, and says how many were
-    /// taken.
+    /// Hands over bytes of a member's body, as [`Watch::receive`] does, and returns how many were
+    /// taken. Bytes for a removed member are discarded.
+    #[must_use = "the rest of the bytes must be offered again"]
     pub fn receive(&mut self, now: Timestamp, member: MemberId, attempt: AttemptId, bytes: &[u8]) -> usize {
         let now = self.at(now);
         let taken = self.members.receive(now, member, attempt, bytes);
         self.settle(member);
-        // Of a member that was forgotten nobody wants them.
         taken.unwrap_or(bytes.len())
     }
 
-    /// Time has passed. Call it at [`next_wake`](Self::next_wake), after asking for ready I/O once.
+    /// Time has passed. Call it at [`next_wake`](Self::next_wake), after asking every connection for
+    /// ready I/O once.
     pub fn tick(&mut self, now: Timestamp) {
         let now = self.at(now);
         for member in self.members.due(now) {
             self.members.handle(now, member, Input::Tick);
             self.settle(member);
         }
-        self.is_tick = true;
+        self.all_read = true;
         self.assign();
     }
 
     /// Ends every watch now.
     pub fn abort(&mut self, now: Timestamp) {
         let now = self.at(now);
-        // Those that wait first: an end must not give them a place for nothing.
-        let (connected, waiting) = self.members.all().into_iter().partition(|id| self.members.is_connected(*id));
-        let both: [Vec<MemberId>; 2] = [waiting, connected];
-        for member in both.into_iter().flatten() {
+        // Those that wait come first, so that the end of another one gives them no slot.
+        let (connected, waiting): (Vec<_>, Vec<_>) =
+            self.members.all().into_iter().partition(|id| self.members.connection(*id) != Connection::None);
+        for member in waiting.into_iter().chain(connected) {
             self.members.handle(now, member, Input::Abort);
             self.settle(member);
         }
@@ -157,25 +163,26 @@ impl Fleet {
     /// The machine was suspended and runs again; see [`Input::Resumed`].
     pub fn resumed(&mut self, now: Timestamp) {
         let now = self.at(now);
-        self.members.forget_looks();
-        self.places.make_all_due(now);
+        self.members.forget_checks();
+        self.slots.make_all_due(now);
         let all = self.members.all();
-        // Every one, before any place is given or taken: what the nap did is nobody's fault.
+        // All of them before any slot changes hands: the system sleep is no member's failure.
         all.iter().for_each(|member| self.members.handle(now, *member, Input::Resumed));
         all.into_iter().for_each(|member| self.settle(member));
     }
 
-    /// The next thing to do, and for whom. Call until `None` after each input.
+    /// Returns the next thing to do, and for which member. Call it until `None` after each input.
+    #[must_use = "an action that is not executed is lost"]
     pub fn poll_action(&mut self) -> Option<(MemberId, Action)> {
         loop {
             let (member, action) = self.members.poll_action()?;
             if let Action::AskPermit = action {
-                self.ask(member);
+                self.wait(member);
                 self.settle(member);
                 continue;
             }
             if let Action::Connect { .. } = action {
-                self.places.begins(member, self.last_now, self.members.turn(member));
+                self.slots.begin_slice(member, self.last_now, self.members.time_slice(member));
             }
             self.settle(member);
             if let (Action::Resolve(_), Until::Any) = (&action, self.until) {
@@ -185,21 +192,21 @@ impl Fleet {
         }
     }
 
-    /// Forgets a member that has ended and whose actions were all polled, so that a fleet that goes
-    /// on for ever holds no more than what it watches. False if it is not over yet.
-    pub fn forget(&mut self, member: MemberId) -> bool {
-        self.members.forget(member)
+    /// Removes a member that has ended and whose actions were all polled, so that a long-lived fleet
+    /// holds no more than what it watches. Returns whether it was removed.
+    pub fn remove(&mut self, member: MemberId) -> bool {
+        self.members.remove(member)
     }
 
-    /// When to [`tick`](Self::tick) next; `None` when there is nothing to wait for.
+    /// When to [`tick`](Self::tick) next; `None` when there is nothing to wait for. It may be the
+    /// last `now`: then tick as soon as everything that has arrived was read.
     pub fn next_wake(&self) -> Option<Wake> {
         let members = self.members.next_wake();
-        let has_reached = |member| self.members.latest(member) == Latest::Reached;
-        let places = self.places.next_wake(self.last_now, has_reached);
-        [members, places].into_iter().flatten().min_by_key(|wake| wake.at)
+        let slots = self.slots.next_wake(self.last_now, |member| self.members.latest(member));
+        [members, slots].into_iter().flatten().min_by_key(|wake| wake.at)
     }
 
-    /// A member's watch, to ask where it stands.
+    /// A member's watch.
     pub fn watch(&self, member: MemberId) -> Option<&Watch> {
         self.members.watch(member)
     }
@@ -216,57 +223,70 @@ impl Fleet {
 
     /// How many connections are open, or about to be.
     pub fn open_connections(&self) -> usize {
-        self.places.held()
+        self.slots.held()
     }
 
-    /// A member wants to connect: it waits for its turn, and where not all fit, until it may be
-    /// looked at again.
-    fn ask(&mut self, member: MemberId) {
-        let is_crowded = self.members.unfinished() > self.places.room(self.last_now);
-        let next_look = self.members.next_look(member).filter(|_| is_crowded);
-        self.places.wait(member, next_look.unwrap_or_default().max(self.last_now));
+    /// A member wants to connect. Over capacity it also waits until its CVM may be checked again.
+    fn wait(&mut self, member: MemberId) {
+        let over_capacity = self.members.unfinished() > self.slots.available(self.last_now);
+        let next_check = self.members.next_check(member).filter(|_| over_capacity);
+        self.slots.wait(member, next_check.unwrap_or_default().max(self.last_now));
     }
 
-    /// After something happened to a member: what it no longer needs goes to others.
+    /// After a member changed: updates its slot, then gives free slots to others.
     fn settle(&mut self, member: MemberId) {
         self.members.refresh(member);
-        if let Some(delay) = self.members.refused_place(member) {
-            self.places.narrow(member, self.last_now + delay.max(SHORTEST_PAUSE));
+        if let Some(delay) = self.members.refused_for(member) {
+            self.slots.reduce(member, self.last_now + delay.max(SHORTEST_PAUSE));
         }
-        if !self.members.is_connected(member) {
-            self.places.free(member);
-        } else if self.members.is_leaving(member) {
-            self.places.leaves(member);
+        match self.members.connection(member) {
+            Connection::None => self.slots.free(member),
+            Connection::Closing => self.slots.closing(member),
+            Connection::Open => {}
         }
         if self.members.has_ended(member) {
-            self.places.leave_queue(member);
+            self.slots.stop_waiting(member);
         }
         self.assign();
     }
 
-    /// Gives free places to those whose turn it is, and has others give way to the rest of them.
-    /// Whose turn is over is judged like any timer: at a tick, after whatever was ready came in.
+    /// Gives free slots to the members that are due, and makes others yield to the rest of them.
     fn assign(&mut self) {
         let now = self.last_now;
-        while let Some(member) = self.places.take_next(now) {
+        while let Some(member) = self.slots.take_next(now) {
             self.members.permit(now, member);
             self.members.refresh(member);
         }
-        for member in self.places.may_give_way(now, self.is_tick, |member| self.members.latest(member)) {
-            // Its place is free when its connection is closed.
-            if self.places.is_enough_leaving(now) {
-                break;
-            }
-            if self.members.give_way(now, member) {
-                self.places.leaves(member);
+        if !self.all_read || self.slots.enough_closing(now) {
+            return;
+        }
+        for member in self.slots.may_yield(now, |member| self.members.latest(member)) {
+            if self.members.yield_slot(now, member) {
+                self.slots.closing(member);
             }
             self.members.refresh(member);
+            if self.slots.enough_closing(now) {
+                break;
+            }
         }
     }
 
     fn at(&mut self, now: Timestamp) -> Timestamp {
-        self.is_tick = false;
+        self.all_read = false;
         self.last_now = self.last_now.max(now);
         self.last_now
+    }
+}
+
+impl Default for Fleet {
+    /// A fleet of [`DEFAULT_MAX_STREAMS`](Self::DEFAULT_MAX_STREAMS) that waits for all.
+    fn default() -> Self {
+        Self {
+            members: Members::default(),
+            slots: Slots::new(Self::DEFAULT_MAX_STREAMS),
+            until: Until::All,
+            last_now: Timestamp::ZERO,
+            all_read: false,
+        }
     }
 }

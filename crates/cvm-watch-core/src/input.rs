@@ -68,8 +68,10 @@ pub enum Input<'a> {
     ///
     /// [`Watch::with_permits`]: crate::Watch::with_permits
     Permit,
-    /// The attempt gives up its connection for others to use, which counts as no retry; the watch
-    /// asks for a permit again.
+    /// The attempt's time slice is over: another watch waits for its connection. A stream is given
+    /// up, which does not count as a retry, and the watch asks for a permit again; at its target it
+    /// resolves. A connection without a head has met its connect timeout. An error answer is judged
+    /// by what has come.
     Yield {
         /// Whose connection.
         attempt: AttemptId,

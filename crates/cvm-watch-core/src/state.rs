@@ -142,24 +142,8 @@ impl State {
             Input::Head { head, wall, .. } => self.head(&head, wall, cx),
             Input::Resumed => self.resumed(cx),
             Input::Permit => self.permit(cx),
-            Input::Yield { .. } => self.lose(RetryCause::Yielded, None, cx),
+            Input::Yield { .. } => self.yield_slot(cx),
         }
-    }
-
-    /// Others wait for its place. A stream gives it up, which is no retry; a connection without a
-    /// head has had its time, and an error answer is as whole as it will be.
-    pub(crate) fn end_turn(&mut self, mut cx: Context<'_>) {
-        let cx = &mut cx;
-        if cx.out.connect.is_some() || self.judge_deadlines(Judged::Both, cx) {
-            return;
-        }
-        match self.phase() {
-            Phase::Connecting => self.lose(RetryCause::ConnectTimeout, None, cx),
-            Phase::ReadingError => self.answered(cx),
-            Phase::Streaming => self.lose(RetryCause::Yielded, None, cx),
-            Phase::Queued | Phase::Waiting | Phase::Ended => {}
-        }
-        self.judge_retry(cx);
     }
 
     /// Bytes of a body. Takes them up to the end of one event, and none while an event waits to be
@@ -285,11 +269,27 @@ impl State {
         }
     }
 
+    /// Another watch waits for the connection. A stream yields, which is not a retry.
+    fn yield_slot(&mut self, cx: &mut Context<'_>) {
+        match self.stage {
+            Stage::Connecting(_) => self.lose(RetryCause::ConnectTimeout, None, cx),
+            Stage::Streaming(..) => self.lose(RetryCause::Yielded, None, cx),
+            Stage::ReadingError(..) => self.answered(cx),
+            Stage::Queued | Stage::Waiting { .. } | Stage::Ended => {}
+        }
+        self.judge_retry(cx);
+    }
+
     // ---- what it is ----
 
     /// Whether `attempt` is the current one and its connection is the driver's to speak of.
     fn is_open(&self, attempt: AttemptId, cx: &Context<'_>) -> bool {
-        self.stage.attempt().is_some() && attempt.0 == self.attempts && cx.out.connect.is_none()
+        self.has_attempt() && attempt.0 == self.attempts && cx.out.connect.is_none()
+    }
+
+    /// Whether an attempt is under way, even if its `Connect` was not polled yet.
+    pub(crate) fn has_attempt(&self) -> bool {
+        self.stage.attempt().is_some()
     }
 
     pub(crate) fn phase(&self) -> Phase {

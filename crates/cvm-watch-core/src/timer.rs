@@ -43,12 +43,13 @@ pub enum WakeReason {
     ErrorBody,
     /// The retry delay is over.
     Retry,
-    /// A member of a fleet may be looked at again.
-    NextLook,
-    /// A member of a fleet has had its turn while others wait.
-    TurnOver,
-    /// The server, which refused a fleet one more connection, may have room again.
-    RoomAgain,
+    /// A member of a fleet may be checked again.
+    NextCheck,
+    /// A member of a fleet yields its slot: its time slice is over while others wait, or its stream
+    /// has reported a state.
+    TimeSliceOver,
+    /// The server, which refused a fleet one more stream, may allow it again.
+    SlotAgain,
 }
 
 /// The earliest of several timers; of two at one moment, the first in the list.

@@ -41,6 +41,17 @@ pub struct Watch {
     last_now: Timestamp,
 }
 
+/// Whether a watch has a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// It has none.
+    None,
+    /// Its attempt goes on; the connection is open or about to be.
+    Open,
+    /// Its attempt is over, and the `Disconnect` was not polled yet.
+    Closing,
+}
+
 impl Watch {
     /// A watch that begins now: its first action is a `Connect`.
     ///
@@ -51,8 +62,8 @@ impl Watch {
     }
 
     /// A watch that shares connections with others: before each `Connect` it asks
-    /// ([`Action::AskPermit`]) and waits for [`Input::Permit`]. A connection that it ends is free
-    /// for others; [`Input::Yield`] takes one away from it.
+    /// ([`Action::AskPermit`]) and waits for [`Input::Permit`]; [`Input::Yield`] ends its time slice.
+    /// A [`Fleet`](crate::Fleet) does that for many watches.
     ///
     /// ```
     /// use cvm_watch_core::{Action, CvmId, Input, Policy, Timestamp, Watch};
@@ -123,14 +134,7 @@ impl Watch {
         self.state.attempts()
     }
 
-    /// Its turn among others is over: see [`State::end_turn`].
-    pub(crate) fn end_turn(&mut self, now: Timestamp) {
-        self.last_now = self.last_now.max(now);
-        let cx = Context { policy: &self.policy, id: &self.id, now: self.last_now, out: &mut self.pending };
-        self.state.end_turn(cx);
-    }
-
-    /// What the stream being read has said last.
+    /// What the stream being read reported last.
     pub(crate) fn latest(&self) -> Latest {
         self.state.latest()
     }
@@ -139,15 +143,18 @@ impl Watch {
         !self.pending.is_empty()
     }
 
-    /// Whether a connection is open or about to be, or its end was not ordered yet.
-    pub(crate) fn is_connected(&self) -> bool {
-        let is_live = matches!(self.phase(), Phase::Connecting | Phase::Streaming | Phase::ReadingError);
-        is_live || self.pending.disconnect.is_some()
+    pub(crate) fn connection(&self) -> Connection {
+        if self.state.has_attempt() {
+            Connection::Open
+        } else if self.pending.disconnect.is_some() {
+            Connection::Closing
+        } else {
+            Connection::None
+        }
     }
 
-    /// The delay after an answer that says that there is no place for one more connection, until it
-    /// was reported.
-    pub(crate) fn refused_place(&self) -> Option<Duration> {
+    /// The delay after the server refused one more stream, until that was reported.
+    pub(crate) fn refused_for(&self) -> Option<Duration> {
         match self.pending.retrying.as_deref() {
             Some((_, delay, RetryCause::TooManyStreams { .. })) => Some(*delay),
             _ => None,

@@ -5,7 +5,7 @@ use core::task::{Context, Poll, Waker};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use cvm_watch_core::{AttemptId, ConfigError, CvmId, CvmState, Fleet, Input, MemberId, Policy, Timestamp, Until};
+use cvm_watch_core::{AttemptId, ConfigError, CvmId, CvmState, Fleet, Input, MemberId, Policy, Timestamp};
 
 use crate::alarm::Alarm;
 use crate::error::WatchError;
@@ -50,9 +50,8 @@ pub(crate) enum News {
 }
 
 impl<T: Transport, C: Timer> FleetRun<T, C> {
-    pub(crate) fn new(shared: Arc<Shared<T, C>>, max_streams: usize, until: Until, abort: Option<Abort>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<T, C>>, fleet: Fleet, abort: Option<Abort>) -> Self {
         let alarm = Alarm::new(&shared.timer);
-        let fleet = Fleet::new(max_streams, until);
         Self {
             fleet,
             shared,

@@ -92,7 +92,7 @@ impl<T: Transport, C: Timer> WatchingAll<T, C> {
     }
 
     /// How many event streams may be open at once, at least 1; 4 by default. The endpoint allows a
-    /// user 5, one of which is left for other tools. Of 0 it makes 1.
+    /// user 5, one of which is left for other tools.
     pub fn max_streams(self, streams: usize) -> Self {
         self.plan(|plan| plan.max_streams = streams)
     }
@@ -209,13 +209,16 @@ impl<T: Transport, C: Timer> WatchingAll<T, C> {
 
 impl<T: Transport, C: Timer> Plan<T, C> {
     fn start(&mut self) -> FleetRun<T, C> {
-        let mut run = FleetRun::new(Arc::clone(&self.shared), self.max_streams, self.until, self.abort.take());
+        let fleet = Fleet::new(self.max_streams, self.until);
+        let policy = match &fleet {
+            Ok(_) => self.policy.clone().build().map(Arc::new),
+            Err(error) => Err(error.clone()),
+        };
+        let mut run = FleetRun::new(Arc::clone(&self.shared), fleet.unwrap_or_default(), self.abort.take());
         // Std's hasher keys are random per process and differ from one to the next.
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         // They begin together, so that one deadline is one moment.
         let now = self.shared.timer.now();
-        // One policy for all of them.
-        let policy = self.policy.clone().build().map(Arc::new);
         for (number, id) in (0..).zip(&self.ids) {
             let watch = CvmId::new(id).and_then(|id| Ok((policy.clone()?, id)));
             run.add(watch, seed.wrapping_add(number), now);

@@ -21,6 +21,8 @@ pub(crate) struct Town {
     pub(crate) first_state: Duration,
     /// Whether it says `complete` after a state at the target.
     pub(crate) completes: bool,
+    /// Whether the first state of each stream is an old one, and the current one follows in the same chunk.
+    pub(crate) stale: bool,
     /// How long after a client has closed the server counts its stream.
     pub(crate) notices_after: Duration,
     /// How many streams the server allows; the next one gets 429 and is told to wait a second.
@@ -65,6 +67,7 @@ impl Town {
             latency: Duration::from_millis(80),
             first_state: Duration::ZERO,
             completes: true,
+            stale: false,
             notices_after: Duration::ZERO,
             limit: usize::MAX,
             max_streams: 4,
@@ -86,7 +89,7 @@ impl Town {
     }
 
     pub(crate) fn play(&self, change: impl Fn(PolicyBuilder) -> PolicyBuilder) -> Outcome {
-        let mut fleet = Fleet::new(self.max_streams, self.until);
+        let mut fleet = Fleet::new(self.max_streams, self.until).unwrap();
         let policy = Arc::new(change(Policy::builder("running")).build().unwrap());
         for number in 0..self.boots.len() {
             fleet.add(Arc::clone(&policy), format!("cvm-{number}").parse().unwrap(), number as u64, Timestamp::ZERO);
@@ -201,7 +204,10 @@ impl Run<'_> {
             (true, false) => b"event: state\ndata: {\"status\":\"running\"}\n\n",
             (false, _) => b"event: state\ndata: {\"status\":\"starting\"}\n\n",
         };
-        let mut rest = bytes;
+        let stale: &[u8] =
+            if self.town.stale && is_head { b"event: state\ndata: {\"status\":\"starting\"}\n\n" } else { b"" };
+        let chunk = [stale, bytes].concat();
+        let mut rest = &chunk[..];
         while !rest.is_empty() {
             rest = &rest[self.fleet.receive(self.now, member, attempt, rest)..];
             self.drain();

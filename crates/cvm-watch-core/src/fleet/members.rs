@@ -1,4 +1,4 @@
-//! The watches of a fleet: who has something to say, and who wants to be woken when.
+//! The watches of a fleet: which have actions to poll, and which must be woken when.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -10,15 +10,14 @@ use crate::input::{AttemptId, Input};
 use crate::state::{Latest, Phase};
 use crate::time::Timestamp;
 use crate::timer::Wake;
-use crate::watch::Watch;
+use crate::watch::{Connection, Watch};
 
-/// What the way to the head may take of a turn that is to last for an interval.
+/// How much of a time slice that is to last for an interval may pass before the head comes.
 const HEAD_TIME: Duration = Duration::from_secs(5);
-
-/// A turn after one in which nothing was said; each further one is twice as long.
-const SILENT_TURN: Duration = Duration::from_secs(20);
-/// No turn is longer, but for the interval: others wait.
-const LONGEST_TURN: Duration = Duration::from_secs(60);
+/// The time slice after one without a state; each further one is twice as long.
+const SECOND_SLICE: Duration = Duration::from_secs(20);
+/// The longest time slice, unless the interval is longer: other members wait.
+const LONGEST_SLICE: Duration = Duration::from_secs(60);
 
 /// One watch of a [`Fleet`](super::Fleet), numbered from 0 in the order in which they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,9 +43,9 @@ pub(super) struct Members {
     watches: BTreeMap<MemberId, Member>,
     added: u64,
     unfinished: usize,
-    /// Those that have actions to poll, each once. One is polled to its end before the next, so
-    /// that a place is free before somebody else connects.
-    speaking: VecDeque<MemberId>,
+    /// The members that have actions to poll, each once. All of one member's are polled before those
+    /// of the next, so that a slot is free before another member connects.
+    queue: VecDeque<MemberId>,
     wakes: BTreeSet<(Timestamp, MemberId)>,
 }
 
@@ -55,13 +54,13 @@ struct Member {
     watch: Watch,
     /// Its entry in `wakes`.
     wake: Option<Timestamp>,
-    /// Whether it is in `speaking`.
-    speaks: bool,
+    /// Whether it is in `queue`.
+    queued: bool,
     has_ended: bool,
-    /// When it got its last place.
-    looked: Option<Timestamp>,
-    /// How many of its turns ended before its stream said a state.
-    silent_turns: u32,
+    /// When it got its last slot.
+    last_check: Option<Timestamp>,
+    /// How many of its time slices ended before its stream reported a state.
+    silent_slices: u32,
 }
 
 impl Members {
@@ -69,7 +68,7 @@ impl Members {
         let id = MemberId(self.added);
         self.added += 1;
         self.unfinished += 1;
-        let member = Member { watch, wake: None, speaks: false, has_ended: false, looked: None, silent_turns: 0 };
+        let member = Member { watch, wake: None, queued: false, has_ended: false, last_check: None, silent_slices: 0 };
         self.watches.insert(id, member);
         id
     }
@@ -86,51 +85,53 @@ impl Members {
 
     pub(super) fn permit(&mut self, now: Timestamp, id: MemberId) {
         if let Some(member) = self.watches.get_mut(&id) {
-            member.looked = Some(now);
+            member.last_check = Some(now);
             member.watch.handle(now, Input::Permit);
         }
     }
 
-    /// Ends its turn. False if it goes on, since no driver has heard of its connection yet.
-    pub(super) fn give_way(&mut self, now: Timestamp, id: MemberId) -> bool {
+    /// Ends the member's time slice. Returns false if its attempt goes on, because its connection
+    /// has not been asked for yet.
+    pub(super) fn yield_slot(&mut self, now: Timestamp, id: MemberId) -> bool {
         let Some(member) = self.watches.get_mut(&id) else { return false };
         if member.watch.phase() == Phase::Streaming && member.watch.latest() == Latest::Nothing {
-            member.silent_turns = member.silent_turns.saturating_add(1);
+            member.silent_slices = member.silent_slices.saturating_add(1);
         }
-        member.watch.end_turn(now);
-        !is_open(&member.watch)
+        let attempt = AttemptId(member.watch.attempts());
+        member.watch.handle(now, Input::Yield { attempt });
+        member.watch.connection() != Connection::Open
     }
 
-    /// How long its next turn may be. A server that is silent until it has looked at the CVM once is
-    /// given the time for that after a turn in which it said nothing, and a slower one more and more.
-    pub(super) fn turn(&self, id: MemberId) -> Duration {
-        let Some(member) = self.watches.get(&id).filter(|member| member.silent_turns > 0) else {
+    /// How long the member's next time slice may be. A server may be silent until it has polled the
+    /// CVM once: after a slice without a state there is time for that, and more each time.
+    pub(super) fn time_slice(&self, id: MemberId) -> Duration {
+        let Some(member) = self.watches.get(&id).filter(|member| member.silent_slices > 0) else {
             return Duration::ZERO;
         };
-        let doubled = SILENT_TURN * 2_u32.saturating_pow(member.silent_turns.min(8) - 1);
-        doubled.min(LONGEST_TURN).max(member.watch.policy().interval() + HEAD_TIME)
+        let doubled = SECOND_SLICE * 2_u32.saturating_pow(member.silent_slices.min(8) - 1);
+        doubled.min(LONGEST_SLICE).max(member.watch.policy().interval() + HEAD_TIME)
     }
 
-    /// Whoever was looked at long ago by the clock may be looked at again now.
-    pub(super) fn forget_looks(&mut self) {
-        self.watches.values_mut().for_each(|member| member.looked = None);
+    /// Every CVM may be checked again now.
+    pub(super) fn forget_checks(&mut self) {
+        self.watches.values_mut().for_each(|member| member.last_check = None);
     }
 
     pub(super) fn poll_action(&mut self) -> Option<(MemberId, Action)> {
-        while let Some(id) = self.speaking.front().copied() {
+        while let Some(id) = self.queue.front().copied() {
             let member = self.watches.get_mut(&id);
             if let Some(action) = member.and_then(|member| member.watch.poll_action()) {
                 return Some((id, action));
             }
-            self.speaking.pop_front();
+            self.queue.pop_front();
             if let Some(member) = self.watches.get_mut(&id) {
-                member.speaks = false;
+                member.queued = false;
             }
         }
         None
     }
 
-    /// After something was told to a watch, or an action was polled.
+    /// Brings the queues up to date, after an input to a watch or an action polled from it.
     pub(super) fn refresh(&mut self, id: MemberId) {
         let Some(member) = self.watches.get_mut(&id) else { return };
         let wake = member.watch.next_wake().map(|wake| wake.at);
@@ -141,9 +142,9 @@ impl Members {
             self.wakes.extend(wake.map(|at| (at, id)));
             member.wake = wake;
         }
-        if !member.speaks && member.watch.has_actions() {
-            member.speaks = true;
-            self.speaking.push_back(id);
+        if !member.queued && member.watch.has_actions() {
+            member.queued = true;
+            self.queue.push_back(id);
         }
         if !member.has_ended && member.watch.phase() == Phase::Ended {
             member.has_ended = true;
@@ -151,16 +152,16 @@ impl Members {
         }
     }
 
-    pub(super) fn forget(&mut self, id: MemberId) -> bool {
+    pub(super) fn remove(&mut self, id: MemberId) -> bool {
         let is_over = self.watches.get(&id).is_some_and(|member| member.has_ended && !member.watch.has_actions());
         if is_over {
             self.watches.remove(&id);
-            self.speaking.retain(|other| *other != id);
+            self.queue.retain(|other| *other != id);
         }
         is_over
     }
 
-    /// Those whose timers are due.
+    /// The members whose timers are due.
     pub(super) fn due(&self, now: Timestamp) -> Vec<MemberId> {
         self.wakes.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
     }
@@ -186,34 +187,23 @@ impl Members {
         self.watches.get(&id).is_none_or(|member| member.has_ended)
     }
 
-    /// Whether it has a connection, or one whose end was not ordered yet.
-    pub(super) fn is_connected(&self, id: MemberId) -> bool {
-        self.watch(id).is_some_and(Watch::is_connected)
+    pub(super) fn connection(&self, id: MemberId) -> Connection {
+        self.watch(id).map_or(Connection::None, Watch::connection)
     }
 
-    /// Whether its connection is over, but for the order to close it.
-    pub(super) fn is_leaving(&self, id: MemberId) -> bool {
-        self.watch(id).is_some_and(|watch| watch.is_connected() && !is_open(watch))
-    }
-
-    /// What its stream has said last.
+    /// What the member's stream reported last.
     pub(super) fn latest(&self, id: MemberId) -> Latest {
         self.watch(id).map_or(Latest::Nothing, Watch::latest)
     }
 
-    /// For how long there is no place, if the server has just said that there is none.
-    pub(super) fn refused_place(&self, id: MemberId) -> Option<Duration> {
-        self.watch(id)?.refused_place()
+    /// For how long the server allows no further stream, if it has just refused this member's.
+    pub(super) fn refused_for(&self, id: MemberId) -> Option<Duration> {
+        self.watch(id)?.refused_for()
     }
 
-    /// When it may be looked at again.
-    pub(super) fn next_look(&self, id: MemberId) -> Option<Timestamp> {
+    /// When the member's CVM may be checked again.
+    pub(super) fn next_check(&self, id: MemberId) -> Option<Timestamp> {
         let member = self.watches.get(&id)?;
-        member.looked.map(|at| at + member.watch.policy().interval())
+        member.last_check.map(|at| at + member.watch.policy().interval())
     }
-}
-
-/// Whether its attempt goes on.
-fn is_open(watch: &Watch) -> bool {
-    matches!(watch.phase(), Phase::Connecting | Phase::Streaming | Phase::ReadingError)
 }

@@ -23,7 +23,7 @@ fn cvm(number: usize) -> CvmId {
 }
 
 fn fleet(cvms: usize, places: usize, until: Until) -> Fleet {
-    let mut fleet = Fleet::new(places, until);
+    let mut fleet = Fleet::new(places, until).unwrap();
     for number in 0..cvms {
         let policy = Policy::builder("running").retry_delay(SECOND).max_retries(0);
         fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
@@ -36,20 +36,20 @@ fn member(fleet: &Fleet, number: usize) -> MemberId {
 }
 
 fn attempt(fleet: &Fleet, number: usize) -> AttemptId {
-    // The ids of a lone watch count alike.
-    let policy = Policy::builder("running").retry_delay(Duration::ZERO).build().unwrap();
-    let mut watch = cvm_watch_core::Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, at(0));
-    let wanted = fleet.watch(member(fleet, number)).unwrap().attempts();
-    loop {
-        match watch.poll_action() {
-            Some(Action::Connect { attempt, .. }) if attempt.number() == wanted => return attempt,
-            Some(Action::Connect { attempt, .. }) => {
-                watch.handle(at(0), Input::Closed { attempt, cause: CloseCause::Reset });
-                watch.handle(at(0), Input::Tick);
-            }
-            _ => {}
-        }
+    let attempts = fleet.watch(member(fleet, number)).unwrap().attempts();
+    assert_ne!(attempts, 0, "member {number} has no connection");
+    AttemptId::from_number(attempts)
+}
+
+/// What a driver does when nothing else is ready: it drains, and ticks if that is due.
+fn idle(fleet: &mut Fleet, now: Timestamp) -> Vec<String> {
+    let mut actions = drain(fleet);
+    if fleet.next_wake().is_some_and(|wake| wake.at <= now) {
+        fleet.tick(now);
+        actions.extend(drain(fleet));
     }
+    assert!(fleet.next_wake().is_none_or(|wake| wake.at > now), "a spin at {now}");
+    actions
 }
 
 fn drain(fleet: &mut Fleet) -> Vec<String> {
@@ -87,16 +87,16 @@ fn a_stream_gives_way_at_its_first_state_and_comes_back_after_its_interval() {
     assert_eq!(drain(&mut fleet), ["0 connect 1"]);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(1), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     open(&mut fleet, at(1), 1);
     say(&mut fleet, at(2), 1, STARTING);
-    assert_eq!(drain(&mut fleet), ["1 emit", "1 disconnect 1", "2 connect 1"]);
+    assert_eq!(idle(&mut fleet, at(2)), ["1 emit", "1 disconnect 1", "2 connect 1"]);
     open(&mut fleet, at(2), 2);
     say(&mut fleet, at(2), 2, STARTING);
     // Nobody may be looked at yet, so the stream stays.
-    assert_eq!(drain(&mut fleet), ["2 emit"]);
+    assert_eq!(idle(&mut fleet, at(2)), ["2 emit"]);
     let wake = fleet.next_wake().unwrap();
-    assert_eq!((wake.at, wake.reason), (at(5), WakeReason::NextLook));
+    assert_eq!((wake.at, wake.reason), (at(5), WakeReason::NextCheck));
     fleet.tick(at(5));
     assert_eq!(drain(&mut fleet), ["2 disconnect 1", "0 connect 2"]);
 }
@@ -109,13 +109,13 @@ fn where_all_fit_every_stream_stays_open() {
         open(&mut fleet, at(0), number);
         say(&mut fleet, at(1), number, STARTING);
     }
-    assert_eq!(drain(&mut fleet), ["0 emit", "1 emit", "2 emit"]);
+    assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "1 emit", "2 emit"]);
     assert_eq!(fleet.next_wake().unwrap().reason, WakeReason::AttemptTimeout);
 }
 
 #[test]
 fn where_all_just_fit_nobody_waits_for_an_interval_before_the_next_attempt() {
-    let mut fleet = Fleet::new(2, Until::All);
+    let mut fleet = Fleet::new(2, Until::All).unwrap();
     for number in 0..2 {
         let policy = Policy::builder("running").retry_delay(SECOND);
         fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
@@ -143,7 +143,7 @@ fn a_silent_stream_gives_way_after_ten_seconds() {
     drain(&mut fleet);
     open(&mut fleet, at(1), 0);
     let wake = fleet.next_wake().unwrap();
-    assert_eq!((wake.at, wake.reason), (at(10), WakeReason::TurnOver));
+    assert_eq!((wake.at, wake.reason), (at(10), WakeReason::TimeSliceOver));
     fleet.tick(at(10));
     assert_eq!(drain(&mut fleet), ["0 disconnect 1", "1 connect 1"]);
 }
@@ -154,8 +154,10 @@ fn a_place_is_free_only_when_its_connection_is_closed() {
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(0), 0, STARTING);
-    assert_eq!((fleet.open_connections(), fleet.poll_action().map(|(member, _)| member.number())), (1, Some(0)));
-    // Its end is ordered now, and not before that does the other connect.
+    assert_eq!(drain(&mut fleet), ["0 emit"]);
+    fleet.tick(at(0));
+    assert_eq!(fleet.open_connections(), 1);
+    // The other one connects only after the order to close the first.
     assert!(matches!(fleet.poll_action(), Some((_, Action::Disconnect { .. }))));
     assert!(matches!(fleet.poll_action(), Some((other, Action::Connect { .. })) if other.number() == 1));
 }
@@ -169,7 +171,7 @@ fn a_stream_at_its_target_is_done_when_another_is_due_for_its_place() {
     assert_eq!(drain(&mut fleet), ["0 emit"]);
     // At the next tick, when whatever else has come was read.
     let wake = fleet.next_wake().unwrap();
-    assert_eq!((wake.at, wake.reason), (at(0), WakeReason::TurnOver));
+    assert_eq!((wake.at, wake.reason), (at(0), WakeReason::TimeSliceOver));
     fleet.tick(at(0));
     assert_eq!(drain(&mut fleet), ["0 disconnect 1", "0 resolve running", "1 connect 1"]);
     assert_eq!(fleet.unfinished(), 1);
@@ -183,7 +185,7 @@ fn a_target_that_is_taken_back_at_once_does_not_count_in_a_crowd_either() {
     say(&mut fleet, at(0), 0, RUNNING);
     assert_eq!(drain(&mut fleet), ["0 emit"]);
     say(&mut fleet, at(0), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    assert_eq!(idle(&mut fleet, at(0)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     assert_eq!(fleet.unfinished(), 2);
 }
 
@@ -197,7 +199,9 @@ fn a_turn_is_judged_at_a_tick_when_what_was_ready_has_been_read() {
         assert_eq!(drain(&mut fleet), [""; 0]);
     }
     say(&mut fleet, at(12), 3, STARTING);
-    assert_eq!(drain(&mut fleet), ["3 emit", "3 disconnect 1", "4 connect 1"]);
+    assert_eq!(drain(&mut fleet), ["3 emit"]);
+    fleet.tick(at(12));
+    assert_eq!(drain(&mut fleet)[..2], ["3 disconnect 1", "4 connect 1"]);
     // Its turn begins when its connection is asked for.
     fleet.tick(at(21));
     assert!(!drain(&mut fleet).contains(&"4 disconnect 1".to_owned()));
@@ -209,19 +213,19 @@ fn a_stream_at_its_target_keeps_its_place_while_nobody_is_due_and_frees_it_at_on
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(1), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     open(&mut fleet, at(1), 1);
     say(&mut fleet, at(4), 1, RUNNING);
-    assert_eq!(drain(&mut fleet), ["1 emit"]);
+    assert_eq!(idle(&mut fleet, at(4)), ["1 emit"]);
     say(&mut fleet, at(4), 1, COMPLETE);
-    assert_eq!(drain(&mut fleet), ["1 emit", "1 disconnect 1", "1 resolve running"]);
+    assert_eq!(idle(&mut fleet, at(4)), ["1 emit", "1 disconnect 1", "1 resolve running"]);
     fleet.tick(at(5));
     assert_eq!(drain(&mut fleet), ["0 connect 2"]);
 }
 
 #[test]
 fn a_stream_that_is_not_at_its_target_gives_way_before_one_that_is() {
-    let mut fleet = Fleet::new(2, Until::All);
+    let mut fleet = Fleet::new(2, Until::All).unwrap();
     for number in 0..3 {
         let policy = Policy::builder("running").complete_grace(30 * SECOND);
         fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
@@ -229,12 +233,12 @@ fn a_stream_that_is_not_at_its_target_gives_way_before_one_that_is() {
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(1), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "2 connect 1"]);
+    assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "2 connect 1"]);
     for (number, said) in [(1, RUNNING), (2, STARTING)] {
         open(&mut fleet, at(1), number);
         say(&mut fleet, at(1), number, said);
     }
-    assert_eq!(drain(&mut fleet), ["1 emit", "2 emit"]);
+    assert_eq!(idle(&mut fleet, at(1)), ["1 emit", "2 emit"]);
     fleet.tick(at(5));
     assert_eq!(drain(&mut fleet), ["2 disconnect 1", "0 connect 2"]);
 }
@@ -261,7 +265,7 @@ fn a_429_goes_back_to_the_queue_as_no_retry_and_narrows_the_fleet_meanwhile() {
     // Two others wait, but there is one place only.
     assert_eq!(drain(&mut fleet), ["1 retry in 60s"]);
     say(&mut fleet, at(1), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "2 connect 1"]);
+    assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "2 connect 1"]);
     assert_eq!(fleet.open_connections(), 1);
     open(&mut fleet, at(1), 2);
     fleet.tick(at(11));
@@ -274,16 +278,16 @@ fn a_429_goes_back_to_the_queue_as_no_retry_and_narrows_the_fleet_meanwhile() {
     // tried when that has had its turn.
     fleet.tick(at(60));
     assert_eq!((drain(&mut fleet), fleet.open_connections()), (vec![], 1));
-    assert_eq!((fleet.next_wake().unwrap().at, fleet.next_wake().unwrap().reason), (at(69), WakeReason::TurnOver));
+    assert_eq!((fleet.next_wake().unwrap().at, fleet.next_wake().unwrap().reason), (at(69), WakeReason::TimeSliceOver));
     open(&mut fleet, at(60), 0);
     say(&mut fleet, at(60), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 2", "2 connect 2"]);
+    assert_eq!(idle(&mut fleet, at(60)), ["0 emit", "0 disconnect 2", "2 connect 2"]);
     open(&mut fleet, at(60), 2);
     say(&mut fleet, at(60), 2, STARTING);
-    assert_eq!(drain(&mut fleet), ["2 emit", "2 disconnect 2", "3 connect 2"]);
+    assert_eq!(idle(&mut fleet, at(60)), ["2 emit", "2 disconnect 2", "3 connect 2"]);
     open(&mut fleet, at(60), 3);
     say(&mut fleet, at(60), 3, STARTING);
-    assert_eq!(drain(&mut fleet), ["3 emit", "3 disconnect 2", "1 connect 2"]);
+    assert_eq!(idle(&mut fleet, at(60)), ["3 emit", "3 disconnect 2", "1 connect 2"]);
     open(&mut fleet, at(60), 1);
     fleet.tick(at(70));
     assert_eq!((drain(&mut fleet).len() > 1, fleet.open_connections()), (true, 2));
@@ -319,14 +323,17 @@ fn the_first_to_get_there_ends_the_others_where_any_is_enough() {
     assert_eq!(drain(&mut fleet), ["0 max_retries_exceeded", "2 connect 1"]);
     open(&mut fleet, at(0), 1);
     say(&mut fleet, at(0), 1, COMPLETE);
-    assert_eq!(drain(&mut fleet), ["1 emit", "1 disconnect 1", "1 resolve running", "2 disconnect 1", "2 aborted"]);
+    assert_eq!(
+        idle(&mut fleet, at(0)),
+        ["1 emit", "1 disconnect 1", "1 resolve running", "2 disconnect 1", "2 aborted"]
+    );
     assert_eq!((fleet.unfinished(), fleet.open_connections(), fleet.next_wake()), (0, 0, None));
 }
 
 #[test]
 fn an_abort_ends_everyone_and_closes_what_is_open() {
     let mut fleet = fleet(3, 2, Until::All);
-    fleet.poll_action();
+    let _ = fleet.poll_action();
     fleet.abort(at(1));
     let mut told = drain(&mut fleet);
     told.sort();
@@ -337,7 +344,7 @@ fn an_abort_ends_everyone_and_closes_what_is_open() {
 
 #[test]
 fn one_deadline_ends_those_that_wait_for_a_place_too() {
-    let mut fleet = Fleet::new(1, Until::All);
+    let mut fleet = Fleet::new(1, Until::All).unwrap();
     for number in 0..2 {
         let policy = Policy::builder("running").deadline(9 * SECOND).build().unwrap();
         fleet.add(policy.into(), cvm(number), 1, at(0));
@@ -370,7 +377,7 @@ fn a_nap_costs_nobody_in_a_crowd_a_retry() {
         for number in (0..8).filter(|_| speak) {
             open(&mut fleet, at(0), number);
             say(&mut fleet, at(0), number, STARTING);
-            drain(&mut fleet);
+            idle(&mut fleet, at(0));
         }
         fleet.resumed(at(nap));
         let told = drain(&mut fleet);
@@ -383,12 +390,12 @@ fn a_nap_costs_nobody_in_a_crowd_a_retry() {
 fn a_member_that_is_over_can_be_forgotten_and_no_other() {
     let mut fleet = fleet(2, 1, Until::All);
     let (first, second) = (member(&fleet, 0), member(&fleet, 1));
-    assert!(!fleet.forget(first));
+    assert!(!fleet.remove(first));
     drain(&mut fleet);
     close(&mut fleet, at(0), 0, CloseCause::Refused);
-    assert!(!fleet.forget(first), "its end was not told yet");
+    assert!(!fleet.remove(first), "its end was not told yet");
     drain(&mut fleet);
-    assert!(fleet.forget(first) && !fleet.forget(first) && !fleet.forget(second));
+    assert!(fleet.remove(first) && !fleet.remove(first) && !fleet.remove(second));
     assert!(fleet.watch(first).is_none());
     // What is said of it later concerns nobody.
     fleet.handle(at(1), first, Input::Abort);
@@ -423,6 +430,28 @@ fn a_hundred_that_boot_at_once_do_not_wait_for_each_others_complete() {
     let ideal = Town { limit: usize::MAX, ..town.without_limit() }.play(|c| c).finished();
     let took = town.play(|c| c).finished();
     assert!(took <= ideal + 10 * SECOND, "{took:?} where {ideal:?} would do");
+}
+
+#[test]
+fn nothing_that_arrived_behind_a_stale_state_is_dropped() {
+    for cvms in [24, 500] {
+        for completes in [true, false] {
+            let town = Town { stale: true, completes, boots: vec![Duration::ZERO; cvms], ..Town::of(cvms, 1) };
+            let outcome = town.play(|c| c);
+            assert!(outcome.ends.values().all(|(_, end)| end.as_deref() == Ok("running")), "{:?}", outcome.ends);
+            // Four at a time, and each is done with its first chunk; without a `complete` the last ones,
+            // for whose slots nobody waits, stay for their grace.
+            let rounds = u32::try_from(cvms.div_ceil(town.max_streams)).unwrap();
+            let grace = if completes { Duration::ZERO } else { 2 * SECOND };
+            assert_eq!(outcome.finished(), rounds * town.latency + grace, "{cvms} CVMs, completes: {completes}");
+        }
+    }
+}
+
+#[test]
+fn a_fleet_without_a_slot_is_refused() {
+    let error = Fleet::new(0, Until::All).unwrap_err();
+    assert_eq!(error.to_string(), "max streams \"0\" must be at least 1");
 }
 
 #[test]
@@ -490,7 +519,7 @@ fn a_longer_retry_after_is_not_cut_by_the_shorter_one_of_another() {
         assert!(fleet.open_connections() <= 1, "at {now}");
     }
     let wake = fleet.next_wake().unwrap();
-    assert_eq!((wake.at, wake.reason), (at(70), WakeReason::RoomAgain));
+    assert_eq!((wake.at, wake.reason), (at(70), WakeReason::SlotAgain));
     fleet.tick(at(71));
     assert_eq!(fleet.open_connections(), 2);
 }
@@ -511,7 +540,7 @@ fn a_short_retry_after_is_not_made_long_by_that_of_another() {
     for number in 0..3 {
         open(&mut fleet, at(1), number);
         say(&mut fleet, at(1), number, STARTING);
-        drain(&mut fleet);
+        idle(&mut fleet, at(1));
     }
     // The server has not noticed yet that the others have gone.
     for number in 4..7 {
@@ -528,7 +557,7 @@ fn a_short_retry_after_is_not_made_long_by_that_of_another() {
 
 #[test]
 fn a_crowd_whose_server_never_answers_ends_by_its_retries_and_says_why() {
-    let mut fleet = Fleet::new(4, Until::All);
+    let mut fleet = Fleet::new(4, Until::All).unwrap();
     for number in 0..5 {
         let policy = Policy::builder("running").retry_delay(SECOND).max_retries(2);
         fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
@@ -556,7 +585,7 @@ fn a_refusal_whose_body_stalls_ends_its_watch_when_its_turn_is_over() {
 
 #[test]
 fn a_look_that_gives_way_ends_a_row_of_losses() {
-    let mut fleet = Fleet::new(1, Until::All);
+    let mut fleet = Fleet::new(1, Until::All).unwrap();
     for number in 0..2 {
         let policy = Policy::builder("running").retry_delay(10 * SECOND);
         let policy = policy.backoff(cvm_watch_core::Backoff::up_to(300 * SECOND)).build().unwrap();
@@ -617,25 +646,26 @@ fn what_is_said_to_a_forgotten_member_costs_nobody_a_wake() {
     for number in 0..2 {
         open(&mut fleet, at(0), number);
         say(&mut fleet, at(0), number, STARTING);
-        drain(&mut fleet);
+        idle(&mut fleet, at(0));
     }
     open(&mut fleet, at(0), 2);
     let (forgotten, late) = (member(&fleet, 2), attempt(&fleet, 2));
     say(&mut fleet, at(0), 2, COMPLETE);
-    drain(&mut fleet);
-    assert!(fleet.forget(forgotten));
+    idle(&mut fleet, at(0));
+    assert!(fleet.remove(forgotten));
     assert_eq!(fleet.next_wake().unwrap().at, at(5));
     assert_eq!(fleet.receive(at(5), forgotten, late, b"late"), 4);
     assert_eq!(drain(&mut fleet), ["0 connect 2"]);
     // Nor does a permit from outside.
     open(&mut fleet, at(5), 0);
     say(&mut fleet, at(5), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 2", "1 connect 2"]);
+    assert_eq!(idle(&mut fleet, at(5)), ["0 emit", "0 disconnect 2", "1 connect 2"]);
     open(&mut fleet, at(5), 1);
     say(&mut fleet, at(5), 1, STARTING);
-    drain(&mut fleet);
+    idle(&mut fleet, at(5));
     fleet.handle(at(10), member(&fleet, 0), Input::Permit);
-    assert_eq!(drain(&mut fleet), ["1 disconnect 2", "0 connect 3"]);
+    assert_eq!(fleet.next_wake().unwrap().at, at(10));
+    assert_eq!(idle(&mut fleet, at(10)), ["1 disconnect 2", "0 connect 3"]);
 }
 
 #[test]
@@ -645,7 +675,7 @@ fn a_resumed_crowd_does_not_wait_for_its_interval() {
     for number in 0..4 {
         open(&mut fleet, at(0), number);
         say(&mut fleet, at(0), number, STARTING);
-        drain(&mut fleet);
+        idle(&mut fleet, at(0));
     }
     fleet.resumed(at(2));
     drain(&mut fleet);
@@ -658,7 +688,7 @@ fn after_a_nap_whoever_has_waited_comes_before_whoever_was_connected() {
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(0), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    assert_eq!(idle(&mut fleet, at(0)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     open(&mut fleet, at(0), 1);
     fleet.resumed(at(2));
     assert_eq!(drain(&mut fleet), ["1 disconnect 1", "1 retry in 0ns", "0 connect 2"]);
@@ -670,20 +700,21 @@ fn nobody_gives_way_where_a_place_is_about_to_be_free() {
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(0), 0, STARTING);
+    idle(&mut fleet, at(0));
     for number in [1, 2] {
         drain(&mut fleet);
         open(&mut fleet, at(1), number);
         say(&mut fleet, at(1), number, STARTING);
     }
-    assert_eq!(drain(&mut fleet), ["2 emit"]);
+    assert_eq!(idle(&mut fleet, at(1)), ["2 emit"]);
     // Its stream ends in the moment at which the first may be looked at again.
     say(&mut fleet, at(5), 2, b"event: timeout\ndata: {}\n\n");
-    assert_eq!(drain(&mut fleet), ["2 emit", "2 disconnect 1", "2 max_retries_exceeded", "0 connect 2"]);
+    assert_eq!(idle(&mut fleet, at(5)), ["2 emit", "2 disconnect 1", "2 max_retries_exceeded", "0 connect 2"]);
 }
 
 #[test]
 fn of_those_that_are_due_the_first_to_ask_comes_first() {
-    let mut fleet = Fleet::new(1, Until::All);
+    let mut fleet = Fleet::new(1, Until::All).unwrap();
     for (number, delay) in [8, 5, 1].into_iter().enumerate() {
         let policy = Policy::builder("running").retry_delay(delay * SECOND);
         fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
@@ -702,7 +733,7 @@ fn of_those_that_are_due_the_first_to_ask_comes_first() {
 
 #[test]
 fn only_a_turn_without_a_word_makes_the_next_one_longer() {
-    let mut fleet = Fleet::new(1, Until::All);
+    let mut fleet = Fleet::new(1, Until::All).unwrap();
     for number in 0..2 {
         let policy = Policy::builder("running").interval(30 * SECOND);
         fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
@@ -710,7 +741,7 @@ fn only_a_turn_without_a_word_makes_the_next_one_longer() {
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(0), 0, STARTING);
-    assert_eq!(drain(&mut fleet), ["0 emit", "0 disconnect 1", "1 connect 1"]);
+    assert_eq!(idle(&mut fleet, at(0)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     open(&mut fleet, at(0), 1);
     // This one was silent, the other one not.
     fleet.tick(at(30));
@@ -735,7 +766,7 @@ fn to_forget_one_takes_nothing_from_the_others() {
     open(&mut fleet, at(1), 1);
     say(&mut fleet, at(1), 1, STARTING);
     let first = member(&fleet, 0);
-    assert!(fleet.forget(first));
+    assert!(fleet.remove(first));
     assert_eq!(drain(&mut fleet), ["1 emit"]);
 }
 
@@ -757,5 +788,5 @@ fn a_watch_reports_a_refused_place_but_no_place_given_up() {
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     say(&mut fleet, at(0), 0, STARTING);
-    assert!(!drain(&mut fleet).iter().any(|line| line.contains("retry")));
+    assert!(!idle(&mut fleet, at(0)).iter().any(|line| line.contains("retry")));
 }

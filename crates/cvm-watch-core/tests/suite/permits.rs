@@ -64,20 +64,40 @@ fn each_retry_asks_again() {
 }
 
 #[test]
-fn giving_up_a_connection_is_no_retry() {
+fn a_stream_that_yields_is_no_retry() {
     let mut watch = asking(|c| c.max_retries(0));
     for round in 1..=5 {
         let attempt = permit(&mut watch, at(round));
-        if round % 2 == 0 {
-            watch.handle(at(round), Input::Head { attempt, head: ResponseHead::new(200), wall: None });
-        }
+        watch.handle(at(round), Input::Head { attempt, head: ResponseHead::new(200), wall: None });
         watch.handle(at(round), Input::Yield { attempt });
         assert_eq!(drain(&mut watch), [format!("disconnect {round}"), "ask".to_owned()]);
     }
 }
 
 #[test]
-fn giving_up_a_connection_at_the_target_resolves() {
+fn a_connection_without_a_head_fails_when_it_must_yield() {
+    let mut watch = asking(|c| c);
+    let attempt = permit(&mut watch, at(0));
+    watch.handle(at(0), Input::Yield { attempt });
+    assert_eq!(drain(&mut watch), ["disconnect 1", "retry"]);
+    // Without a delay the next attempt is due at once.
+    let mut watch = asking(|c| c.retry_delay(Duration::ZERO));
+    let attempt = permit(&mut watch, at(0));
+    watch.handle(at(0), Input::Yield { attempt });
+    assert_eq!(drain(&mut watch), ["disconnect 1", "retry", "ask"]);
+}
+
+#[test]
+fn an_error_answer_is_judged_by_what_has_come_when_it_must_yield() {
+    let mut watch = asking(|c| c);
+    let attempt = permit(&mut watch, at(0));
+    watch.handle(at(0), Input::Head { attempt, head: ResponseHead::new(404), wall: None });
+    watch.handle(at(0), Input::Yield { attempt });
+    assert_eq!(drain(&mut watch), ["disconnect 1", "rejected"]);
+}
+
+#[test]
+fn a_stream_that_yields_at_the_target_resolves() {
     let mut watch = asking(|c| c);
     let attempt = permit(&mut watch, at(0));
     watch.handle(at(0), Input::Head { attempt, head: ResponseHead::new(200), wall: None });
@@ -88,10 +108,11 @@ fn giving_up_a_connection_at_the_target_resolves() {
 }
 
 #[test]
-fn a_lone_watch_that_gives_up_its_connection_makes_a_new_one() {
+fn a_lone_watch_whose_stream_yields_opens_a_new_one() {
     let policy = Policy::builder("running").max_retries(0).build().unwrap();
     let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, at(0));
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
+    watch.handle(at(0), Input::Head { attempt, head: ResponseHead::new(200), wall: None });
     watch.handle(at(1), Input::Yield { attempt });
     assert_eq!(drain(&mut watch), ["disconnect 1", "connect 2"]);
 }

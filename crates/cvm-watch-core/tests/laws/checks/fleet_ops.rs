@@ -64,7 +64,7 @@ struct Run {
 impl Run {
     fn new(places: usize, until: Until, start: u64) -> Self {
         Self {
-            fleet: Fleet::new(places, until),
+            fleet: Fleet::new(places, until).unwrap(),
             places,
             until,
             now: start,
@@ -133,7 +133,7 @@ impl Run {
                 back => self.now = self.now.saturating_sub(u64::from(back) * 100_000_000),
             },
             14 => self.handle(index, &Input::Yield { attempt: id(attempt) }),
-            _ => self.forget(index),
+            _ => self.remove(index),
         }
         if self.lazy > 0 && self.alone.iter().all(Option::is_none) {
             self.lazy -= 1;
@@ -202,10 +202,10 @@ impl Run {
         }
     }
 
-    fn forget(&mut self, index: usize) {
+    fn remove(&mut self, index: usize) {
         let member = self.ids[index];
         let has_more = self.fleet.watch(member).is_some_and(|watch| watch.phase() != Phase::Ended);
-        if self.fleet.forget(member) {
+        if self.fleet.remove(member) {
             assert!(!has_more && self.ended.contains(&member), "{member} is forgotten before its end was told");
             assert!(self.fleet.watch(member).is_none());
             self.alone[index] = None;

@@ -94,7 +94,7 @@ impl<M: Machine> Run<M> {
             13 => {
                 let attempt = self.attempt(choices);
                 self.machine.handle(self.at(), Input::Yield { attempt: id(attempt) });
-                self.model.give_up_for_others(self.now, attempt);
+                self.model.yield_slot(self.now, attempt);
             }
             14 => self.lazy = choices.below(4),
             _ => match choices.byte() {

@@ -139,6 +139,10 @@ impl Model {
         if self.in_time(now) {
             self.timers();
         }
+        self.retry_if_due();
+    }
+
+    fn retry_if_due(&mut self) {
         if let Stage::Waiting { from, delay } = &self.stage
             && self.now >= after(*from, *delay.start())
         {
@@ -153,9 +157,15 @@ impl Model {
         }
     }
 
-    pub fn give_up_for_others(&mut self, now: u64, attempt: u64) {
+    /// The time slice is over: only a stream has something to yield.
+    pub fn yield_slot(&mut self, now: u64, attempt: u64) {
         if self.concerns(now, attempt) && self.in_time(now) {
-            self.over(Over::Yielded);
+            self.over(match &self.stage {
+                Stage::Connecting(_) => Over::Lost(RetryCause::ConnectTimeout),
+                Stage::ReadingError(..) => Over::Answered,
+                _ => Over::Yielded,
+            });
+            self.retry_if_due();
         }
     }
 
