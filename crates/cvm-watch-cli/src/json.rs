@@ -16,13 +16,19 @@ pub(crate) fn line(object: &impl Serialize) -> String {
     }
 }
 
-/// The server's JSON as it came, number forms included, but in one line. `None` if it is no JSON.
+/// The server's JSON as it came, number forms included, but in one line. `None` if it is no JSON, or
+/// if common parsers could not read the line: it is nested too deeply for it, or has a string with half
+/// a surrogate pair or a number that is too large.
 pub(crate) fn embedded(json: &str) -> Option<Cow<'_, RawValue>> {
-    if !json.contains(['\n', '\r']) {
-        return serde_json::from_str(json).map(Cow::Borrowed).ok();
-    }
     // In JSON a line break can only stand between tokens.
-    RawValue::from_string(json.replace(['\n', '\r'], " ")).map(Cow::Owned).ok()
+    let line =
+        if json.contains(['\n', '\r']) { Cow::Owned(json.replace(['\n', '\r'], " ")) } else { Cow::Borrowed(json) };
+    // One level deeper, as it stands in the line.
+    serde_json::from_str::<[serde_json::Value; 1]>(&format!("[{line}]")).ok()?;
+    match line {
+        Cow::Borrowed(json) => serde_json::from_str(json).map(Cow::Borrowed).ok(),
+        Cow::Owned(json) => RawValue::from_string(json).map(Cow::Owned).ok(),
+    }
 }
 
 /// `json` with the characters escaped that act on a terminal (as C1 does), hide or reorder text, or
@@ -89,8 +95,20 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_not_embedded() {
-        for text in ["", "{", "nul", "\"a\nb", "{} x"] {
+        for text in ["", "{", "nul", "\"a\nb", "{} x", "1,2", "]["] {
             assert!(embedded(text).is_none(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_line_with_embedded_json_can_be_read_by_any_parser() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let (deepest, deeper) = (nested(126), nested(127));
+        let line = line(&std::collections::BTreeMap::from([("data", embedded(&deepest).unwrap())]));
+        assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
+        for text in [deeper.as_str(), "\"\\ud800\"", "{\"\\udc00\":1}", "[\"\\ud800\\u0061\"]", "1e999"] {
+            assert!(embedded(text).is_none(), "{text}");
+        }
+        assert!(embedded("\"\\ud83d\\ude00\"").is_some());
     }
 }

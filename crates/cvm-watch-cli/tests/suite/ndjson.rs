@@ -152,3 +152,24 @@ fn a_line_is_out_as_soon_as_its_event_is_in() {
     // The stream stays open: a line that were held back would never come.
     assert!(running.line().contains(r#""status":"starting""#));
 }
+
+#[test]
+fn json_that_parsers_refuse_is_a_string_and_every_line_can_be_read() {
+    let sim = Sim::start().unwrap();
+    let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let state = |more: &str| format!("{{\"status\":\"starting\",\"x\":{more}}}");
+    let attempt = Attempt::stream()
+        .event("state", state(&nested(125)))
+        .event("state", state(&nested(126)))
+        .event("state", state("\"\\ud800\""))
+        .event("state", state("{\"\\udc00\":1}"))
+        .event("state", state("1e999"))
+        .complete("running");
+    sim.script("my-cvm", attempt);
+    let finished = cvm_watch("wait my-cvm --output ndjson").base_url(&sim.base_url()).run();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let lines: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let states = lines.iter().filter(|line| line["type"] == "state");
+    let are_objects: Vec<_> = states.map(|line| line["data"].is_object()).collect();
+    assert_eq!(are_objects, [true, false, false, false, false]);
+}
