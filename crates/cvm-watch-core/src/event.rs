@@ -6,4 +6,3 @@ mod json;
 mod typed;
 
 pub use typed::{Complete, Event, MalformedReason, ServerError, ServerTimeout};
-pub(crate) use typed::{Meaning, Reader};

@@ -107,7 +107,7 @@ impl<'a> ResponseHead<'a> {
 
 /// What follows from a head.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum HeadMeaning {
     /// An event stream: read it.
     Stream,
     /// An answer that no body can change.
@@ -134,7 +134,7 @@ pub(crate) enum Answer {
     Reject(Rejection),
 }
 
-pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets: &Redactor) -> Verdict {
+pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets: &Redactor) -> HeadMeaning {
     let text = |value: &[u8]| redacted_and_cut(secrets, &String::from_utf8_lossy(value), MAX_HEADER_TEXT);
     let kept = ErrorHead {
         status: head.status,
@@ -143,18 +143,18 @@ pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets:
         request_id: head.request_id.map(text),
     };
     if head.status != 200 {
-        return Verdict::ReadBody(kept);
+        return HeadMeaning::ReadBody(kept);
     }
     if let Some(encoding) = head.content_encoding.filter(|encoding| !is_identity(encoding)) {
         let found = text(encoding);
-        return Verdict::Reject(kept.reject(RejectCause::ContentEncoding { found }));
+        return HeadMeaning::Reject(kept.reject(RejectCause::ContentEncoding { found }));
     }
     match head.content_type {
         Some(content_type) if !is_event_stream(content_type) => {
             let found = text(content_type);
-            Verdict::Reject(kept.reject(RejectCause::ContentType { found }))
+            HeadMeaning::Reject(kept.reject(RejectCause::ContentType { found }))
         }
-        _ => Verdict::Stream,
+        _ => HeadMeaning::Stream,
     }
 }
 
@@ -243,9 +243,9 @@ mod tests {
             head.header(name, value.as_bytes());
         }
         match judge(&head, Some(UnixSeconds(1_000_000_000)), &secrets) {
-            Verdict::Stream => "stream".into(),
-            Verdict::Reject(rejection) => format!("at once: {rejection}"),
-            Verdict::ReadBody(head) => match head.judge(body.as_bytes(), &secrets) {
+            HeadMeaning::Stream => "stream".into(),
+            HeadMeaning::Reject(rejection) => format!("at once: {rejection}"),
+            HeadMeaning::ReadBody(head) => match head.judge(body.as_bytes(), &secrets) {
                 Answer::Retry { cause, retry_after } => {
                     let (status, message) = (cause.http_status().unwrap(), cause.server_message().unwrap_or_default());
                     assert_eq!(matches!(cause, RetryCause::TooManyStreams { .. }), status == 429);
@@ -354,7 +354,7 @@ mod tests {
         let location = format!("https://x/{}?key=phak%5F1", "a".repeat(1005));
         let mut head = ResponseHead::new(302);
         head.header("location", location.as_bytes()).header("x-request-id", b"phak_1");
-        let Verdict::ReadBody(head) = judge(&head, None, &secrets) else { panic!("not an error") };
+        let HeadMeaning::ReadBody(head) = judge(&head, None, &secrets) else { panic!("not an error") };
         let Answer::Reject(rejection) = head.judge(b"", &secrets) else { panic!("not rejected") };
         let shown = format!("{rejection:?}");
         assert!(!shown.contains("phak"), "{shown}");

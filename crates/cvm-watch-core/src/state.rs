@@ -2,7 +2,7 @@
 //!
 //! Read [`State::handle`] and [`State::receive`] here first: what can happen. Then `reading.rs`,
 //! what an event asks for, and `moves.rs`, what follows: every attempt that is lost goes through
-//! [`State::lose`], and every way to the end through [`State::end`]. `docs/state-machine.md` draws
+//! [`State::attempt_failed`], and every way to the end through [`State::end`]. `docs/state-machine.md` draws
 //! [`TRANSITIONS`](transitions::TRANSITIONS), and a test holds the drawing, the table and the code
 //! together.
 
@@ -18,8 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub(crate) use stage::Latest;
-use stage::{ErrorAnswer, Stage, Stream};
+use stage::{ErrorAnswer, Stage};
 pub use transitions::Phase;
 use transitions::Trigger;
 
@@ -28,11 +27,11 @@ use crate::backoff::Delays;
 use crate::close_cause::{CloseCause, TlsFault};
 use crate::cvm::{CvmId, CvmState};
 use crate::error::{Failure, RetryCause};
-use crate::goal::Progress;
 use crate::input::{AttemptId, Input};
+use crate::judge::{Judge, Verdict};
 use crate::policy::Policy;
 use crate::request;
-use crate::response::{self, MAX_BODY, ResponseHead, Verdict};
+use crate::response::{self, HeadMeaning, MAX_BODY, ResponseHead};
 use crate::sse;
 use crate::time::{Timestamp, UnixSeconds};
 use crate::timer::ERROR_BODY_TIME;
@@ -51,8 +50,8 @@ pub(crate) struct State {
     retries: u64,
     delays: Delays,
     decoder: sse::Decoder,
-    /// What the states of all attempts mean together.
-    progress: Progress,
+    /// Decides whether the target is reached.
+    judge: Judge,
     /// The last state of any attempt.
     last_state: Option<Arc<CvmState>>,
     /// Why the last attempt was lost.
@@ -92,7 +91,7 @@ impl State {
             retries: 0,
             delays: Delays::new(seed),
             decoder: sse::Decoder::new(limits),
-            progress: Progress::default(),
+            judge: Judge::default(),
             last_state: None,
             last_cause: None,
             last_error: None,
@@ -160,8 +159,8 @@ impl State {
             return bytes.len();
         }
         match &mut self.stage {
-            Stage::Streaming(_, stream) => {
-                stream.heard = cx.now;
+            Stage::Streaming(_, heard) => {
+                *heard = cx.now;
                 self.read_stream(attempt, bytes, cx)
             }
             Stage::ReadingError(_, answer) => {
@@ -190,8 +189,8 @@ impl State {
             Stage::Ended => return false,
             // The server has answered; what came of its body says how.
             Stage::ReadingError(..) if overall || attempt => self.answered(cx),
-            Stage::Streaming(_, stream) if stream.has_reached() && (overall || attempt) => self.reached(cx),
-            _ if attempt && !overall => self.lose(RetryCause::AttemptTimeout, None, cx),
+            Stage::Streaming(..) if self.has_reached() && (overall || attempt) => self.reached(cx),
+            _ if attempt && !overall => self.attempt_failed(RetryCause::AttemptTimeout, None, cx),
             _ => {}
         }
         if overall && self.phase() != Phase::Ended {
@@ -207,17 +206,15 @@ impl State {
             Stage::Connecting(attempt)
                 if cx.out.connect.is_none() && due(attempt.started + cx.policy.connect_timeout()) =>
             {
-                self.lose(RetryCause::ConnectTimeout, None, cx);
+                self.attempt_failed(RetryCause::ConnectTimeout, None, cx);
             }
-            Stage::Streaming(_, stream) => {
-                let steady_at = self.progress.steady_at(cx.policy);
-                if stream.grace_ends.is_some_and(due) {
+            Stage::Streaming(_, heard) => {
+                let is_idle = cx.policy.idle_timeout().is_some_and(|idle| due(*heard + idle));
+                if self.judge.counts_now(cx.policy, cx.now) {
+                    cx.out.steady |= self.judge.take_steady();
                     self.reached(cx);
-                } else if stream.latest == Latest::Steady && steady_at.is_some_and(due) {
-                    self.accept_steady(cx);
-                    self.reached(cx);
-                } else if cx.policy.idle_timeout().is_some_and(|idle| due(stream.heard + idle)) {
-                    self.lose(RetryCause::IdleTimeout, None, cx);
+                } else if is_idle {
+                    self.attempt_failed(RetryCause::IdleTimeout, None, cx);
                 }
             }
             Stage::ReadingError(_, answer) if due(answer.until) => self.answered(cx),
@@ -241,15 +238,16 @@ impl State {
             return;
         };
         match response::judge(head, wall, cx.policy.redactor()) {
-            Verdict::Stream => {
-                self.go(Trigger::EventStream, Stage::Streaming(attempt, Stream::new(cx.now)));
+            HeadMeaning::Stream => {
+                self.judge.begin_stream();
+                self.go(Trigger::EventStream, Stage::Streaming(attempt, cx.now));
             }
-            Verdict::ReadBody(head) => {
+            HeadMeaning::ReadBody(head) => {
                 let until = cx.now + ERROR_BODY_TIME;
                 let answer = ErrorAnswer { head, body: Vec::new(), until };
                 self.go(Trigger::ErrorStatus, Stage::ReadingError(attempt, Box::new(answer)));
             }
-            Verdict::Reject(rejection) => {
+            HeadMeaning::Reject(rejection) => {
                 self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
             }
         }
@@ -263,17 +261,17 @@ impl State {
                 self.end(Trigger::CertificateRefused, End::Failed(Failure::Tls(fault)), cx);
             }
             (Stage::Connecting(_), CloseCause::Ended) => {
-                self.lose(RetryCause::NoAnswer, None, cx);
+                self.attempt_failed(RetryCause::NoAnswer, None, cx);
             }
-            _ => self.lose(RetryCause::Closed(cause), None, cx),
+            _ => self.attempt_failed(RetryCause::Closed(cause), None, cx),
         }
     }
 
     /// Another watch waits for the connection. A stream yields, which is not a retry.
     fn yield_slot(&mut self, cx: &mut Context<'_>) {
         match self.stage {
-            Stage::Connecting(_) => self.lose(RetryCause::ConnectTimeout, None, cx),
-            Stage::Streaming(..) => self.lose(RetryCause::Yielded, None, cx),
+            Stage::Connecting(_) => self.attempt_failed(RetryCause::ConnectTimeout, None, cx),
+            Stage::Streaming(..) => self.attempt_failed(RetryCause::Yielded, None, cx),
             Stage::ReadingError(..) => self.answered(cx),
             Stage::Queued | Stage::Waiting { .. } | Stage::Ended => {}
         }
@@ -296,12 +294,13 @@ impl State {
         self.stage.phase()
     }
 
-    /// What the stream being read has said last.
-    pub(crate) fn latest(&self) -> Latest {
-        match &self.stage {
-            Stage::Streaming(_, stream) => stream.latest,
-            _ => Latest::Nothing,
-        }
+    /// The verdict on the latest state of the stream that is being read.
+    pub(crate) fn latest(&self) -> Verdict {
+        if self.phase() == Phase::Streaming { self.judge.latest() } else { Verdict::Unknown }
+    }
+
+    fn has_reached(&self) -> bool {
+        self.latest() == Verdict::Reached
     }
 
     pub(crate) fn attempts(&self) -> u64 {

@@ -7,8 +7,9 @@ use crate::action::{Action, Pending};
 use crate::cvm::CvmId;
 use crate::error::RetryCause;
 use crate::input::{AttemptId, Input};
+use crate::judge::Verdict;
 use crate::policy::Policy;
-use crate::state::{Context, Latest, Phase, State};
+use crate::state::{Context, Phase, State};
 use crate::time::Timestamp;
 use crate::timer::Wake;
 
@@ -135,7 +136,7 @@ impl Watch {
     }
 
     /// What the stream being read reported last.
-    pub(crate) fn latest(&self) -> Latest {
+    pub(crate) fn latest(&self) -> Verdict {
         self.state.latest()
     }
 

@@ -3,13 +3,12 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use serde::{Serialize, Serializer};
 
 use super::json::{self, Fields, NotAnObject, Value};
 use crate::cvm::CvmState;
-use crate::goal::Look;
-use crate::policy::Policy;
 use crate::redact::Redactor;
 use crate::sse;
 
@@ -150,21 +149,6 @@ impl From<NotAnObject> for MalformedReason {
     }
 }
 
-/// What an event means to the watch, judged on the server's own words, before masking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// A readable `state`, and what it says by itself.
-    State(Look),
-    /// A readable `complete`; whether it is the target.
-    Complete { at_target: bool },
-    /// A `timeout`, readable or not.
-    Timeout,
-    /// An `error`, readable or not.
-    Error,
-    /// Nothing that moves the watch.
-    Nothing,
-}
-
 impl Event {
     /// Reads one event of a stream by itself, for tools that decode without watching. It carries
     /// the server's JSON text, and nothing in it is masked.
@@ -180,134 +164,100 @@ impl Event {
     /// assert_eq!(state.status, "running");
     /// ```
     pub fn parse(event: &sse::Event<'_>) -> Self {
-        Reader { policy: None, keep_raw: true, secrets: &Redactor::default() }.read(event).1
+        Self::read(event, true)
     }
 
-    /// What an `error` event, readable or not, leaves for the final failure.
+    /// Reads one event of a stream; nothing in it is redacted. Names match exactly.
+    pub(crate) fn read(event: &sse::Event<'_>, keep_raw: bool) -> Self {
+        let raw = || keep_raw.then(|| event.data.into());
+        match event.name {
+            "state" => object(event, |fields: StateFields| {
+                let state = fields.state()?;
+                Some(Self::State(Arc::new(CvmState { raw: raw(), ..state })))
+            }),
+            "complete" => object(event, |fields: CompleteFields| {
+                let complete = fields.complete()?;
+                Some(Self::Complete(Complete { raw: raw(), ..complete }))
+            }),
+            "timeout" => {
+                object(event, |timeout: ServerTimeout| Some(Self::Timeout(ServerTimeout { raw: raw(), ..timeout })))
+            }
+            "error" => object(event, |error: ServerError| Some(Self::Error(ServerError { raw: raw(), ..error }))),
+            _ => Self::Other { name: event.event_type().into(), data: event.data.into() },
+        }
+    }
+
+    /// An event that was dropped for its size.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let reason = MalformedReason::EventTooLarge { limit };
+        Self::Malformed { name: String::new(), data: String::new(), reason }
+    }
+
+    /// Whether the server ends the stream, which counts by the event's name alone.
+    pub(crate) fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout(_) => true,
+            Self::Malformed { name, .. } => name == "timeout",
+            _ => false,
+        }
+    }
+
+    /// The text of an `error` event, readable or not.
     pub(crate) fn error_text(&self) -> Option<&str> {
         let text = match self {
             Self::Error(error) => match error.message.as_deref() {
                 None | Some("") => error.error.as_deref()?,
                 Some(message) => message,
             },
-            Self::Malformed { data, .. } => data,
+            Self::Malformed { name, data, .. } if name == "error" => data,
             _ => return None,
         };
         (!text.is_empty()).then_some(text)
     }
-}
 
-/// What reading an event needs to know of the watch.
-pub(crate) struct Reader<'a> {
-    /// What the event is read for; `None` for events by themselves, which mean nothing.
-    policy: Option<&'a Policy>,
-    keep_raw: bool,
-    secrets: &'a Redactor,
-}
-
-impl<'a> Reader<'a> {
-    pub(crate) fn new(policy: &'a Policy) -> Self {
-        Self { policy: Some(policy), keep_raw: policy.keep_raw(), secrets: policy.redactor() }
-    }
-
-    /// Reads one event of the stream. Names match exactly.
-    pub(crate) fn read(&self, event: &sse::Event<'_>) -> (Meaning, Event) {
-        match event.name {
-            "state" => self.object(event, Meaning::Nothing, |fields: StateFields, raw| {
-                fields.state().map(|state| {
-                    let meaning =
-                        self.policy.map_or(Meaning::Nothing, |policy| Meaning::State(Look::at(&state, policy)));
-                    (meaning, Event::State(Arc::new(self.masked(event, CvmState { raw, ..state }))))
-                })
-            }),
-            "complete" => self.object(event, Meaning::Nothing, |fields: CompleteFields, raw| {
-                fields.complete().map(|complete| {
-                    let at_target =
-                        self.policy.is_some_and(|policy| complete.status.eq_ignore_ascii_case(policy.target()));
-                    let complete = self.masked(event, Complete { raw, ..complete });
-                    (Meaning::Complete { at_target }, Event::Complete(complete))
-                })
-            }),
-            "timeout" => self.object(event, Meaning::Timeout, |timeout: ServerTimeout, raw| {
-                let timeout = self.masked(event, ServerTimeout { raw, ..timeout });
-                Some((Meaning::Timeout, Event::Timeout(timeout)))
-            }),
-            "error" => self.object(event, Meaning::Error, |error: ServerError, raw| {
-                let error = self.masked(event, ServerError { raw, ..error });
-                Some((Meaning::Error, Event::Error(error)))
-            }),
-            _ => {
-                let name = self.secrets.redact(event.event_type()).into_owned();
-                let data = self.secrets.redact(event.data).into_owned();
-                (Meaning::Nothing, Event::Other { name, data })
+    /// Redacts every string. `data` is what the event was read from: hardly any holds a secret.
+    pub(crate) fn redact(&mut self, data: &str, redactor: &Redactor) {
+        if let Self::Other { name, .. } = self {
+            redactor.redact_in_place(name);
+        }
+        if !redactor.may_be_in(data) {
+            return;
+        }
+        let (texts, optional, raw) = match self {
+            Self::State(state) => {
+                let state = Arc::make_mut(state);
+                let optional = [
+                    &mut state.id,
+                    &mut state.instance_id,
+                    &mut state.name,
+                    &mut state.uptime,
+                    &mut state.exited_at,
+                    &mut state.boot_progress,
+                    &mut state.boot_error,
+                    &mut state.shutdown_progress,
+                ];
+                (Some(&mut state.status), Vec::from(optional), Some(&mut state.raw))
             }
+            Self::Complete(event) => (Some(&mut event.status), [&mut event.target].into(), Some(&mut event.raw)),
+            Self::Timeout(event) => (None, [&mut event.error, &mut event.target].into(), Some(&mut event.raw)),
+            Self::Error(event) => (None, [&mut event.error, &mut event.message].into(), Some(&mut event.raw)),
+            Self::Other { data, .. } | Self::Malformed { data, .. } => (Some(data), Vec::new(), None),
+        };
+        texts.into_iter().chain(optional.into_iter().flatten()).for_each(|text| redactor.redact_in_place(text));
+        if let Some(Some(raw)) = raw {
+            *raw = redactor.redact_json(raw).into();
         }
     }
-
-    /// Reads the data as one object; `build` answers `None` when the status is missing.
-    fn object<F: Fields>(
-        &self,
-        event: &sse::Event<'_>,
-        if_malformed: Meaning,
-        build: impl FnOnce(F, Option<Box<str>>) -> Option<(Meaning, Event)>,
-    ) -> (Meaning, Event) {
-        let raw = self.keep_raw.then(|| self.secrets.redact_json(event.data).into());
-        let read = json::read_object::<F>(event.data)
-            .map_err(MalformedReason::from)
-            .and_then(|fields| build(fields, raw).ok_or(MalformedReason::NoStatus));
-        read.unwrap_or_else(|reason| {
-            let data = self.secrets.redact(event.data).into_owned();
-            (if_malformed, Event::Malformed { name: event.name.into(), data, reason })
-        })
-    }
-
-    fn masked<P: Payload>(&self, event: &sse::Event<'_>, mut payload: P) -> P {
-        if self.secrets.may_be_in(event.data) {
-            payload.strings(&mut |text| self.secrets.redact_in_place(text));
-        }
-        payload
-    }
 }
 
-/// A payload whose strings can be visited.
-trait Payload {
-    fn strings(&mut self, visit: &mut dyn FnMut(&mut String));
-}
-
-impl Payload for CvmState {
-    fn strings(&mut self, visit: &mut dyn FnMut(&mut String)) {
-        visit(&mut self.status);
-        let optional = [
-            &mut self.id,
-            &mut self.instance_id,
-            &mut self.name,
-            &mut self.uptime,
-            &mut self.exited_at,
-            &mut self.boot_progress,
-            &mut self.boot_error,
-            &mut self.shutdown_progress,
-        ];
-        optional.into_iter().flatten().for_each(visit);
-    }
-}
-
-impl Payload for Complete {
-    fn strings(&mut self, visit: &mut dyn FnMut(&mut String)) {
-        visit(&mut self.status);
-        self.target.iter_mut().for_each(visit);
-    }
-}
-
-impl Payload for ServerTimeout {
-    fn strings(&mut self, visit: &mut dyn FnMut(&mut String)) {
-        [&mut self.error, &mut self.target].into_iter().flatten().for_each(visit);
-    }
-}
-
-impl Payload for ServerError {
-    fn strings(&mut self, visit: &mut dyn FnMut(&mut String)) {
-        [&mut self.error, &mut self.message].into_iter().flatten().for_each(visit);
-    }
+/// Reads the data as one object; `build` returns `None` when the status is missing.
+fn object<F: Fields>(event: &sse::Event<'_>, build: impl FnOnce(F) -> Option<Event>) -> Event {
+    let read = json::read_object(event.data).map_err(MalformedReason::from);
+    read.and_then(|fields| build(fields).ok_or(MalformedReason::NoStatus)).unwrap_or_else(|reason| Event::Malformed {
+        name: event.name.into(),
+        data: event.data.into(),
+        reason,
+    })
 }
 
 /// A state whose status may still be to come.

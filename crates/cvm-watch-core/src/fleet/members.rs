@@ -7,7 +7,8 @@ use core::time::Duration;
 
 use crate::action::Action;
 use crate::input::{AttemptId, Input};
-use crate::state::{Latest, Phase};
+use crate::judge::Verdict;
+use crate::state::Phase;
 use crate::time::Timestamp;
 use crate::timer::Wake;
 use crate::watch::{Connection, Watch};
@@ -94,7 +95,7 @@ impl Members {
     /// has not been asked for yet.
     pub(super) fn yield_slot(&mut self, now: Timestamp, id: MemberId) -> bool {
         let Some(member) = self.watches.get_mut(&id) else { return false };
-        if member.watch.phase() == Phase::Streaming && member.watch.latest() == Latest::Nothing {
+        if member.watch.phase() == Phase::Streaming && member.watch.latest() == Verdict::Unknown {
             member.silent_slices = member.silent_slices.saturating_add(1);
         }
         let attempt = AttemptId(member.watch.attempts());
@@ -192,8 +193,8 @@ impl Members {
     }
 
     /// What the member's stream reported last.
-    pub(super) fn latest(&self, id: MemberId) -> Latest {
-        self.watch(id).map_or(Latest::Nothing, Watch::latest)
+    pub(super) fn latest(&self, id: MemberId) -> Verdict {
+        self.watch(id).map_or(Verdict::Unknown, Watch::latest)
     }
 
     /// For how long the server allows no further stream, if it has just refused this member's.

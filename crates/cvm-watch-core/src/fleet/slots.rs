@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::members::MemberId;
-use crate::state::Latest;
+use crate::judge::Verdict;
 use crate::time::Timestamp;
 use crate::timer::{Wake, WakeReason, earliest};
 
@@ -129,15 +129,15 @@ impl Slots {
     /// The members that may yield, in this order: those whose stream reported a state that is not
     /// the target; those whose time slice is over without a state; and those at the target, which
     /// only wait for a `complete`. Of each the one that has held its slot longest comes first.
-    pub(super) fn may_yield(&self, now: Timestamp, latest: impl Fn(MemberId) -> Latest) -> Vec<MemberId> {
+    pub(super) fn may_yield(&self, now: Timestamp, latest: impl Fn(MemberId) -> Verdict) -> Vec<MemberId> {
         let is_over = |held: &Held| held.slice_ends.is_some_and(|ends| ends <= now);
         let open = self.held.iter().filter(|held| !held.closing);
-        let may = open.filter(|held| latest(held.member) != Latest::Nothing || is_over(held));
+        let may = open.filter(|held| latest(held.member) != Verdict::Unknown || is_over(held));
         let mut members: Vec<_> = may.map(|held| held.member).collect();
         members.sort_by_key(|member| match latest(*member) {
-            Latest::NotYet | Latest::Steady => 0,
-            Latest::Nothing => 1,
-            Latest::Reached => 2,
+            Verdict::Reached => 2,
+            Verdict::Unknown => 1,
+            _ => 0,
         });
         members
     }
@@ -160,7 +160,7 @@ impl Slots {
 
     /// When something changes by time alone: a member may be checked again, another one must yield,
     /// or the server may allow one more stream.
-    pub(super) fn next_wake(&self, now: Timestamp, latest: impl Fn(MemberId) -> Latest) -> Option<Wake> {
+    pub(super) fn next_wake(&self, now: Timestamp, latest: impl Fn(MemberId) -> Verdict) -> Option<Wake> {
         let wake = |at: Option<Timestamp>, reason| at.filter(|at| *at > now).map(|at| Wake { at, reason });
         let not_yet = (now + Duration::from_nanos(1), 0, MemberId::FIRST);
         let next_check = self.waiting.range(not_yet..).next().map(|(from, ..)| *from);
@@ -174,7 +174,7 @@ impl Slots {
             return earliest([next_check, slot]);
         }
         // A stream that reported a state yields at the next tick, when all that has arrived was read.
-        let ends = |held: &Held| if latest(held.member) == Latest::Nothing { held.slice_ends } else { Some(now) };
+        let ends = |held: &Held| if latest(held.member) == Verdict::Unknown { held.slice_ends } else { Some(now) };
         let slice = self.held.iter().filter(|held| !held.closing).filter_map(ends).min();
         let slice = slice.map(|at| Wake { at, reason: WakeReason::TimeSliceOver });
         earliest([next_check, slice, slot])

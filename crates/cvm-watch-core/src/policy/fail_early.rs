@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cvm::CvmState;
 use crate::error::ConfigError;
 
 /// When to give up before any deadline, because the CVM says that it will not get there.
@@ -57,10 +56,6 @@ impl FailEarly {
     /// Whether boot errors count.
     pub fn counts_boot_errors(&self) -> bool {
         self.boot_errors
-    }
-
-    pub(crate) fn counts_status(&self, state: &CvmState) -> bool {
-        self.statuses.iter().any(|status| state.is(status))
     }
 
     pub(super) fn check(&self, target: &str) -> Result<(), ConfigError> {

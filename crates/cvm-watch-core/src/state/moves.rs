@@ -1,18 +1,18 @@
-//! Every move from one phase to another: attempts begin, are lost in [`State::lose`] and nowhere
+//! Every move from one phase to another: attempts begin, are lost in [`State::attempt_failed`] and nowhere
 //! else, and the watch ends in [`State::end`] and nowhere else.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::time::Duration;
 
-use super::stage::{Attempt, Latest, Stage};
+use super::stage::{Attempt, Stage};
 use super::transitions::{self, Phase, Trigger};
 use super::{Context, State};
 use crate::action::End;
 use crate::cvm::CvmState;
 use crate::error::{Failure, RetryCause};
-use crate::goal::Progress;
 use crate::input::AttemptId;
+use crate::judge::{Judge, Verdict};
 use crate::request;
 use crate::response::Answer;
 use crate::timer::{ATTEMPT_MARGIN, LONG_LIVED};
@@ -65,22 +65,22 @@ impl State {
             Answer::Retry { cause, retry_after } => {
                 // An answer without a message does not replace an earlier one.
                 self.last_error = cause.server_message().map(ToString::to_string).or(self.last_error.take());
-                self.lose(cause, retry_after, cx);
+                self.attempt_failed(cause, retry_after, cx);
             }
         }
     }
 
     /// The one place where an attempt is lost.
-    pub(super) fn lose(&mut self, cause: RetryCause, retry_after: Option<Duration>, cx: &mut Context<'_>) {
-        if let Stage::Streaming(attempt, stream) = &self.stage {
-            // A stream whose latest state is the target has told what was asked, however it ends;
-            // only a `complete` with another status takes that back.
-            if stream.has_reached() && !matches!(cause, RetryCause::CompletedElsewhere { .. }) {
+    pub(super) fn attempt_failed(&mut self, cause: RetryCause, retry_after: Option<Duration>, cx: &mut Context<'_>) {
+        if let Stage::Streaming(attempt, _) = &self.stage {
+            // A stream whose latest state is the target has answered the question, however it ends.
+            // Only a `complete` with another status takes that back.
+            if self.has_reached() && !matches!(cause, RetryCause::CompletedElsewhere { .. }) {
                 return self.reached(cx);
             }
-            // A look that gave way to others has gone well, short as it was.
-            let gave_way = cause == RetryCause::Yielded && stream.latest != Latest::Nothing;
-            if gave_way || cause == RetryCause::ServerTimeout || cx.now.since(attempt.started) >= LONG_LIVED {
+            // A stream that yielded after a state counts as healthy.
+            let yielded = cause == RetryCause::Yielded && self.judge.latest() != Verdict::Unknown;
+            if yielded || cause == RetryCause::ServerTimeout || cx.now.since(attempt.started) >= LONG_LIVED {
                 self.delays.reset();
             }
         }
@@ -88,7 +88,7 @@ impl State {
             self.last_cause = Some(cause);
             return self.deadline_exceeded(cx);
         }
-        self.hang_up(cx);
+        self.close(cx);
         let delay = match &cause {
             // The connection was given up: nothing went wrong, and nothing is waited for.
             RetryCause::Yielded | RetryCause::Suspended => None,
@@ -116,7 +116,7 @@ impl State {
                 self.go(Trigger::Suspended, Stage::Queued);
                 self.ask_or_connect(cx);
             }
-            Some(delay) => self.go(Trigger::Lost, Stage::Waiting { until: cx.now + delay }),
+            Some(delay) => self.go(Trigger::AttemptFailed, Stage::Waiting { until: cx.now + delay }),
         }
     }
 
@@ -125,7 +125,7 @@ impl State {
     pub(super) fn resumed(&mut self, cx: &mut Context<'_>) {
         match &self.stage {
             Stage::Connecting(_) if cx.out.connect.is_some() => {}
-            Stage::Connecting(_) | Stage::Streaming(..) => self.lose(RetryCause::Suspended, None, cx),
+            Stage::Connecting(_) | Stage::Streaming(..) => self.attempt_failed(RetryCause::Suspended, None, cx),
             Stage::ReadingError(..) | Stage::Waiting { .. } | Stage::Queued | Stage::Ended => self.judge_retry(cx),
         }
     }
@@ -144,13 +144,7 @@ impl State {
             boot_error: state.boot_error.clone(),
             attempts: self.attempts,
         };
-        self.end(Trigger::Hopeless, End::Failed(failure), cx);
-    }
-
-    /// The target was steady for so long that it counts.
-    pub(super) fn accept_steady(&mut self, cx: &mut Context<'_>) {
-        self.progress.accept_steady();
-        cx.out.steady = true;
+        self.end(Trigger::TargetUnreachable, End::Failed(failure), cx);
     }
 
     /// The latest state is the target, and no `complete` will follow it.
@@ -172,7 +166,7 @@ impl State {
 
     pub(super) fn abort(&mut self, cx: &mut Context<'_>) {
         if self.phase() != Phase::Ended {
-            self.hang_up(cx);
+            self.close(cx);
             cx.out.discard();
             self.end(Trigger::Abort, End::Failed(Failure::Aborted), cx);
         }
@@ -180,17 +174,17 @@ impl State {
 
     /// The one way to the end.
     pub(super) fn end(&mut self, trigger: Trigger, end: End, cx: &mut Context<'_>) {
-        self.hang_up(cx);
+        self.close(cx);
         cx.out.end = Some(Box::new(end));
         cx.out.ask_permit = false;
         self.last_state = None;
-        self.progress = Progress::default();
+        self.judge = Judge::default();
         self.go(trigger, Stage::Ended);
     }
 
     /// Lets go of the connection: takes its `Connect` back if no driver has seen it, else orders
     /// its end if it has not ended by itself.
-    pub(super) fn hang_up(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn close(&mut self, cx: &mut Context<'_>) {
         let Some(attempt) = self.stage.attempt_mut() else { return };
         let never_opened = cx.out.connect.take().is_some();
         let owed = !never_opened && !attempt.closed;

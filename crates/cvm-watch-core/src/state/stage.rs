@@ -11,43 +11,23 @@ use crate::time::Timestamp;
 pub(super) enum Stage {
     Queued,
     Connecting(Attempt),
-    Streaming(Attempt, Stream),
+    /// With when the last byte came, or the head.
+    Streaming(Attempt, Timestamp),
     ReadingError(Attempt, Box<ErrorAnswer>),
-    Waiting { until: Timestamp },
+    Waiting {
+        until: Timestamp,
+    },
     Ended,
 }
 
-/// One attempt, from its `Connect` to its loss.
+/// One attempt, from its `Connect` to its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     pub(super) started: Timestamp,
     /// When it has outlived the timeout it asked for.
     pub(super) deadline: Timestamp,
-    /// Whether the transport has said `Closed`, so that no `Disconnect` is owed.
+    /// Whether the transport reported `Closed`, so that no `Disconnect` is needed.
     pub(super) closed: bool,
-}
-
-/// What matters of an event stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stream {
-    /// When the last byte came, or the head.
-    pub(super) heard: Timestamp,
-    pub(super) latest: Latest,
-    /// When a stream that has reached the target has waited long enough for `complete`.
-    pub(super) grace_ends: Option<Timestamp>,
-}
-
-/// The latest `state` of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Latest {
-    /// There was none.
-    Nothing,
-    /// It is not the target, or not in every respect that was asked for.
-    NotYet,
-    /// It would be the target, if another status had been seen before.
-    Steady,
-    /// It is the target.
-    Reached,
 }
 
 #[derive(Debug)]
@@ -82,15 +62,5 @@ impl Stage {
             Self::Connecting(attempt) | Self::Streaming(attempt, _) | Self::ReadingError(attempt, _) => Some(attempt),
             Self::Queued | Self::Waiting { .. } | Self::Ended => None,
         }
-    }
-}
-
-impl Stream {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { heard: now, latest: Latest::Nothing, grace_ends: None }
-    }
-
-    pub(super) fn has_reached(&self) -> bool {
-        self.latest == Latest::Reached
     }
 }

@@ -1,10 +1,13 @@
-//! The phases of a watch, and the table of every transition between them.
+//! The phases of a watch, and a table of the transitions between them.
+//!
+//! The table is checked and not executed: debug builds look each transition up in it, and tests hold it
+//! equal to the code and to the drawing in `docs/state-machine.md`.
 
-/// Where a watch stands.
+/// The phase of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// It wants to connect and has no permit yet; a lone watch is never seen here.
+    /// It waits for a permit to connect; a lone watch is never seen here.
     Queued,
     /// The request is on its way; no response head has come.
     Connecting,
@@ -12,9 +15,9 @@ pub enum Phase {
     Streaming,
     /// The server answered with an error status, and its body is being read.
     ReadingError,
-    /// An attempt was lost; the retry delay runs.
+    /// An attempt failed; the retry delay runs.
     Waiting,
-    /// It has ended, and does nothing any more.
+    /// It has ended.
     Ended,
 }
 
@@ -24,13 +27,13 @@ pub(crate) enum Trigger {
     Permit,
     EventStream,
     ErrorStatus,
-    Lost,
+    AttemptFailed,
     RetryDue,
     Yield,
     Suspended,
     Completed,
     TargetSeen,
-    Hopeless,
+    TargetUnreachable,
     Rejected,
     CertificateRefused,
     RetriesUsedUp,
@@ -38,7 +41,7 @@ pub(crate) enum Trigger {
     Abort,
 }
 
-/// Every transition there is; `docs/state-machine.md` draws this table.
+/// Every transition.
 pub(crate) const TRANSITIONS: &[(Phase, Trigger, Phase)] = {
     use Phase::{Connecting, Ended, Queued, ReadingError, Streaming, Waiting};
     use Trigger as On;
@@ -48,7 +51,7 @@ pub(crate) const TRANSITIONS: &[(Phase, Trigger, Phase)] = {
         (Queued, On::Abort, Ended),
         (Connecting, On::EventStream, Streaming),
         (Connecting, On::ErrorStatus, ReadingError),
-        (Connecting, On::Lost, Waiting),
+        (Connecting, On::AttemptFailed, Waiting),
         (Connecting, On::Suspended, Queued),
         (Connecting, On::Rejected, Ended),
         (Connecting, On::CertificateRefused, Ended),
@@ -57,15 +60,15 @@ pub(crate) const TRANSITIONS: &[(Phase, Trigger, Phase)] = {
         (Connecting, On::Abort, Ended),
         (Streaming, On::Completed, Ended),
         (Streaming, On::TargetSeen, Ended),
-        (Streaming, On::Lost, Waiting),
-        (Streaming, On::Hopeless, Ended),
+        (Streaming, On::AttemptFailed, Waiting),
+        (Streaming, On::TargetUnreachable, Ended),
         (Streaming, On::Yield, Queued),
         (Streaming, On::Suspended, Queued),
         (Streaming, On::RetriesUsedUp, Ended),
         (Streaming, On::DeadlinePassed, Ended),
         (Streaming, On::Abort, Ended),
         (ReadingError, On::Rejected, Ended),
-        (ReadingError, On::Lost, Waiting),
+        (ReadingError, On::AttemptFailed, Waiting),
         (ReadingError, On::RetriesUsedUp, Ended),
         (ReadingError, On::DeadlinePassed, Ended),
         (ReadingError, On::Abort, Ended),

@@ -3,27 +3,32 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::policy::PolicyBuilder;
+use crate::judge::{Judge, Verdict};
+use crate::policy::Policy;
 use crate::secret::ApiKey;
+use crate::time::Timestamp;
 
 fn event<'a>(name: &'a str, data: &'a str) -> sse::Event<'a> {
     sse::Event::new(name, data, "")
 }
 
-fn policy(set: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Policy {
-    set(Policy::builder("running")).build().unwrap()
+fn read(name: &str, data: &str) -> Event {
+    Event::read(&event(name, data), false)
 }
 
-fn look(at_target: bool) -> Meaning {
-    Meaning::State(Look { at_target, ready: true, hopeless: false })
+/// The event as the policy's watch hands it over.
+fn redacted(policy: &Policy, name: &str, data: &str) -> Event {
+    let mut read = Event::read(&event(name, data), policy.keep_raw());
+    read.redact(data, policy.redactor());
+    read
 }
 
-fn read(name: &str, data: &str) -> (Meaning, Event) {
-    Reader::new(&policy(|c| c)).read(&event(name, data))
+fn verdict(policy: &Policy, name: &str, data: &str) -> Verdict {
+    Judge::default().event(&read(name, data), policy, Timestamp::ZERO)
 }
 
 fn reason(name: &str, data: &str) -> Option<MalformedReason> {
-    match read(name, data).1 {
+    match read(name, data) {
         Event::Malformed { name: kept, data: also_kept, reason } => {
             assert_eq!((kept.as_str(), also_kept.as_str()), (name, data), "the event's text was lost");
             Some(reason)
@@ -36,8 +41,7 @@ fn reason(name: &str, data: &str) -> Option<MalformedReason> {
 fn a_state_carries_every_known_field() {
     let json = r#"{"status":"Starting","id":"i","instance_id":"n","name":"m","uptime":"1s","exited_at":"e",
         "boot_progress":"booting","boot_error":"disk","shutdown_progress":"s","vcpu":2}"#;
-    let (meaning, Event::State(state)) = read("state", json) else { panic!("not a state") };
-    assert_eq!(meaning, look(false));
+    let Event::State(state) = read("state", json) else { panic!("not a state") };
     let text = serde_json::to_string(&*state).unwrap();
     assert_eq!(
         text,
@@ -48,37 +52,39 @@ fn a_state_carries_every_known_field() {
 #[test]
 fn a_known_optional_field_of_the_wrong_type_reads_as_absent() {
     let json = r#"{"status":"running","id":7,"name":["x"],"uptime":{},"boot_error":false,"boot_progress":1.5}"#;
-    let (_, Event::State(state)) = read("state", json) else { panic!("not a state") };
+    let Event::State(state) = read("state", json) else { panic!("not a state") };
     assert_eq!(*state, CvmState::with_status("running"));
 }
 
 #[test]
 fn an_empty_boot_error_or_progress_means_none() {
     let json = r#"{"status":"running","boot_error":"","boot_progress":""}"#;
-    let (_, Event::State(state)) = read("state", json) else { panic!("not a state") };
+    let Event::State(state) = read("state", json) else { panic!("not a state") };
     assert_eq!(*state, CvmState::with_status("running"));
 }
 
 #[test]
 fn the_target_is_matched_without_regard_to_ascii_case_only() {
+    let policy = Policy::builder("running").build().unwrap();
     for (status, at_target) in
         [("running", true), ("RUNNING", true), ("runnıng", false), ("running ", false), ("", false)]
     {
         let json = format!(r#"{{"status":"{status}"}}"#);
-        assert_eq!(read("state", &json).0, look(at_target), "{status}");
-        assert_eq!(read("complete", &json).0, Meaning::Complete { at_target }, "{status}");
+        assert_eq!(verdict(&policy, "state", &json) == Verdict::Reached, at_target, "{status}");
+        assert_eq!(verdict(&policy, "complete", &json) == Verdict::Completed, at_target, "{status}");
     }
 }
 
 #[test]
 fn a_timeout_counts_by_its_name_readable_or_not() {
-    let (meaning, event) = read("timeout", r#"{"error":"late","target":"running","elapsed":300.5}"#);
-    assert_eq!(meaning, Meaning::Timeout);
+    let event = read("timeout", r#"{"error":"late","target":"running","elapsed":300.5}"#);
+    assert!(event.is_timeout());
     let expected =
         ServerTimeout { error: Some("late".into()), target: Some("running".into()), elapsed: Some(300.5), raw: None };
     assert_eq!(event, Event::Timeout(expected));
     for data in ["", "nonsense", "[]"] {
-        assert_eq!(read("timeout", data).0, Meaning::Timeout, "{data}");
+        assert!(read("timeout", data).is_timeout(), "{data}");
+        assert!(!read("error", data).is_timeout(), "{data}");
         assert!(reason("timeout", data).is_some(), "{data}");
     }
 }
@@ -92,19 +98,17 @@ fn the_text_of_an_error_is_its_message_else_its_error_else_the_unreadable_data()
         ("{}", None),
         ("out of luck", Some("out of luck")),
     ] {
-        let (meaning, event) = read("error", data);
-        assert_eq!((meaning, event.error_text()), (Meaning::Error, text), "{data}");
+        assert_eq!(read("error", data).error_text(), text, "{data}");
+        assert_eq!(read("state", data).error_text(), None, "{data}");
     }
 }
 
 #[test]
 fn other_names_match_exactly_and_keep_their_text() {
     for name in ["State", "STATE", " state", "state ", "ping"] {
-        let (meaning, event) = read(name, "not json");
-        assert_eq!(meaning, Meaning::Nothing);
-        assert_eq!(event, Event::Other { name: name.to_string(), data: "not json".into() });
+        assert_eq!(read(name, "not json"), Event::Other { name: name.to_string(), data: "not json".into() });
     }
-    assert_eq!(read("", "x").1, Event::Other { name: "message".into(), data: "x".into() });
+    assert_eq!(read("", "x"), Event::Other { name: "message".into(), data: "x".into() });
 }
 
 #[test]
@@ -125,7 +129,6 @@ fn unreadable_data_says_why() {
 fn an_echoed_key_is_masked_in_every_string_of_every_event() {
     let key = ApiKey::new("phak_1").unwrap();
     let policy = Policy::builder("phak_1").api_key(key).keep_raw(true).build().unwrap();
-    let reader = Reader::new(&policy);
     let echo = r"a\u0070hak_1 phak_1";
     let fields = [
         "status",
@@ -145,23 +148,20 @@ fn an_echoed_key_is_masked_in_every_string_of_every_event() {
     let all: Vec<_> = fields.iter().map(|field| format!(r#""{field}":"{echo}""#)).collect();
     let json = format!("{{{}}}", all.join(","));
     for name in ["state", "complete", "timeout", "error", "phak_1"] {
-        let (_, event) = reader.read(&event(name, &json));
+        let event = redacted(&policy, name, &json);
         let shown = format!("{event:?}");
         assert!(!shown.contains("hak_1"), "{name}: {shown}");
         assert!(shown.contains("a*** ***"), "{name}: {shown}");
     }
-    // The judgement is made on what the server said, not on the mask.
-    let (meaning, _) = reader.read(&event("state", r#"{"status":"phak_1"}"#));
-    assert_eq!(meaning, look(true));
+    // The text that the server sent is judged, not the redacted one.
+    assert_eq!(verdict(&policy, "state", r#"{"status":"phak_1"}"#), Verdict::Reached);
 }
 
 #[test]
 fn the_raw_text_is_kept_to_the_letter_only_when_asked_for() {
     let json = r#" {"b":1.50, "status":"running", "a":[ ]}"#;
-    let policy = policy(|c| c.keep_raw(true));
-    let reader = Reader::new(&policy);
-    let (_, Event::State(state)) = reader.read(&event("state", json)) else { panic!("not a state") };
+    let Event::State(state) = Event::read(&event("state", json), true) else { panic!("not a state") };
     assert_eq!(state.raw.as_deref(), Some(json));
-    let (_, Event::State(state)) = read("state", json) else { panic!("not a state") };
+    let Event::State(state) = read("state", json) else { panic!("not a state") };
     assert_eq!(state.raw, None);
 }

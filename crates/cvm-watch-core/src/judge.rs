@@ -1,0 +1,220 @@
+//! Whether the target is reached and when that counts. Nothing else decides it.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use crate::cvm::CvmState;
+use crate::event::{Complete, Event};
+use crate::policy::{FailEarly, Policy};
+use crate::time::Timestamp;
+use crate::timer::{Wake, WakeReason};
+
+/// The progress that a boot ends with (source: the platform's public installer).
+const BOOTED: &str = "done";
+/// Allowance for network jitter: two checks one interval apart may arrive this much closer together.
+const JITTER: Duration = Duration::from_secs(1);
+/// From this many attempts with a `complete` and no `state` on, boot progress counts as not reported.
+const SILENT_COMPLETES: u8 = 2;
+
+/// What an event means for the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing is known of the target, or the event is not about it.
+    #[default]
+    Unknown,
+    /// The state is not at the target, or not ready.
+    NotYet,
+    /// The state is at the target, but no other status was seen before, which the policy asks for.
+    Steady,
+    /// The state is at the target.
+    Reached,
+    /// The second state in a row that says that the target cannot be reached.
+    Unreachable,
+    /// The server completed at the target.
+    Completed,
+    /// The server completed at another status.
+    CompletedElsewhere,
+    /// The server completed before the CVM was ready.
+    NotReady,
+    /// The server completed before another status was seen.
+    NotChanged,
+}
+
+/// Judges the events of all attempts of a watch, as the server sent them: before redaction.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    /// The verdict on the latest state of the current stream.
+    latest: Verdict,
+    /// Since when the states of the current stream have reached the target without a break.
+    reached_since: Option<Timestamp>,
+    /// Whether any attempt has reported a state.
+    seen_state: bool,
+    /// The boot error of the first state, which may be left over from the previous boot.
+    old_boot_error: Option<Box<str>>,
+    /// Whether the last state of any attempt was not ready, if the policy asks for that.
+    not_ready: bool,
+    /// Whether another status than the target was seen, or a steady target has begun to count.
+    changed: bool,
+    /// When the target was first seen.
+    steady_since: Option<Timestamp>,
+    /// Since when every state has said that the target cannot be reached.
+    unreachable_since: Option<Timestamp>,
+    /// How many attempts since the last state brought a `complete` alone while the CVM was not ready.
+    silent_completes: u8,
+    /// A steady target has begun to count, which was not reported yet.
+    report_steady: bool,
+}
+
+impl Judge {
+    /// A new stream has begun.
+    pub(crate) fn begin_stream(&mut self) {
+        self.latest = Verdict::Unknown;
+        self.reached_since = None;
+    }
+
+    /// Judges an event of the current stream.
+    pub(crate) fn event(&mut self, event: &Event, policy: &Policy, now: Timestamp) -> Verdict {
+        match event {
+            Event::State(state) => self.state(state, policy, now),
+            Event::Complete(complete) => self.complete(complete, policy, now),
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// Judges the passing of time. Returns whether the latest state counts now.
+    pub(crate) fn counts_now(&mut self, policy: &Policy, now: Timestamp) -> bool {
+        let counts = self.counts_at(policy).is_some_and(|wake| wake.at <= now);
+        if counts && self.latest == Verdict::Steady {
+            self.accept_steady();
+        }
+        counts
+    }
+
+    /// Returns whether a steady target has begun to count since the last call.
+    pub(crate) fn take_steady(&mut self) -> bool {
+        core::mem::take(&mut self.report_steady)
+    }
+
+    /// The verdict on the latest state of the current stream.
+    pub(crate) fn latest(&self) -> Verdict {
+        self.latest
+    }
+
+    /// When the latest state counts, even if no `complete` follows.
+    pub(crate) fn counts_at(&self, policy: &Policy) -> Option<Wake> {
+        let (at, reason) = match self.latest {
+            Verdict::Reached => (self.reached_since? + policy.complete_grace(), WakeReason::CompleteGrace),
+            Verdict::Steady => (self.steady_at(policy)?, WakeReason::SteadyTarget),
+            _ => return None,
+        };
+        Some(Wake { at, reason })
+    }
+
+    fn state(&mut self, state: &CvmState, policy: &Policy, now: Timestamp) -> Verdict {
+        if !self.seen_state {
+            self.seen_state = true;
+            if counts_boot_errors(policy) {
+                self.old_boot_error = state.boot_error.as_deref().map(Box::from);
+            }
+        }
+        let at_target = state.is(policy.target());
+        self.silent_completes = 0;
+        self.not_ready = policy.ready() && !is_ready(state);
+        self.saw_status(at_target, now);
+        let verdict = if !at_target {
+            self.away_from_target(state, policy, now)
+        } else if self.not_ready {
+            Verdict::NotYet
+        } else if self.has_changed(policy, now) {
+            Verdict::Reached
+        } else {
+            Verdict::Steady
+        };
+        if at_target {
+            self.unreachable_since = None;
+        }
+        self.latest = verdict;
+        self.reached_since = (verdict == Verdict::Reached).then(|| self.reached_since.unwrap_or(now));
+        verdict
+    }
+
+    fn complete(&mut self, complete: &Complete, policy: &Policy, now: Timestamp) -> Verdict {
+        let at_target = complete.status.eq_ignore_ascii_case(policy.target());
+        self.saw_status(at_target, now);
+        if !at_target {
+            return Verdict::CompletedElsewhere;
+        }
+        if self.not_ready {
+            let is_silent = self.latest == Verdict::Unknown;
+            self.silent_completes = self.silent_completes.saturating_add(u8::from(is_silent));
+            if !is_silent || self.silent_completes < SILENT_COMPLETES {
+                return Verdict::NotReady;
+            }
+        }
+        if self.has_changed(policy, now) { Verdict::Completed } else { Verdict::NotChanged }
+    }
+
+    fn away_from_target(&mut self, state: &CvmState, policy: &Policy, now: Timestamp) -> Verdict {
+        let since = self.unreachable_since.take();
+        if !self.is_unreachable(state, policy) {
+            return Verdict::NotYet;
+        }
+        self.unreachable_since = since.or(Some(now));
+        // A new stream may repeat what the server saw in one check; two states in one stream are two.
+        let is_first = self.latest == Verdict::Unknown;
+        match since {
+            Some(since) if !is_first || now + JITTER >= since + policy.interval() => Verdict::Unreachable,
+            _ => Verdict::NotYet,
+        }
+    }
+
+    fn is_unreachable(&self, state: &CvmState, policy: &Policy) -> bool {
+        let by_status = policy.fail_early().is_some_and(|early| early.statuses().any(|status| state.is(status)));
+        by_status
+            || counts_boot_errors(policy)
+                && has_booted(state) != Some(true)
+                && state.boot_error.is_some()
+                && state.boot_error.as_deref() != self.old_boot_error.as_deref()
+    }
+
+    fn saw_status(&mut self, at_target: bool, now: Timestamp) {
+        if at_target {
+            self.steady_since.get_or_insert(now);
+        } else {
+            self.changed = true;
+        }
+    }
+
+    /// Whether the target counts, given the statuses before it.
+    fn has_changed(&mut self, policy: &Policy, now: Timestamp) -> bool {
+        if !self.changed && self.steady_at(policy).is_some_and(|at| at <= now) {
+            self.accept_steady();
+        }
+        self.changed || policy.after_change().is_none()
+    }
+
+    fn accept_steady(&mut self) {
+        self.changed = true;
+        self.report_steady = true;
+    }
+
+    /// When a target that has not changed begins to count, if the policy asks for a change.
+    fn steady_at(&self, policy: &Policy) -> Option<Timestamp> {
+        let (limit, since) = policy.after_change().zip(self.steady_since)?;
+        Some(since + limit)
+    }
+}
+
+/// `running` says that the machine runs; the boot may not have ended, or have failed.
+fn is_ready(state: &CvmState) -> bool {
+    state.boot_error.is_none() && has_booted(state).unwrap_or(true)
+}
+
+/// Whether the boot is done, if the state reports its progress.
+fn has_booted(state: &CvmState) -> Option<bool> {
+    state.boot_progress.as_deref().map(|progress| progress.eq_ignore_ascii_case(BOOTED))
+}
+
+fn counts_boot_errors(policy: &Policy) -> bool {
+    policy.fail_early().is_some_and(FailEarly::counts_boot_errors)
+}
