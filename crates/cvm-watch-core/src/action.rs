@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
-use crate::cvm::CvmState;
+use crate::cvm_state::CvmState;
 use crate::error::{Failure, RetryCause};
 use crate::event::Event;
 use crate::input::AttemptId;

@@ -13,7 +13,7 @@ use members::Members;
 use slots::Slots;
 
 use crate::action::Action;
-use crate::cvm::CvmId;
+use crate::cvm_id::CvmId;
 use crate::error::ConfigError;
 use crate::input::{AttemptId, Input};
 use crate::policy::Policy;

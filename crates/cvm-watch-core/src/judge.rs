@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use crate::cvm::CvmState;
+use crate::cvm_state::CvmState;
 use crate::event::{Complete, Event};
 use crate::policy::{FailEarly, Policy};
 use crate::time::Timestamp;

@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use builder::PolicyBuilder;
 pub use fail_early::FailEarly;
 
+use crate::api_key::ApiKey;
+use crate::header::Header;
 use crate::redact::{PLACEHOLDER, Redactor};
-use crate::request::Header;
-use crate::secret::ApiKey;
 
 /// What a watch waits for, and by which rules. Made by [`Policy::builder`]; watches of different
 /// CVMs share one behind an [`Arc`].

@@ -4,16 +4,14 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 use percent_encoding::utf8_percent_encode;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::cvm::{CvmId, NOT_UNRESERVED};
+use crate::cvm_id::CvmId;
+use crate::header::{Header, control_byte};
 use crate::policy::Policy;
-use crate::redact::PLACEHOLDER;
-use crate::secret::control_byte;
+use crate::url::NOT_UNRESERVED;
 
 const USER_AGENT: &str = concat!("cvm-watch/", env!("CARGO_PKG_VERSION"));
 /// The longest `id:` that is kept to resume from.
@@ -38,83 +36,6 @@ impl Request {
     pub fn headers(&self) -> &[Header] {
         &self.headers
     }
-}
-
-/// One request header. `Debug` masks the value of a sensitive one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Header {
-    name: Cow<'static, str>,
-    value: Cow<'static, str>,
-    sensitive: bool,
-}
-
-impl Header {
-    pub(crate) fn secret(name: String, value: String) -> Self {
-        Self { name: name.into(), value: value.into(), sensitive: true }
-    }
-
-    fn plain(name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), value: value.into(), sensitive: false }
-    }
-
-    /// Its name, as it was given; HTTP does not care for its case.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its value: UTF-8 without control characters, perhaps outside ASCII.
-    pub fn value(&self) -> &str {
-        &self.value
-    }
-
-    /// Whether the value must stay out of logs, traces and recordings.
-    pub fn sensitive(&self) -> bool {
-        self.sensitive
-    }
-}
-
-/// Its name and its value; that of a sensitive header is `***`.
-impl Serialize for Header {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.name(), if self.sensitive { PLACEHOLDER } else { self.value() }).serialize(serializer)
-    }
-}
-
-/// As a header of the caller, whose value is a secret.
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <(String, String)>::deserialize(deserializer).map(|(name, value)| Self::secret(name, value))
-    }
-}
-
-impl fmt::Debug for Header {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, if self.sensitive { PLACEHOLDER } else { &self.value })
-    }
-}
-
-/// Headers that the user may not set: ours, those that frame the message, and those that would
-/// have the answer in another form.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    const RESERVED: [&str; 16] = [
-        "accept",
-        "accept-encoding",
-        "cache-control",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "last-event-id",
-        "proxy-connection",
-        "range",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "x-api-key",
-    ];
-    RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
 }
 
 /// The timeout to ask the server for: as configured, but no longer than the watch has left
@@ -146,7 +67,7 @@ pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_i
     if can_be_sent(last_event_id) {
         // The server gets its id back as it sent it; one that echoes a secret is not shown.
         let sensitive = matches!(policy.redactor().redact(last_event_id), Cow::Owned(_));
-        headers.push(Header { sensitive, ..Header::plain("Last-Event-ID", last_event_id.to_string()) });
+        headers.push(Header::plain("Last-Event-ID", last_event_id.to_string()).with_sensitive(sensitive));
     }
     headers.extend_from_slice(policy.headers());
     Request { path_and_query, headers }
@@ -160,7 +81,7 @@ fn can_be_sent(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::ApiKey;
+    use crate::api_key::ApiKey;
 
     fn policy() -> crate::PolicyBuilder {
         Policy::builder("run&ning")

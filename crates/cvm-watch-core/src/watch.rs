@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::action::{Action, Pending};
-use crate::cvm::CvmId;
+use crate::cvm_id::CvmId;
 use crate::error::RetryCause;
 use crate::input::{AttemptId, Input};
 use crate::judge::Verdict;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use serde::{Serialize, Serializer};
 
 use super::json::{self, Fields, NotAnObject, Value};
-use crate::cvm::CvmState;
+use crate::cvm_state::CvmState;
 use crate::redact::Redactor;
 use crate::sse;
 

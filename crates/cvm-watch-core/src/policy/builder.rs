@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Backoff, FailEarly, Policy};
-use crate::cvm::check_length;
+use crate::api_key::ApiKey;
 use crate::error::ConfigError;
+use crate::header::Header;
 use crate::redact::Redactor;
-use crate::request::{self, Header};
-use crate::secret::{ApiKey, control_byte};
+use crate::url::check_length;
 
 /// Collects the parameters of a [`Policy`]. Nothing is checked before [`build`](Self::build), so
 /// that one place reports what is wrong.
@@ -215,7 +215,7 @@ impl PolicyBuilder {
             policy.redactor.add(key.expose());
         }
         for header in &policy.headers {
-            check_header(header)?;
+            header.check()?;
             policy.redactor.add_header_value(header.value());
         }
         Ok(policy)
@@ -236,21 +236,6 @@ fn more_than_zero(field: &'static str, value: Option<Duration>) -> Result<(), Co
             Err(ConfigError::new(field, "0s", "must be more than zero; leave it out for the default"))
         }
         _ => Ok(()),
-    }
-}
-
-fn check_header(header: &Header) -> Result<(), ConfigError> {
-    let name = header.name();
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(ConfigError::new("header name", name, "must be letters, digits or any of !#$%&'*+-.^_`|~"));
-    }
-    if request::is_reserved(name) {
-        return Err(ConfigError::new("header name", name, "is set by the watch or the connection; leave it out"));
-    }
-    match control_byte(header.value()) {
-        Some((at, byte)) => Err(ConfigError::secret(format!("header {name}"), at, byte)),
-        None => Ok(()),
     }
 }
 

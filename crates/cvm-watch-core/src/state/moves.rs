@@ -9,7 +9,7 @@ use super::stage::{Attempt, Stage};
 use super::transitions::{self, Phase, Trigger};
 use super::{Context, State};
 use crate::action::End;
-use crate::cvm::CvmState;
+use crate::cvm_state::CvmState;
 use crate::error::{Failure, RetryCause};
 use crate::input::AttemptId;
 use crate::judge::{Judge, Verdict};

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use super::transitions::Trigger;
 use super::{Context, State};
 use crate::action::End;
-use crate::cvm::CvmState;
+use crate::cvm_state::CvmState;
 use crate::error::RetryCause;
 use crate::event::Event;
 use crate::input::AttemptId;

@@ -3,9 +3,9 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::api_key::ApiKey;
 use crate::judge::{Judge, Verdict};
 use crate::policy::Policy;
-use crate::secret::ApiKey;
 use crate::time::Timestamp;
 
 fn event<'a>(name: &'a str, data: &'a str) -> sse::Event<'a> {

@@ -1,4 +1,4 @@
-//! What identifies a CVM, and what the endpoint says of one.
+//! The id of a CVM in a request.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -6,30 +6,10 @@ use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
+use percent_encoding::utf8_percent_encode;
 
 use crate::error::ConfigError;
-use crate::text::printable;
-
-/// Everything but the unreserved characters of RFC 3986, so that nothing leaves its path segment
-/// or query value.
-pub(crate) const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The most bytes that one value may take in a URL, percent-encoded. HTTP libraries refuse a URL of 64 KiB,
-/// and most servers a much shorter one.
-const MAX_ENCODED: usize = 16 << 10;
-
-/// Refuses a value that can never be sent, since it is too long for a URL.
-pub(crate) fn check_length(field: &'static str, value: &str) -> Result<(), ConfigError> {
-    let encoded: usize = utf8_percent_encode(value, NOT_UNRESERVED).map(str::len).sum();
-    if encoded <= MAX_ENCODED {
-        return Ok(());
-    }
-    let problem =
-        format!("takes {encoded} bytes in the URL, which are at most {MAX_ENCODED} (16 KiB); give a shorter one");
-    Err(ConfigError::new(field, &printable(value, 40), problem))
-}
+use crate::url::{NOT_UNRESERVED, check_length};
 
 /// The identifier of a CVM in the form that the endpoint takes.
 ///
@@ -143,59 +123,6 @@ fn is_uuid_v4(text: &str) -> bool {
         rest = after;
     }
     rest.is_empty()
-}
-
-/// The state of a CVM, as one `state` event reported it.
-///
-/// Only `status` is always there. The set of statuses is open; those seen so far are `running`,
-/// `starting`, `restarting`, `stopping`, `stopped`, `shutting_down`, `exited`, `removing`,
-/// `provisioning`, `updating`, `in_progress` and `error` (source: Phala's public SDKs).
-///
-/// Serialized, it is one JSON object with every field, absent ones as `null`, without [`raw`].
-///
-/// [`raw`]: CvmState::raw
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct CvmState {
-    /// What the CVM is doing, such as `running`. Compare it without regard to ASCII case.
-    pub status: String,
-    /// The CVM's id.
-    pub id: Option<String>,
-    /// The id of the instance that runs it.
-    pub instance_id: Option<String>,
-    /// Its name.
-    pub name: Option<String>,
-    /// How long it has been up, in the server's own words.
-    pub uptime: Option<String>,
-    /// When it exited, as the server wrote it.
-    pub exited_at: Option<String>,
-    /// How far the boot has come, such as `starting containers` or `done`; free text, never empty.
-    pub boot_progress: Option<String>,
-    /// What went wrong in the boot; may linger after a recovery; never empty.
-    pub boot_error: Option<String>,
-    /// How far a shutdown has come.
-    pub shutdown_progress: Option<String>,
-    /// The server's JSON text, when the configuration asked to keep it.
-    #[serde(skip)]
-    pub raw: Option<Box<str>>,
-}
-
-impl CvmState {
-    /// A state that holds just a status.
-    ///
-    /// ```
-    /// let state = cvm_watch_core::CvmState::with_status("running");
-    /// assert!(state.is("RUNNING"));
-    /// assert_eq!(state.name, None);
-    /// ```
-    pub fn with_status(status: impl Into<String>) -> Self {
-        Self { status: status.into(), ..Self::default() }
-    }
-
-    /// Whether the status is `target`, without regard to ASCII case.
-    pub fn is(&self, target: &str) -> bool {
-        self.status.eq_ignore_ascii_case(target)
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::error::ConfigError;
+use crate::header::control_byte;
 use crate::redact::PLACEHOLDER;
 use crate::text::is_invisible;
 
@@ -87,11 +88,6 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ApiKey({PLACEHOLDER})")
     }
-}
-
-/// The first byte of `text` that may not stand in a header value, with its position.
-pub(crate) fn control_byte(text: &str) -> Option<(usize, u8)> {
-    text.bytes().enumerate().find(|(_, byte)| byte.is_ascii_control())
 }
 
 #[cfg(test)]

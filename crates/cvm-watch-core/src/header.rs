@@ -1,0 +1,114 @@
+//! Request headers.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::ConfigError;
+use crate::redact::PLACEHOLDER;
+
+/// One request header. `Debug` shows `***` for the value of a sensitive one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    name: Cow<'static, str>,
+    value: Cow<'static, str>,
+    sensitive: bool,
+}
+
+impl Header {
+    pub(crate) fn secret(name: String, value: String) -> Self {
+        Self { name: name.into(), value: value.into(), sensitive: true }
+    }
+
+    pub(crate) fn plain(name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), value: value.into(), sensitive: false }
+    }
+
+    /// Marks the value as one to keep out of logs, traces and recordings.
+    pub(crate) fn with_sensitive(self, sensitive: bool) -> Self {
+        Self { sensitive, ..self }
+    }
+
+    /// Checks a header that a caller gave.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let name = self.name();
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(ConfigError::new("header name", name, "must be letters, digits or any of !#$%&'*+-.^_`|~"));
+        }
+        if is_reserved(name) {
+            return Err(ConfigError::new("header name", name, "is set by the watch or the connection; leave it out"));
+        }
+        match control_byte(self.value()) {
+            Some((at, byte)) => Err(ConfigError::secret(format!("header {name}"), at, byte)),
+            None => Ok(()),
+        }
+    }
+
+    /// Its name, as it was given; HTTP ignores its case.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value: UTF-8 without control characters, perhaps outside ASCII.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Whether the value must stay out of logs, traces and recordings.
+    pub fn sensitive(&self) -> bool {
+        self.sensitive
+    }
+}
+
+/// Its name and its value; that of a sensitive header is `***`.
+impl Serialize for Header {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.name(), if self.sensitive { PLACEHOLDER } else { self.value() }).serialize(serializer)
+    }
+}
+
+/// As a header of the caller, whose value is a secret.
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <(String, String)>::deserialize(deserializer).map(|(name, value)| Self::secret(name, value))
+    }
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, if self.sensitive { PLACEHOLDER } else { &self.value })
+    }
+}
+
+/// Headers that a caller may not set: ours, those that frame the message, and those that change the
+/// form of the answer.
+fn is_reserved(name: &str) -> bool {
+    const RESERVED: [&str; 16] = [
+        "accept",
+        "accept-encoding",
+        "cache-control",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "last-event-id",
+        "proxy-connection",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-api-key",
+    ];
+    RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
+}
+
+/// The first byte of `text` that may not stand in a header value, with its position.
+pub(crate) fn control_byte(text: &str) -> Option<(usize, u8)> {
+    text.bytes().enumerate().find(|(_, byte)| byte.is_ascii_control())
+}
