@@ -194,13 +194,13 @@ fn failure_line(message: &str) -> String {
     format!("{}…", line.get(..cut.unwrap_or_default()).unwrap_or_default())
 }
 
-/// Whether standard error is a terminal on which a line may be redrawn: one that says what it is, and that
-/// no CI runner reads.
+/// Whether standard error is a terminal on which a line may be redrawn: one that says what it is, that no CI
+/// runner reads, and that is not the shell's while this process runs in the background.
 pub(crate) fn stderr_is_lively() -> bool {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let is_able = set("TERM").is_some_and(|term| term != "dumb");
     let is_ci = set("CI").is_some_and(|ci| ci != "false" && ci != "0");
-    io::stderr().is_terminal() && is_able && !is_ci
+    io::stderr().is_terminal() && is_able && !is_ci && !screen::is_in_background()
 }
 
 /// Whether colours are welcome (<https://no-color.org>).

@@ -12,6 +12,7 @@ mod endings;
 mod github;
 mod help;
 mod ids;
+mod job_control;
 mod many;
 mod ndjson;
 mod policy;

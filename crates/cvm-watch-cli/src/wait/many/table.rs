@@ -16,7 +16,11 @@ const DETAIL_WIDTH: usize = 200;
 
 const HEADINGS: [&str; 5] = ["CVM", "OUTCOME", "STATUS", "TIME", "DETAIL"];
 
-/// A line for each CVM below the headings; none is wider than `columns`.
+/// The columns that an id keeps where the terminal is narrow, as long as the outcome fits beside it.
+const LEAST_NAME_WIDTH: usize = 12;
+
+/// A line for each CVM below the headings. Where the terminal has too few columns, ids are shortened first,
+/// then what follows the outcome. The outcome itself is always whole.
 pub(super) fn lines(roster: &Roster, columns: usize) -> Vec<String> {
     let rows = roster.members().iter().map(|member| {
         let (outcome, detail) = match member.end.as_ref().map(|end| &end.ended.outcome) {
@@ -30,22 +34,32 @@ pub(super) fn lines(roster: &Roster, columns: usize) -> Vec<String> {
         };
         let status = status.map_or_else(|| "-".to_owned(), |status| printable(status, STATUS_WIDTH));
         let after = member.end.as_ref().map_or(Duration::ZERO, |end| end.after);
-        [cut(&member.name, NAME_WIDTH), outcome.to_owned(), status, duration::passed(after), detail]
+        [member.name.clone(), outcome.to_owned(), status, duration::passed(after), detail]
     });
-    let rows: Vec<[String; 5]> = [HEADINGS.map(str::to_owned)].into_iter().chain(rows).collect();
-    let widths: [usize; 4] = core::array::from_fn(|column| {
+    let mut rows: Vec<[String; 5]> = [HEADINGS.map(str::to_owned)].into_iter().chain(rows).collect();
+    let mut widths: [usize; 4] = core::array::from_fn(|column| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| measure_text_width(cell)).max().unwrap_or_default()
     });
-    rows.iter().map(|row| cut(line(row, widths).trim_end(), columns)).collect()
+    let [name_width, outcome_width, status_width, time_width] = widths;
+    let beside_all = columns.saturating_sub(outcome_width + status_width + time_width + 9).max(LEAST_NAME_WIDTH);
+    let beside_outcome = columns.saturating_sub(outcome_width + 2).max(1);
+    widths[0] = name_width.min(NAME_WIDTH).min(beside_all).min(beside_outcome);
+    for [name, ..] in &mut rows {
+        *name = cut(name, widths[0]);
+    }
+    rows.iter().map(|row| line(row, widths, columns)).collect()
 }
 
-fn line(row: &[String; 5], widths: [usize; 4]) -> String {
-    let mut line = String::new();
-    for (cell, width) in row.iter().zip(widths.into_iter().chain([0])) {
-        line.push_str(cell);
-        line.extend(core::iter::repeat_n(' ', width.saturating_sub(measure_text_width(cell)) + 2));
-    }
-    line
+fn line(row: &[String; 5], widths: [usize; 4], columns: usize) -> String {
+    let mut cells = row.iter().zip(widths.into_iter().chain([0])).map(|(cell, width)| {
+        let pad = width.saturating_sub(measure_text_width(cell));
+        format!("{cell}{}  ", " ".repeat(pad))
+    });
+    let outcome: String = cells.by_ref().take(2).collect();
+    let rest: String = cells.collect();
+    let room = columns.saturating_sub(measure_text_width(&outcome));
+    let rest = if room > 0 { cut(rest.trim_end(), room) } else { String::new() };
+    format!("{outcome}{rest}").trim_end().to_owned()
 }
 
 fn cut(text: &str, columns: usize) -> String {
@@ -98,15 +112,45 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal() {
+    fn a_narrow_terminal_shortens_the_id_and_never_the_outcome() {
+        let mut roster = roster(&["production-database-eu-west-1", "b"]);
+        roster.end(0, reached("running"));
+        roster.end(1, failed("max_retries_exceeded", "gave up after 2 attempts"));
+        for (columns, expected) in [
+            (
+                70,
+                [
+                    "CVM                            OUTCOME               STATUS   TIME  D…",
+                    "production-database-eu-west-1  reached               running  0s",
+                    "b                              max_retries_exceeded  -        0s    g…",
+                ],
+            ),
+            (
+                50,
+                [
+                    "CVM           OUTCOME               STATUS   TIME…",
+                    "production-…  reached               running  0s",
+                    "b             max_retries_exceeded  -        0s  …",
+                ],
+            ),
+            (30, ["CVM       OUTCOME", "product…  reached", "b         max_retries_exceeded"]),
+            (3, ["…  OUTCOME", "…  reached", "b  max_retries_exceeded"]),
+        ] {
+            assert_eq!(lines(&roster, columns), expected, "{columns}");
+        }
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_where_the_outcome_fits() {
         let long = "ＷＩＤＥ".repeat(100);
         let mut roster = roster(&[&long, "b"]);
         roster.update(0, &state(&long));
         roster.end(1, failed("max_retries_exceeded", &long));
         for columns in 1..200 {
             for line in lines(&roster, columns) {
-                assert!(measure_text_width(&line) <= columns, "{columns}: {line}");
+                assert!(measure_text_width(&line) <= columns.max(23), "{columns}: {line}");
             }
+            assert!(lines(&roster, columns).iter().any(|line| line.contains("max_retries_exceeded")), "{columns}");
         }
     }
 }
