@@ -4,8 +4,9 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use core::str::FromStr;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 use crate::header::control_byte;
 use crate::redact::PLACEHOLDER;
 use crate::text::is_invisible;
@@ -36,7 +37,8 @@ impl ApiKey {
         let mut key = key.into();
         key.truncate(key.trim_end_matches(['\r', '\n']).len());
         if key.trim().is_empty() {
-            return Err(ConfigError::new("api key", "", "must not be blank; set PHALA_CLOUD_API_KEY"));
+            let problem = "must not be blank; set PHALA_CLOUD_API_KEY";
+            return Err(ConfigError::new("api key", "", problem).with_kind(ConfigErrorKind::Missing));
         }
         if let Some((at, byte)) = control_byte(&key) {
             return Err(ConfigError::secret("api key", at, byte));
@@ -81,6 +83,30 @@ impl ApiKey {
     /// The key itself. Keep it out of logs, errors and recordings.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for ApiKey {
+    type Err = ConfigError;
+
+    fn from_str(key: &str) -> Result<Self, ConfigError> {
+        Self::new(key)
+    }
+}
+
+impl TryFrom<&str> for ApiKey {
+    type Error = ConfigError;
+
+    fn try_from(key: &str) -> Result<Self, ConfigError> {
+        Self::new(key)
+    }
+}
+
+impl TryFrom<String> for ApiKey {
+    type Error = ConfigError;
+
+    fn try_from(key: String) -> Result<Self, ConfigError> {
+        Self::new(key)
     }
 }
 

@@ -8,7 +8,7 @@ use core::str::FromStr;
 
 use percent_encoding::utf8_percent_encode;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 use crate::url::{NOT_UNRESERVED, check_length};
 
 /// The identifier of a CVM in the form that the endpoint takes.
@@ -41,7 +41,8 @@ impl CvmId {
     pub fn new(given: &str) -> Result<Self, ConfigError> {
         let refused = |problem: &str| ConfigError::new("id", given, problem);
         if given.is_empty() {
-            return Err(refused("must not be empty; give a CVM id, UUID, app id, instance id or name"));
+            let problem = "must not be empty; give a CVM id, UUID, app id, instance id or name";
+            return Err(refused(problem).with_kind(ConfigErrorKind::Missing));
         }
         if given == "." || given == ".." {
             return Err(refused("is a path, not an identifier; give a CVM id, UUID, app id, instance id or name"));

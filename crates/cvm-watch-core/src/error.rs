@@ -1,10 +1,11 @@
-//! The three families of trouble, never mixed: [`ConfigError`] when something is built,
-//! [`RetryCause`] for what a watch recovers from, [`Failure`] for how it ends.
+//! The three kinds of errors: [`ConfigError`] when something is built, [`RetryCause`] when an attempt
+//! failed, [`Failure`] when the watch did.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -14,32 +15,53 @@ use serde::{Serialize, Serializer};
 use crate::close_cause::{CloseCause, TlsFault};
 use crate::text::printable;
 
-/// The most characters of the server's words that a message shows.
+/// The most characters of server text that a message shows.
 const SHOWN: usize = 160;
 
 /// A value that was refused when it was given, before any request.
 ///
 /// The message names the field, the value (of a secret only the position and the offending byte)
 /// and what is allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ConfigError {
     field: Cow<'static, str>,
     value: String,
     problem: String,
+    kind: ConfigErrorKind,
+    source: Option<Arc<dyn core::error::Error + Send + Sync>>,
+}
+
+/// What is wrong with a refused value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConfigErrorKind {
+    /// It is not given, or blank.
+    Missing,
+    /// It is not of the form that is needed.
+    #[default]
+    Invalid,
+    /// It is below or above its range.
+    OutOfRange,
+    /// It contradicts another value.
+    Conflict,
 }
 
 impl ConfigError {
-    /// An error that shows the refused value. Also for crates on top of this one, which refuse
-    /// things of their own, such as a base URL.
+    /// An error of the kind [`Invalid`](ConfigErrorKind::Invalid) that shows the refused value. Also
+    /// for crates on top of this one, which refuse values of their own, such as a base URL.
     ///
     /// ```
-    /// let error = cvm_watch_core::ConfigError::new("interval", "4s", "must be 5s to 30s");
+    /// use cvm_watch_core::{ConfigError, ConfigErrorKind};
+    ///
+    /// let error = ConfigError::new("interval", "4s", "must be 5s to 30s");
+    /// let error = error.with_kind(ConfigErrorKind::OutOfRange);
     /// assert_eq!(error.to_string(), r#"interval "4s" must be 5s to 30s"#);
-    /// assert_eq!(error.field(), "interval");
+    /// assert_eq!((error.field(), error.kind()), ("interval", ConfigErrorKind::OutOfRange));
     /// ```
     pub fn new(field: impl Into<Cow<'static, str>>, value: &str, problem: impl Into<String>) -> Self {
         let value = if value.is_empty() { String::new() } else { printable(value, SHOWN) };
-        Self { field: field.into(), value, problem: problem.into() }
+        let kind = ConfigErrorKind::default();
+        Self { field: field.into(), value, problem: problem.into(), kind, source: None }
     }
 
     /// An error about one byte of a secret; the secret itself is not shown.
@@ -48,11 +70,38 @@ impl ConfigError {
         Self::new(field, "", problem)
     }
 
+    /// The same error, of this kind.
+    #[must_use]
+    pub fn with_kind(self, kind: ConfigErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same error, caused by another one, which its message should not repeat.
+    #[must_use]
+    pub fn with_source(self, source: impl core::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
+    }
+
     /// Which field was refused, such as `interval` or `header x-trace`.
     pub fn field(&self) -> &str {
         &self.field
     }
+
+    /// What is wrong with the value.
+    pub fn kind(&self) -> ConfigErrorKind {
+        self.kind
+    }
 }
+
+/// Two errors are equal if they say the same; their sources are not compared.
+impl PartialEq for ConfigError {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { field, value, problem, kind, source: _ } = self;
+        (field, value, problem, kind) == (&other.field, &other.value, &other.problem, &other.kind)
+    }
+}
+
+impl Eq for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +113,11 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl core::error::Error for ConfigError {}
+impl core::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn core::error::Error + 'static))
+    }
+}
 
 /// Why an attempt failed and the watch goes on. Only a [`Failure`] ends it.
 ///

@@ -3,7 +3,6 @@
 mod members;
 mod slots;
 
-use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -14,7 +13,7 @@ use slots::Slots;
 
 use crate::action::Action;
 use crate::cvm_id::CvmId;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 use crate::input::{AttemptId, Input};
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -98,7 +97,8 @@ impl Fleet {
     /// A `max_streams` of 0.
     pub fn new(max_streams: usize, until: Until) -> Result<Self, ConfigError> {
         if max_streams == 0 {
-            return Err(ConfigError::new("max streams", &format!("{max_streams}"), "must be at least 1"));
+            let error = ConfigError::new("max streams", "0", "must be at least 1");
+            return Err(error.with_kind(ConfigErrorKind::OutOfRange));
         }
         Ok(Self { slots: Slots::new(max_streams), until, ..Self::default() })
     }

@@ -36,7 +36,7 @@ pub use api_key::ApiKey;
 pub use close_cause::{CloseCause, TlsFault};
 pub use cvm_id::CvmId;
 pub use cvm_state::CvmState;
-pub use error::{ConfigError, Failure, RejectCause, Rejection, RetryCause};
+pub use error::{ConfigError, ConfigErrorKind, Failure, RejectCause, Rejection, RetryCause};
 pub use event::{Complete, Event, MalformedReason, ServerError, ServerTimeout};
 pub use fleet::{Fleet, MemberId, Until};
 pub use header::Header;

@@ -4,7 +4,7 @@ use alloc::format;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind};
 use crate::text::printable;
 
 /// Everything but the unreserved characters of RFC 3986, so that nothing leaves its path segment
@@ -23,5 +23,5 @@ pub(crate) fn check_length(field: &'static str, value: &str) -> Result<(), Confi
     }
     let problem =
         format!("takes {encoded} bytes in the URL, which are at most {MAX_ENCODED} (16 KiB); give a shorter one");
-    Err(ConfigError::new(field, &printable(value, 40), problem))
+    Err(ConfigError::new(field, &printable(value, 40), problem).with_kind(ConfigErrorKind::OutOfRange))
 }

@@ -98,6 +98,7 @@ impl Watch {
     /// It takes bytes up to the end of one event. Drain [`poll_action`](Self::poll_action), then
     /// offer the rest, until all are taken. While an event waits to be polled it takes none, so
     /// nothing piles up however much a chunk holds.
+    #[must_use = "the rest of the bytes must be offered again"]
     pub fn receive(&mut self, now: Timestamp, attempt: AttemptId, bytes: &[u8]) -> usize {
         self.last_now = self.last_now.max(now);
         let cx = Context { policy: &self.policy, id: &self.id, now: self.last_now, out: &mut self.pending };
@@ -105,6 +106,7 @@ impl Watch {
     }
 
     /// The next thing to do. Call until `None` after each input, in this order, leaving out none.
+    #[must_use = "an action that is not executed is lost"]
     pub fn poll_action(&mut self) -> Option<Action> {
         self.pending.pop(&self.policy)
     }

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::{Backoff, FailEarly, Policy};
 use crate::api_key::ApiKey;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind as Kind};
 use crate::header::Header;
 use crate::redact::Redactor;
 use crate::url::check_length;
@@ -185,7 +185,7 @@ impl PolicyBuilder {
         let Self(mut policy) = self;
         if policy.target.trim().is_empty() {
             let problem = "must not be blank; give a status such as running or stopped";
-            return Err(ConfigError::new("target", &policy.target, problem));
+            return Err(ConfigError::new("target", &policy.target, problem).with_kind(Kind::Missing));
         }
         check_length("target", &policy.target)?;
         whole_seconds("interval", policy.interval, 5, 30)?;
@@ -196,7 +196,7 @@ impl PolicyBuilder {
         more_than_zero("after change", policy.after_change)?;
         if policy.ready && !policy.target.eq_ignore_ascii_case("running") {
             let problem = "is no status to be ready at; readiness goes with the target running only";
-            return Err(ConfigError::new("target", &policy.target, problem));
+            return Err(ConfigError::new("target", &policy.target, problem).with_kind(Kind::Conflict));
         }
         if let Some(early) = &policy.fail_early {
             early.check(&policy.target)?;
@@ -205,11 +205,13 @@ impl PolicyBuilder {
             && backoff.max_delay() < delay
         {
             let problem = format!("must be at least the retry delay, {delay:?}");
-            return Err(ConfigError::new("backoff max", &format!("{:?}", backoff.max_delay()), problem));
+            let value = format!("{:?}", backoff.max_delay());
+            return Err(ConfigError::new("backoff max", &value, problem).with_kind(Kind::Conflict));
         }
         if !(1..=1 << 30).contains(&policy.max_event_bytes) {
             let value = format!("{}", policy.max_event_bytes);
-            return Err(ConfigError::new("max event bytes", &value, "must be 1 to 1073741824 (1 GiB)"));
+            let problem = "must be 1 to 1073741824 (1 GiB)";
+            return Err(ConfigError::new("max event bytes", &value, problem).with_kind(Kind::OutOfRange));
         }
         if let Some(key) = &policy.api_key {
             policy.redactor.add(key.expose());
@@ -227,13 +229,14 @@ fn whole_seconds(field: &'static str, value: Duration, least: u64, most: u64) ->
         return Ok(());
     }
     let problem = format!("must be whole seconds from {least}s to {most}s");
-    Err(ConfigError::new(field, &format!("{value:?}"), problem))
+    Err(ConfigError::new(field, &format!("{value:?}"), problem).with_kind(Kind::OutOfRange))
 }
 
 fn more_than_zero(field: &'static str, value: Option<Duration>) -> Result<(), ConfigError> {
     match value {
         Some(Duration::ZERO) => {
-            Err(ConfigError::new(field, "0s", "must be more than zero; leave it out for the default"))
+            let problem = "must be more than zero; leave it out for the default";
+            Err(ConfigError::new(field, "0s", problem).with_kind(Kind::OutOfRange))
         }
         _ => Ok(()),
     }
@@ -300,6 +303,18 @@ mod tests {
         assert_eq!(error.field(), "target");
         let problem = "takes 16385 bytes in the URL, which are at most 16384 (16 KiB); give a shorter one";
         assert!(error.to_string().ends_with(problem), "{error}");
+    }
+
+    #[test]
+    fn each_refusal_has_its_kind() {
+        let kind = |target: &str, set: fn(PolicyBuilder) -> PolicyBuilder| {
+            set(Policy::builder(target)).build().unwrap_err().kind()
+        };
+        assert_eq!(kind(" ", |c| c), Kind::Missing);
+        assert_eq!(kind("running", |c| c.interval(millis(4000))), Kind::OutOfRange);
+        assert_eq!(kind("running", |c| c.deadline(millis(0))), Kind::OutOfRange);
+        assert_eq!(kind("stopped", |c| c.ready(true)), Kind::Conflict);
+        assert_eq!(kind("running", |c| c.header("a b", "x")), Kind::Invalid);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigErrorKind as Kind};
+use crate::text::printable;
 
 /// When to give up before any deadline, because the CVM says that it will not get there.
 ///
@@ -61,11 +62,12 @@ impl FailEarly {
     pub(super) fn check(&self, target: &str) -> Result<(), ConfigError> {
         for status in &self.statuses {
             if status.trim().is_empty() {
-                return Err(ConfigError::new("fail on", status, "must not hold a blank status; leave it out"));
+                let problem = "must not hold a blank status; leave it out";
+                return Err(ConfigError::new("fail on", status, problem).with_kind(Kind::Missing));
             }
             if status.eq_ignore_ascii_case(target) {
-                let problem = format!("is the target itself, \"{}\"; leave it out", crate::printable(target, 60));
-                return Err(ConfigError::new("fail on", status, problem));
+                let problem = format!("is the target itself, \"{}\"; leave it out", printable(target, 60));
+                return Err(ConfigError::new("fail on", status, problem).with_kind(Kind::Conflict));
             }
         }
         Ok(())

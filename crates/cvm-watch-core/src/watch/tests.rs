@@ -86,7 +86,7 @@ impl Scene {
 
     fn event(mut self, name: &str, status: &str) -> Self {
         let event = format!("event: {name}\ndata: {{\"status\":\"{status}\"}}\n\n");
-        self.watch.receive(self.now, self.attempt, event.as_bytes());
+        let _ = self.watch.receive(self.now, self.attempt, event.as_bytes());
         self.drained()
     }
 

@@ -101,7 +101,7 @@ fn a_stream_that_yields_at_the_target_resolves() {
     let mut watch = asking(|c| c);
     let attempt = permit(&mut watch, at(0));
     watch.handle(at(0), Input::Head { attempt, head: ResponseHead::new(200), wall: None });
-    watch.receive(at(0), attempt, b"event: state\ndata: {\"status\":\"running\"}\n\n");
+    let _ = watch.receive(at(0), attempt, b"event: state\ndata: {\"status\":\"running\"}\n\n");
     assert_eq!(drain(&mut watch), ["emit"]);
     watch.handle(at(0), Input::Yield { attempt });
     assert_eq!(drain(&mut watch), ["disconnect 1", "resolve running"]);

@@ -304,7 +304,7 @@ fn a_complete_at_the_very_end_of_the_limit_counts() {
     watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
     for (now, said) in [(0, "state"), (20, "complete")] {
         let bytes = format!("id: {now}\nevent: {said}\ndata: {running}\n\n");
-        watch.receive(Timestamp::from_secs(now), attempt, bytes.as_bytes());
+        let _ = watch.receive(Timestamp::from_secs(now), attempt, bytes.as_bytes());
         assert!(matches!(watch.poll_action(), Some(Action::Emit { .. } | Action::SteadyTarget { .. })));
         assert_eq!(watch.last_event_id(), now.to_string());
     }
@@ -349,7 +349,7 @@ fn a_resumed_machine_resolves_at_the_target_it_has_seen() {
     let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     watch.handle(Timestamp::ZERO, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
-    watch.receive(Timestamp::ZERO, attempt, b"event: state\ndata: {\"status\":\"running\"}\n\n");
+    let _ = watch.receive(Timestamp::ZERO, attempt, b"event: state\ndata: {\"status\":\"running\"}\n\n");
     watch.handle(Timestamp::from_secs(1), Input::Resumed);
     let ends = std::iter::from_fn(|| watch.poll_action()).filter(|action| matches!(action, Action::Resolve(_)));
     assert_eq!(ends.count(), 1);

@@ -168,7 +168,7 @@ fn an_abort_in_a_flood_is_heard_between_two_events() {
 fn after_the_end_nothing_does_anything() {
     let (mut watch, attempt) = streaming(Policy::builder("running").deadline(SECOND));
     let event = b"event: complete\ndata: {\"status\":\"running\"}\n\n";
-    watch.receive(Timestamp::ZERO, attempt, event);
+    let _ = watch.receive(Timestamp::ZERO, attempt, event);
     assert_eq!(drain(&mut watch).len(), 3);
     for _ in 0..2 {
         watch.handle(Timestamp::MAX, Input::Abort);
@@ -248,7 +248,7 @@ fn an_echo_of_the_key_or_a_header_is_masked_wherever_the_server_puts_it() {
     // And in everything that a program could print of it.
     let (mut watch, attempt) = streaming(Policy::builder("running").api_key(key()).keep_raw(true));
     let event = format!("id: phak_hunter2\nevent: state\ndata: {said}\n\n");
-    watch.receive(Timestamp::ZERO, attempt, event.as_bytes());
+    let _ = watch.receive(Timestamp::ZERO, attempt, event.as_bytes());
     // The id goes back with the next request.
     watch.handle(Timestamp::ZERO, Input::Closed { attempt, cause: CloseCause::Reset });
     watch.handle(Timestamp::from_secs(9), Input::Tick);
