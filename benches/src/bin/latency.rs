@@ -15,7 +15,7 @@ use cvm_watch_benches::sockets::process::{self, Server, monotonic};
 use cvm_watch_benches::sockets::script::Script;
 use cvm_watch_benches::sockets::{CLIENT, SERVE, server, yardstick};
 use cvm_watch_driver::core::{Event, Failure};
-use cvm_watch_driver::{Timer, Transport, Update, WatchError, Watching};
+use cvm_watch_driver::{Timer, Transport, Update, WatchError, WatchHandle};
 use tokio::sync::oneshot;
 
 /// Far enough apart that the reader is asleep when the next one comes.
@@ -140,7 +140,7 @@ fn events(who: Who, runtime: &Runtime, address: SocketAddr, clients: &Clients) -
     seen
 }
 
-async fn watched<T: Transport, C: Timer>(mut watching: Watching<T, C>, seen: &mut Vec<u64>) {
+async fn watched<T: Transport, C: Timer>(mut watching: WatchHandle<T, C>, seen: &mut Vec<u64>) {
     while let Some(update) = watching.next_update().await {
         if let Update::Event { event: Event::State(state), .. } = update {
             let now = monotonic();
@@ -174,7 +174,7 @@ fn abort_all(who: Who, runtime: &Runtime, address: SocketAddr, clients: &Clients
 }
 
 /// Opens a watch, lets it be for a while, and ends it; the answer is when.
-async fn abort<T, C>(watching: Watching<T, C>, way: usize, open: impl Future<Output = ()>) -> u64
+async fn abort<T, C>(watching: WatchHandle<T, C>, way: usize, open: impl Future<Output = ()>) -> u64
 where
     T: Transport,
     C: Timer,

@@ -71,7 +71,7 @@ fn live(pause: Duration, years: u32) -> Lived {
         world.0.next.set(None);
         match pin!(watching.next_update()).poll(&mut cx) {
             Poll::Ready(Some(Update::Event { event: Event::State(_), .. })) => seen.set(seen.get() + 1),
-            Poll::Ready(Some(Update::Connecting { attempt })) => attempts = attempt,
+            Poll::Ready(Some(Update::Connecting { attempt, .. })) => attempts = attempt.number(),
             Poll::Ready(Some(_)) => {}
             Poll::Ready(None) => break,
             Poll::Pending => world.advance(),

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cvm_watch_driver::core::Event;
-use cvm_watch_driver::{Timer, Transport, Update, Watching};
+use cvm_watch_driver::{Timer, Transport, Update, WatchHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::script::Script;
@@ -168,7 +168,7 @@ impl Expected {
 }
 
 /// One client from its request to the end of its watch. Answers with how many it checked: 1.
-pub async fn watched<T: Transport, C: Timer>(watching: Watching<T, C>, script: Script, mut permit: Permit) -> u64 {
+pub async fn watched<T: Transport, C: Timer>(watching: WatchHandle<T, C>, script: Script, mut permit: Permit) -> u64 {
     permit.take().await;
     let mut watching = watching;
     let mut states = 0;

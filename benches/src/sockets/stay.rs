@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cvm_watch_driver::core::Event;
-use cvm_watch_driver::{Timer, Transport, Update, Watching};
+use cvm_watch_driver::{Timer, Transport, Update, WatchHandle};
 use tokio::sync::Semaphore;
 
 use super::client::{Clients, Permit, Runtime, Who};
@@ -91,7 +91,7 @@ impl Count {
 }
 
 async fn held<T: Transport, C: Timer>(
-    watching: Watching<T, C>,
+    watching: WatchHandle<T, C>,
     script: Script,
     there: Arc<AtomicUsize>,
     mut permit: Permit,

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use std::time::Duration;
 
-use cvm_watch_driver::{Client, Settings, Timer, Transport, Update, Watching};
+use cvm_watch_driver::{Client, Settings, Timer, Transport, Update, WatchHandle};
 
 use crate::report::Report;
 use crate::rogue::Rogue;
@@ -91,7 +91,7 @@ where
 
 /// Follows a watch until it ends or the caller loses interest; what was seen, as text.
 async fn watch_to_the_end<T: Transport, C: Timer>(
-    mut watch: Watching<T, C>,
+    mut watch: WatchHandle<T, C>,
     stop: Stop,
     stage: &Stage,
     timer: &C,
@@ -127,7 +127,7 @@ async fn watch_to_the_end<T: Transport, C: Timer>(
 struct Panicked;
 
 /// The next update, with a panic of the transport caught: it is one of the things that are tried.
-async fn calm<T: Transport, C: Timer>(watch: &mut Watching<T, C>) -> Result<Option<Update>, Panicked> {
+async fn calm<T: Transport, C: Timer>(watch: &mut WatchHandle<T, C>) -> Result<Option<Update>, Panicked> {
     let mut next = Box::pin(watch.next_update());
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| next.as_mut().poll(cx))) {
         Ok(Poll::Ready(update)) => Poll::Ready(Ok(update)),
@@ -138,7 +138,7 @@ async fn calm<T: Transport, C: Timer>(watch: &mut Watching<T, C>) -> Result<Opti
 }
 
 /// Polls the watch and, beside it, looks whether its request has arrived.
-async fn drop_once_asked<T: Transport, C: Timer>(mut watch: Watching<T, C>, stage: &Stage, timer: &C) {
+async fn drop_once_asked<T: Transport, C: Timer>(mut watch: WatchHandle<T, C>, stage: &Stage, timer: &C) {
     let start = timer.now();
     let mut update = Box::pin(async move { while watch.next_update().await.is_some() {} });
     while stage.requests() == 0 && timer.now().since(start) < CLOSING {

@@ -13,7 +13,7 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn add(&mut self, update: &Update) {
         let text = match update {
-            Update::Connecting { .. } => return,
+            Update::Connecting { .. } | Update::Ended => return,
             Update::Event { event, .. } => {
                 self.events += 1;
                 name(event)

@@ -171,6 +171,40 @@ impl Fleet {
         all.into_iter().for_each(|member| self.settle(member));
     }
 
+    /// Pauses a member, or unpauses it. A paused member is given no slot; a connection that it has
+    /// stays until its attempt ends or its slot is needed. So a member whose events nobody takes at
+    /// the moment holds up no other.
+    ///
+    /// ```
+    /// use cvm_watch_core::{Action, Fleet, Policy, Timestamp};
+    ///
+    /// let mut fleet = Fleet::default();
+    /// let policy = Policy::builder("running").build()?;
+    /// let member = fleet.add(policy.into(), "my-cvm".parse()?, 1, Timestamp::ZERO);
+    /// let Some((_, Action::Connect { attempt, .. })) = fleet.poll_action() else { panic!("no connection") };
+    ///
+    /// fleet.set_paused(Timestamp::ZERO, member, true);
+    /// let cause = cvm_watch_core::CloseCause::Reset;
+    /// fleet.handle(Timestamp::ZERO, member, cvm_watch_core::Input::Closed { attempt, cause });
+    /// assert!(matches!(fleet.poll_action(), Some((_, Action::Retrying { .. }))));
+    /// fleet.tick(Timestamp::from_secs(10));
+    /// assert!(fleet.poll_action().is_none());
+    ///
+    /// fleet.set_paused(Timestamp::from_secs(10), member, false);
+    /// assert!(matches!(fleet.poll_action(), Some((_, Action::Connect { .. }))));
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn set_paused(&mut self, now: Timestamp, member: MemberId, paused: bool) {
+        self.at(now);
+        if paused {
+            let was_waiting = self.slots.stop_waiting(member);
+            self.members.pause(member, was_waiting);
+        } else if self.members.unpause(member) {
+            self.wait(member);
+        }
+        self.assign();
+    }
+
     /// Returns the next thing to do, and for which member. Call it until `None` after each input.
     #[must_use = "an action that is not executed is lost"]
     pub fn poll_action(&mut self) -> Option<(MemberId, Action)> {
@@ -228,6 +262,9 @@ impl Fleet {
 
     /// A member wants to connect. Over capacity it also waits until its CVM may be checked again.
     fn wait(&mut self, member: MemberId) {
+        if self.members.is_paused(member) {
+            return self.members.pause(member, true);
+        }
         let over_capacity = self.members.unfinished() > self.slots.available(self.last_now);
         let next_check = self.members.next_check(member).filter(|_| over_capacity);
         self.slots.wait(member, next_check.unwrap_or_default().max(self.last_now));

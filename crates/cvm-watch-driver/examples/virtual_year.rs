@@ -11,7 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "an example ends with the first thing that goes wrong")]
 
 use std::cell::Cell;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};

@@ -8,10 +8,12 @@ use cvm_watch_core::ConfigError;
 
 use crate::account::{BaseUrl, Settings, SettingsBuilder};
 use crate::connect_options::ConnectOptions;
+use crate::fleet_handle::FleetHandle;
+use crate::handle::Place;
+use crate::pool::{Pool, PoolDriver};
 use crate::shared::Shared;
 use crate::transport::{Timer, Transport};
-use crate::watching::Watching;
-use crate::watching_all::WatchingAll;
+use crate::watch_handle::WatchHandle;
 
 /// Starts watches over one transport and timer. Cheap to clone; one is enough for a program.
 ///
@@ -71,12 +73,12 @@ impl<T: Transport, C: Timer> Client<T, C> {
 
     /// Watches `id` until its status is `target`. Nothing is checked and no request is made before
     /// the handle is awaited or polled.
-    pub fn watch(&self, id: impl Into<String>, target: impl Into<String>) -> Watching<T, C> {
-        Watching::new(Arc::clone(&self.shared), id.into(), target.into())
+    pub fn watch(&self, id: impl Into<String>, target: impl Into<String>) -> WatchHandle<T, C> {
+        WatchHandle::new(Arc::clone(&self.shared), Place::Alone, id.into(), target.into())
     }
 
     /// Watches each of `ids` until its status is `target`, over at most 4 streams at once unless
-    /// [`max_streams`](WatchingAll::max_streams) says otherwise: the endpoint allows a user 5. As
+    /// [`max_streams`](FleetHandle::max_streams) says otherwise: the endpoint allows a user 5. As
     /// with [`watch`](Self::watch), nothing is checked or requested before the handle is awaited or
     /// polled; an id that is refused has that as its own outcome.
     ///
@@ -92,13 +94,19 @@ impl<T: Transport, C: Timer> Client<T, C> {
     ///     }
     /// }
     /// ```
-    pub fn watch_all<I>(&self, ids: I, target: impl AsRef<str>) -> WatchingAll<T, C>
+    pub fn watch_all<I>(&self, ids: I, target: impl Into<String>) -> FleetHandle<T, C>
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
         let ids = ids.into_iter().map(Into::into).collect();
-        WatchingAll::new(Arc::clone(&self.shared), ids, target.as_ref())
+        FleetHandle::new(Arc::clone(&self.shared), ids, target.into())
+    }
+
+    /// A pool for watches that join and leave while they share a few streams, and the driver that runs
+    /// them: see [`Pool`].
+    pub fn pool(&self) -> (Pool<T, C>, PoolDriver<T, C>) {
+        Pool::new(Arc::clone(&self.shared))
     }
 
     /// The timer that its watches sleep by.

@@ -1,21 +1,26 @@
 #![doc = include_str!("../README.md")]
 
 mod account;
-mod alarm;
+mod callback;
 mod client;
 mod clock;
 mod connect_options;
+mod connection;
+mod engine;
 mod error;
-mod fleet_run;
-mod link;
+mod fleet_handle;
+mod handle;
+mod membership;
 mod observed;
+mod pool;
+mod ready;
 mod run;
+mod setters;
 mod shared;
+mod sleep;
 mod transport;
 mod update;
-mod watching;
-mod watching_all;
-mod woken;
+mod watch_handle;
 
 pub use cvm_watch_core as core;
 
@@ -23,12 +28,14 @@ pub use account::{
     API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, PROFILES_VARIABLE, Settings, SettingsBuilder, Source, Sources,
     profile_names,
 };
+pub use callback::CallbackResult;
 pub use client::{Client, ClientBuilder, NetworkTransport};
 pub use clock::BootClock;
 pub use connect_options::{ConnectOptions, ProxyChoice};
 pub use error::WatchError;
+pub use fleet_handle::{FleetFuture, FleetHandle};
 pub use observed::Observed;
+pub use pool::{Pool, PoolDriver};
 pub use transport::{Body, Head, Request, Timer, Transport, TransportError};
 pub use update::Update;
-pub use watching::{Outcome, Verdict, Watching};
-pub use watching_all::{MemberUpdate, Outcomes, WatchingAll};
+pub use watch_handle::{WatchFuture, WatchHandle};

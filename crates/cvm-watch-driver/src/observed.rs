@@ -1,119 +1,206 @@
-//! The core with an eye on it: everything that goes in and comes out can be watched in order.
+//! A record of everything that goes into the core and comes out of it.
 
 use std::sync::Arc;
 
-use cvm_watch_core::{Action, AttemptId, CvmId, Input, Phase, Policy, Timestamp, Wake, Watch};
+use cvm_watch_core::{Action, AttemptId, CvmId, Fleet, Input, MemberId, Policy, Timestamp, Until, Watch};
 
-use crate::link::Listener;
+use crate::engine::{ALONE, Engine};
 
-/// One call of the core, as [`Watching::observe`](crate::Watching::observe) shows it. The calls in
-/// their order are all that a watch ever does: the same ones give the same actions.
+/// One call of the core, as [`WatchHandle::observe`](crate::WatchHandle::observe) and
+/// [`FleetHandle::observe`](crate::FleetHandle::observe) show it. The calls, in this order, determine
+/// everything that the core does: the same calls give the same actions.
 ///
-/// Secrets are shown as they are: the key in the policy, an echo of it in bytes and heads.
+/// A watch outside a fleet is member 0. Secrets are shown as they are: the key in the policy, and
+/// echoes of it in bytes and response heads.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Observed<'a> {
-    /// The watch begins; always the first.
-    Started {
-        /// What is waited for, and by which rules.
-        policy: &'a Policy,
-        /// The CVM that is watched.
-        id: &'a CvmId,
-        /// What the jitter of the retry delays begins from.
-        seed: u64,
-        /// The time then.
-        now: Timestamp,
-        /// Whether it asks for a permit before each connection ([`Watch::with_permits`]).
-        permits: bool,
+    /// A fleet was made ([`Fleet::new`]); the first call if there is a fleet.
+    FleetStarted {
+        /// How many streams may be open at once.
+        max_streams: usize,
+        /// When the fleet is done.
+        until: Until,
     },
-    /// The core is about to be told something.
+    /// A watch begins ([`Watch::new`] or [`Fleet::add`]).
+    Started {
+        /// Its member number.
+        member: MemberId,
+        /// Its policy.
+        policy: &'a Policy,
+        /// The CVM.
+        id: &'a CvmId,
+        /// The seed of the jitter.
+        seed: u64,
+        /// The time.
+        now: Timestamp,
+    },
+    /// The core is about to handle an input.
     Handled {
         /// The time.
         now: Timestamp,
-        /// What it is told.
+        /// The member it concerns; `None` if it concerns all, as time, a system sleep and an abort
+        /// of all do ([`Fleet::tick`], [`Fleet::resumed`], [`Fleet::abort`]).
+        member: Option<MemberId>,
+        /// The input.
         input: &'a Input<'a>,
     },
-    /// The core was offered a chunk of a body, from some byte on, and has taken some of it.
+    /// The core was offered a chunk of a body and took some of it.
     Received {
         /// The time.
         now: Timestamp,
-        /// Whose body.
+        /// The member whose body it is.
+        member: MemberId,
+        /// The attempt whose body it is.
         attempt: AttemptId,
-        /// The whole chunk: the same one is shown until all of it is taken.
+        /// The whole chunk. The same chunk is shown again until all of it is taken.
         chunk: &'a [u8],
-        /// How many of its bytes were taken before; zero the first time.
+        /// How many of its bytes were taken before; 0 the first time.
         from: usize,
-        /// How many were taken now.
+        /// How many bytes were taken now.
         taken: usize,
     },
     /// The core was asked for its next action; `None` when there was none left.
-    Polled(Option<&'a Action>),
+    Polled(Option<(MemberId, &'a Action)>),
+    /// A member was paused or unpaused ([`Fleet::set_paused`]).
+    Paused {
+        /// The time.
+        now: Timestamp,
+        /// The member.
+        member: MemberId,
+        /// Whether it is paused from now on.
+        paused: bool,
+    },
+    /// A member that has ended was removed ([`Fleet::remove`]).
+    Removed(MemberId),
+}
+
+impl<'a> Observed<'a> {
+    /// The member it concerns; `None` if it concerns all.
+    pub fn member(&self) -> Option<MemberId> {
+        match self {
+            Self::FleetStarted { .. } => None,
+            Self::Started { member, .. }
+            | Self::Received { member, .. }
+            | Self::Paused { member, .. }
+            | Self::Removed(member) => Some(*member),
+            Self::Handled { member, .. } => *member,
+            Self::Polled(action) => action.map(|(member, _)| member),
+        }
+    }
 }
 
 pub(crate) type Observer = Box<dyn FnMut(Observed<'_>) + Send>;
 
-/// A [`Watch`] whose calls an observer may see.
-pub(crate) struct ObservedWatch {
-    watch: Watch,
-    observer: Option<Observer>,
+/// An engine whose calls observers may see.
+pub(crate) struct Observable<E> {
+    engine: E,
+    /// Each with the only member whose calls it sees, if it does not see all.
+    observers: Vec<(Option<MemberId>, Observer)>,
 }
 
-impl ObservedWatch {
-    pub(crate) fn new(
+impl Observable<Watch> {
+    pub(crate) fn watch_of(
         policy: Arc<Policy>,
         id: CvmId,
         seed: u64,
         now: Timestamp,
-        mut observer: Option<Observer>,
+        observer: Option<Observer>,
     ) -> Self {
-        if let Some(observer) = &mut observer {
-            observer(Observed::Started { policy: &policy, id: &id, seed, now, permits: false });
-        }
-        Self { watch: Watch::new(policy, id, seed, now), observer }
-    }
-
-    pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        let action = self.watch.poll_action();
-        if let Some(observer) = &mut self.observer {
-            observer(Observed::Polled(action.as_ref()));
-        }
-        action
-    }
-
-    pub(crate) fn next_wake(&self) -> Option<Wake> {
-        self.watch.next_wake()
-    }
-
-    pub(crate) fn policy(&self) -> &Policy {
-        self.watch.policy()
-    }
-
-    pub(crate) fn id(&self) -> &CvmId {
-        self.watch.id()
-    }
-
-    pub(crate) fn phase(&self) -> Phase {
-        self.watch.phase()
+        let engine = Watch::new(Arc::clone(&policy), id.clone(), seed, now);
+        let mut this = Self { engine, observers: observer.map(|observer| (None, observer)).into_iter().collect() };
+        this.observe(|| Observed::Started { member: ALONE, policy: &policy, id: &id, seed, now });
+        this
     }
 }
 
-impl Listener for ObservedWatch {
-    fn handle(&mut self, now: Timestamp, input: Input<'_>) {
-        if let Some(observer) = &mut self.observer {
-            observer(Observed::Handled { now, input: &input });
-        }
-        self.watch.handle(now, input);
+impl Observable<Fleet> {
+    pub(crate) fn fleet(max_streams: usize, until: Until, observer: Option<Observer>) -> Self {
+        // A number of streams that the fleet refuses was refused by the handles before.
+        let engine = Fleet::new(max_streams, until).unwrap_or_default();
+        let mut this = Self { engine, observers: observer.map(|observer| (None, observer)).into_iter().collect() };
+        this.observe(|| Observed::FleetStarted { max_streams, until });
+        this
     }
 
-    fn receive(&mut self, now: Timestamp, attempt: AttemptId, chunk: &[u8], from: usize) -> usize {
-        let taken = self.watch.receive(now, attempt, chunk.get(from..).unwrap_or_default());
-        if let Some(observer) = &mut self.observer {
-            observer(Observed::Received { now, attempt, chunk, from, taken });
+    /// Adds a member; `observer` sees its calls and those that concern all.
+    pub(crate) fn add(
+        &mut self,
+        policy: &Arc<Policy>,
+        id: &CvmId,
+        seed: u64,
+        now: Timestamp,
+        observer: Option<Observer>,
+    ) -> MemberId {
+        let member = self.engine.add(Arc::clone(policy), id.clone(), seed, now);
+        self.observers.extend(observer.map(|observer| (Some(member), observer)));
+        self.observe(|| Observed::Started { member, policy, id, seed, now });
+        member
+    }
+
+    pub(crate) fn set_paused(&mut self, now: Timestamp, member: MemberId, paused: bool) {
+        self.observe(|| Observed::Paused { now, member, paused });
+        self.engine.set_paused(now, member, paused);
+    }
+
+    /// Removes a member that has ended.
+    pub(crate) fn remove(&mut self, member: MemberId) {
+        if self.engine.remove(member) {
+            self.observe(|| Observed::Removed(member));
+            self.observers.retain(|(only, _)| *only != Some(member));
         }
+    }
+}
+
+impl<E: Engine> Observable<E> {
+    pub(crate) fn poll_action(&mut self) -> Option<(MemberId, Action)> {
+        let action = self.engine.poll_action();
+        self.observe(|| Observed::Polled(action.as_ref().map(|(member, action)| (*member, action))));
+        action
+    }
+
+    pub(crate) fn handle(&mut self, now: Timestamp, member: Option<MemberId>, input: Input<'_>) {
+        self.observe(|| Observed::Handled { now, member, input: &input });
+        self.engine.handle(now, member, input);
+    }
+
+    /// Offers the rest of a chunk of which `from` bytes were taken before.
+    pub(crate) fn receive(
+        &mut self,
+        now: Timestamp,
+        member: MemberId,
+        attempt: AttemptId,
+        chunk: &[u8],
+        from: usize,
+    ) -> usize {
+        let taken = self.engine.receive(now, member, attempt, chunk.get(from..).unwrap_or_default());
+        self.observe(|| Observed::Received { now, member, attempt, chunk, from, taken });
         taken
     }
 
-    fn cvm(&self) -> Option<&CvmId> {
-        Some(self.watch.id())
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        self.engine.next_wake()
+    }
+
+    pub(crate) fn watch(&self, member: MemberId) -> Option<&Watch> {
+        self.engine.watch(member)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.engine.has_ended()
+    }
+}
+
+impl<E> Observable<E> {
+    fn observe<'a>(&mut self, observed: impl FnOnce() -> Observed<'a>) {
+        if self.observers.is_empty() {
+            return;
+        }
+        let observed = observed();
+        for (only, observer) in &mut self.observers {
+            if only.is_none() || observed.member().is_none() || observed.member() == *only {
+                observer(observed);
+            }
+        }
     }
 }

@@ -1,29 +1,29 @@
-//! The loop that carries out the core's actions. It has no policy: what a status code or a delay
-//! means is the core's business.
+//! The loop that executes the core's actions, for one watch and for a fleet. It contains no policy:
+//! what a status code or a delay means is decided in the core.
 
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
-use std::collections::VecDeque;
+use core::task::{Context, Poll, Waker, ready};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use cvm_watch_core::{CvmState, Input, Phase, Timestamp};
+use cvm_watch_core::{Action, CvmId, Fleet, Input, MemberId, Phase, Policy, Timestamp, Until, Watch};
 
-use crate::alarm::Alarm;
-use crate::error::WatchError;
-use crate::link::{Done, Link, Listener};
-use crate::observed::ObservedWatch;
+use crate::connection::Connection;
+use crate::engine::{ALONE, Engine};
+use crate::observed::{Observable, Observer};
+use crate::ready::{ConnectionWaker, ReadyQueue};
 use crate::shared::Shared;
+use crate::sleep::SleepUntil;
 use crate::transport::{Timer, Transport};
-use crate::update::Update;
+use crate::update::Report;
 
-/// So many inputs are taken before the task lets others run: on a current-thread runtime the one
-/// that holds the abort may be waiting.
-pub(crate) const BUDGET: usize = 32;
+/// The fairness budget: how many inputs are handled before the task yields to others.
+const BUDGET: usize = 32;
 
-/// Takes all that `next` has, for whoever waits for the end only. Events that are all ready would
-/// never let others run, so the task waits for its next turn now and then.
-pub(crate) fn poll_to_the_end<T>(
+/// Takes items until there are no more, for callers that need only the end. Yields now and then,
+/// since items that are always ready would starve other tasks.
+pub(crate) fn poll_to_end<T>(
     cx: &mut Context<'_>,
     mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<T>>,
 ) -> Poll<()> {
@@ -36,106 +36,267 @@ pub(crate) fn poll_to_the_end<T>(
     Poll::Pending
 }
 
+/// A future that aborts when it ends.
 pub(crate) type Abort = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One watch being carried out.
-pub(crate) struct Run<T: Transport, C: Timer> {
-    watch: ObservedWatch,
+/// An engine, its connections and its timer.
+pub(crate) struct Run<E, T: Transport, C: Timer> {
+    engine: Observable<E>,
     shared: Arc<Shared<T, C>>,
-    link: Link<T>,
-    alarm: Alarm<C>,
+    /// Sorted by member.
+    members: Vec<Member<T>>,
+    ready: Arc<ReadyQueue>,
+    sleep: SleepUntil<C>,
     abort: Option<Abort>,
-    /// Whether the machine has slept and the core has not been told yet.
-    has_slept: bool,
-    /// What the caller has not been handed yet; nearly always nothing.
-    updates: VecDeque<Update>,
-    end: Option<Result<CvmState, WatchError>>,
+    /// The machine was suspended and the core has not been told.
+    was_suspended: bool,
+    /// While a timer is due: how many of the connections that were ready then are still to be polled.
+    before_tick: Option<usize>,
+    /// Members whose streams are not read, because their callers have not taken a report.
+    paused: BTreeSet<MemberId>,
+    /// Reports that the caller has not taken; nearly always none.
+    reports: VecDeque<(MemberId, Report)>,
 }
 
-impl<T: Transport, C: Timer> Run<T, C> {
-    pub(crate) fn new(shared: Arc<Shared<T, C>>, watch: ObservedWatch, abort: Option<Abort>) -> Self {
-        let alarm = Alarm::new(&shared.timer);
-        Self { watch, shared, link: Link::new(), alarm, abort, has_slept: false, updates: VecDeque::new(), end: None }
+struct Member<T: Transport> {
+    id: MemberId,
+    connection: Connection<T>,
+    waker: Waker,
+    /// The same, as the ready queue holds it.
+    entry: Arc<ConnectionWaker>,
+}
+
+impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
+    fn new(shared: Arc<Shared<T, C>>, engine: Observable<E>, abort: Option<Abort>) -> Self {
+        Self {
+            engine,
+            members: Vec::new(),
+            ready: Arc::default(),
+            sleep: SleepUntil::new(&shared.timer),
+            shared,
+            abort,
+            was_suspended: false,
+            before_tick: None,
+            paused: BTreeSet::new(),
+            reports: VecDeque::new(),
+        }
     }
 
-    /// The next update; `None` once the watch has ended.
-    pub(crate) fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<Option<Update>> {
-        let timer = &Arc::clone(&self.shared).timer;
-        let mut now = timer.now();
-        self.has_slept |= self.alarm.had_a_nap(timer, now);
-        if self.has_slept && self.is_due(now) {
-            // Too late for what came before the nap, but not because of anything that went wrong.
-            self.watch.handle(now, Input::Resumed);
-            self.has_slept = false;
-        }
+    /// The next report; `None` while no watch is left that has not ended.
+    pub(crate) fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<(MemberId, Report)>> {
+        self.begin_poll(cx);
         for _ in 0..BUDGET {
-            // An abort is heard before anything that was not handed out yet.
             if let Some(abort) = &mut self.abort
                 && abort.as_mut().poll(cx).is_ready()
             {
-                self.abort();
+                self.abort(None);
             }
-            // 1. Drain the actions, all of them: however long the caller takes over an update, a
-            // connection is closed, or asked for, when that was decided.
-            let mut next = self.updates.pop_front();
-            while let Some(action) = self.watch.poll_action() {
-                match self.link.carry_out(&self.shared, self.watch.id(), self.watch.policy(), action) {
-                    Done::Update(update) if next.is_none() => next = Some(update),
-                    Done::Update(update) => self.updates.push_back(update),
-                    Done::End(end) => self.end = Some(self.link.outcome(end)),
-                    Done::Nothing => {}
-                }
+            if let Some(report) = self.execute() {
+                return Poll::Ready(Some(report));
             }
-            if next.is_some() {
-                return Poll::Ready(next);
-            }
-            if self.end.is_some() {
+            if self.engine.has_ended() {
                 return Poll::Ready(None);
             }
-            // 2. One input, if one is ready.
-            let progress = self.link.poll_input(cx, timer, &mut self.watch).is_ready();
-            // 3. Time, once no byte is waiting.
-            if self.link.has_bytes() {
-                continue;
-            }
-            now = timer.now();
-            if self.is_due(now) {
-                self.watch.handle(now, Input::Tick);
-            } else if !progress {
-                let wake = self.watch.next_wake().map(|wake| wake.at);
-                if core::mem::take(&mut self.has_slept) {
-                    self.watch.handle(now, Input::Resumed);
-                } else if self.alarm.poll(timer, wake, now, cx).is_pending() {
-                    return Poll::Pending;
-                }
+            let handled = self.poll_input();
+            let ready = self.ready.len();
+            let now = self.shared.timer.now();
+            if self.is_tick_due(now, handled, ready) {
+                self.tick(now);
+            } else if handled || ready > 0 {
+                // Whatever is ready is read before the task sleeps.
+            } else if core::mem::take(&mut self.was_suspended) {
+                self.engine.handle(now, None, Input::Resumed);
+            } else {
+                let wake = self.engine.next_wake();
+                ready!(self.sleep.poll(&self.shared.timer, wake, now, cx));
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Ends the watch at once: the connection is closed when this returns.
-    pub(crate) fn abort(&mut self) {
-        self.abort = None;
-        if self.watch.phase() == Phase::Ended {
-            // It is over already; what it still has to say is handed out.
-            return;
+    fn begin_poll(&mut self, cx: &mut Context<'_>) {
+        // A connection that is alone is always polled: it costs nothing, and forgives a transport that
+        // wakes the task itself.
+        let alone = if let [only] = self.members.as_slice() { Some(&only.entry) } else { None };
+        self.ready.register(cx.waker(), alone);
+        let now = self.shared.timer.now();
+        self.was_suspended |= self.sleep.was_suspended(&self.shared.timer, now);
+        if self.was_suspended && self.is_due(now) {
+            // Deadlines that passed during system sleep are not failures.
+            self.engine.handle(now, None, Input::Resumed);
+            self.was_suspended = false;
         }
-        self.updates.clear();
-        self.watch.handle(self.shared.timer.now(), Input::Abort);
-        while let Some(action) = self.watch.poll_action() {
-            if let Done::End(end) = self.link.carry_out(&self.shared, self.watch.id(), self.watch.policy(), action) {
-                self.end = Some(self.link.outcome(end));
+    }
+
+    /// Executes everything that was decided, whether or not the caller takes the reports: a
+    /// connection is closed, or opened, when that was decided. Returns the first report.
+    fn execute(&mut self) -> Option<(MemberId, Report)> {
+        let mut first = self.reports.pop_front();
+        while let Some((id, action)) = self.engine.poll_action() {
+            let Some(member) = find(&mut self.members, id) else { continue };
+            let Some(watch) = self.engine.watch(id) else { continue };
+            if let Action::Connect { .. } = action {
+                self.ready.push_back(&member.entry);
             }
+            let Some(report) = member.connection.execute(&self.shared, watch, action) else { continue };
+            if first.is_none() {
+                first = Some((id, report));
+            } else {
+                self.reports.push_back((id, report));
+            }
+        }
+        first
+    }
+
+    /// Polls the connection that was woken first. Returns whether it had an input.
+    fn poll_input(&mut self) -> bool {
+        let Some(id) = self.ready.pop() else { return false };
+        let (handled, has_bytes) = if self.is_held_back(id) { (false, false) } else { self.poll_connection(id) };
+        if !has_bytes {
+            self.before_tick = self.before_tick.map(|left| left.saturating_sub(1));
+        }
+        handled
+    }
+
+    /// Whether a stream is not read for the time being. A response head or an error's body is.
+    fn is_held_back(&self, id: MemberId) -> bool {
+        let is_streaming = |watch: &Watch| watch.phase() == Phase::Streaming;
+        self.paused.contains(&id) && self.engine.watch(id).is_some_and(is_streaming)
+    }
+
+    /// Polls a connection for one input. Returns whether it had one, and whether bytes of it are left.
+    fn poll_connection(&mut self, id: MemberId) -> (bool, bool) {
+        let Some(member) = find(&mut self.members, id) else { return (false, false) };
+        let cx = &mut Context::from_waker(&member.waker);
+        let handled = member.connection.poll_input(cx, &self.shared.timer, &mut self.engine, id).is_ready();
+        let has_bytes = member.connection.has_bytes();
+        if has_bytes {
+            // The rest of a chunk arrived before whatever the other connections have.
+            self.ready.push_front(&member.entry);
+        } else if handled {
+            self.ready.push_back(&member.entry);
+        }
+        (handled, has_bytes)
+    }
+
+    /// Whether a timer is due, and every connection that was ready by then has been polled.
+    fn is_tick_due(&mut self, now: Timestamp, handled: bool, ready: usize) -> bool {
+        if !self.is_due(now) {
+            self.before_tick = None;
+            return false;
+        }
+        let left = *self.before_tick.get_or_insert(ready);
+        let is_tick_due = left == 0 || ready == 0 && !handled;
+        if is_tick_due {
+            self.before_tick = None;
+        }
+        is_tick_due
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        // Bytes that wait for a slow caller prove that the server lives: some are read before this
+        // member's timers are judged.
+        let is_due =
+            |id: &MemberId| self.engine.watch(*id).and_then(Watch::next_wake).is_some_and(|wake| wake.at <= now);
+        let due: Vec<_> = self.paused.iter().copied().filter(is_due).collect();
+        for id in due {
+            self.poll_connection(id);
+        }
+        self.engine.handle(now, None, Input::Tick);
+    }
+
+    /// Ends a member's watch, or every watch. Their connections are closed when this returns.
+    pub(crate) fn abort(&mut self, member: Option<MemberId>) {
+        if member.is_none() {
+            self.abort = None;
+        }
+        // What an ended watch has to report is still reported.
+        let has_ended = |id| self.engine.watch(id).is_none_or(|watch| watch.phase() == Phase::Ended);
+        self.reports.retain(|(id, _)| has_ended(*id) || member.is_some_and(|member| member != *id));
+        self.engine.handle(self.shared.timer.now(), member, Input::Abort);
+        if let Some(report) = self.execute() {
+            self.reports.push_front(report);
         }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        self.watch.next_wake().is_some_and(|wake| wake.at <= now)
+        self.engine.next_wake().is_some_and(|wake| wake <= now)
     }
 
-    /// How the watch ended.
-    pub(crate) fn take_end(&mut self) -> Option<Result<CvmState, WatchError>> {
-        self.end.take()
+    fn open_member(&mut self, id: MemberId) {
+        let entry = self.ready.waker(id);
+        let waker = Waker::from(Arc::clone(&entry));
+        // A lone watch has no use for room for others.
+        self.members.reserve_exact(usize::from(self.members.is_empty()));
+        self.members.push(Member { id, connection: Connection::new(), waker, entry });
     }
+}
+
+impl<T: Transport, C: Timer> Run<Watch, T, C> {
+    pub(crate) fn of_watch(
+        shared: Arc<Shared<T, C>>,
+        policy: Arc<Policy>,
+        id: CvmId,
+        seed: u64,
+        observer: Option<Observer>,
+        abort: Option<Abort>,
+    ) -> Self {
+        let engine = Observable::watch_of(policy, id, seed, shared.timer.now(), observer);
+        let mut run = Self::new(shared, engine, abort);
+        run.open_member(ALONE);
+        run
+    }
+}
+
+impl<T: Transport, C: Timer> Run<Fleet, T, C> {
+    pub(crate) fn of_fleet(
+        shared: Arc<Shared<T, C>>,
+        max_streams: usize,
+        until: Until,
+        observer: Option<Observer>,
+        abort: Option<Abort>,
+    ) -> Self {
+        Self::new(shared, Observable::fleet(max_streams, until, observer), abort)
+    }
+
+    /// Adds a watch, which begins at `now`.
+    pub(crate) fn add(
+        &mut self,
+        policy: &Arc<Policy>,
+        id: &CvmId,
+        seed: u64,
+        now: Timestamp,
+        observer: Option<Observer>,
+    ) -> MemberId {
+        let member = self.engine.add(policy, id, seed, now, observer);
+        self.open_member(member);
+        member
+    }
+
+    /// Removes a member that has ended.
+    pub(crate) fn remove(&mut self, id: MemberId) {
+        self.engine.remove(id);
+        self.paused.remove(&id);
+        self.members.retain(|member| member.id != id);
+    }
+
+    /// Stops reading a member's stream, and gives it no further slot, until its caller has taken what
+    /// was reported.
+    pub(crate) fn set_paused(&mut self, id: MemberId, paused: bool) {
+        if paused {
+            self.paused.insert(id);
+        } else {
+            self.paused.remove(&id);
+            if let Some(member) = find(&mut self.members, id) {
+                self.ready.push_back(&member.entry);
+            }
+        }
+        self.engine.set_paused(self.shared.timer.now(), id, paused);
+    }
+}
+
+fn find<T: Transport>(members: &mut [Member<T>], id: MemberId) -> Option<&mut Member<T>> {
+    let at = members.binary_search_by_key(&id, |member| member.id).ok()?;
+    members.get_mut(at)
 }

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::error::Error;
 use std::sync::Arc;
 
-use cvm_watch_core::{CloseCause, Header, Timestamp};
+use cvm_watch_core::{CloseCause, Header, Timestamp, UnixSeconds};
 
 use crate::account::BaseUrl;
 
@@ -55,6 +55,18 @@ pub trait Timer {
     /// [`BootClock`](crate::BootClock) does.
     fn now(&self) -> Timestamp;
 
+    /// The wall clock, in seconds since 1970, which serves to read an HTTP date in `Retry-After`; `None`
+    /// if unknown. By default that of the operating system, and none on `wasm32-unknown-unknown`.
+    fn wall(&self) -> Option<UnixSeconds> {
+        #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+        {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            since.ok().map(|since| UnixSeconds(since.as_secs()))
+        }
+        #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+        None
+    }
+
     /// How long the machine has been suspended in the time that [`now`](Self::now) tells, as far as
     /// the timer knows; a growth of it makes a watch open its connection anew. By default nothing
     /// is known. [`BootClock`](crate::BootClock) knows on Linux.
@@ -87,6 +99,10 @@ impl<T: Timer + ?Sized> Timer for Arc<T> {
 
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn wall(&self) -> Option<UnixSeconds> {
+        (**self).wall()
     }
 
     fn suspended(&self) -> Duration {

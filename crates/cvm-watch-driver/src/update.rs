@@ -1,39 +1,81 @@
-//! What a running watch reports.
+//! What a handle reports while a watch runs.
 
 use core::time::Duration;
 
-use cvm_watch_core::{Event, RetryCause};
+use cvm_watch_core::{AttemptId, CvmState, Event, RetryCause};
 
-/// One thing that happened in a watch that goes on. How it ends is the [`Outcome`](crate::Outcome).
+use crate::error::WatchError;
+
+/// One thing that happened in a watch. [`Ended`](Self::Ended) is the last update of every watch.
+///
+/// The variants may gain fields. For tests of code that takes updates there are
+/// [`connecting`](Self::connecting), [`event`](Self::event) and [`retrying`](Self::retrying).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Update {
     /// An attempt begins.
+    #[non_exhaustive]
     Connecting {
-        /// Its number, from 1.
-        attempt: u64,
+        /// The attempt.
+        attempt: AttemptId,
     },
     /// The server sent an event.
+    #[non_exhaustive]
     Event {
-        /// The attempt whose stream it came from.
-        attempt: u64,
-        /// The stream's last event id then; empty if there was none.
+        /// The attempt whose stream brought it.
+        attempt: AttemptId,
+        /// The last event id of the stream at that point; empty if there was none.
         id: String,
         /// The event.
         event: Event,
     },
-    /// No other status was seen for as long as was asked for: a steady target counts from now on.
+    /// The target was the only status for as long as [`after_change`] says, and counts from now on.
+    ///
+    /// [`after_change`]: cvm_watch_core::PolicyBuilder::after_change
+    #[non_exhaustive]
     SteadyTarget {
-        /// How long only the target was seen, at least.
+        /// The least time for which only the target was seen.
         after: Duration,
     },
-    /// An attempt was lost, and another follows after `delay`.
+    /// An attempt failed, and another one follows.
+    #[non_exhaustive]
     Retrying {
-        /// The attempt that was lost.
-        attempt: u64,
-        /// How long until the next one.
+        /// The attempt that failed.
+        attempt: AttemptId,
+        /// The time until the next attempt. Over capacity, the wait for a slot is added.
         delay: Duration,
-        /// Why it was lost.
+        /// Why it failed.
         cause: RetryCause,
     },
+    /// The watch has ended. The handle has the outcome.
+    Ended,
+}
+
+impl Update {
+    /// An attempt begins.
+    pub fn connecting(attempt: AttemptId) -> Self {
+        Self::Connecting { attempt }
+    }
+
+    /// The server sent an event; `id` is the stream's last event id.
+    pub fn event(attempt: AttemptId, id: impl Into<String>, event: Event) -> Self {
+        Self::Event { attempt, id: id.into(), event }
+    }
+
+    /// The target counts after `after` without another status.
+    pub fn steady_target(after: Duration) -> Self {
+        Self::SteadyTarget { after }
+    }
+
+    /// An attempt failed, and another one follows after `delay`.
+    pub fn retrying(attempt: AttemptId, delay: Duration, cause: RetryCause) -> Self {
+        Self::Retrying { attempt, delay, cause }
+    }
+}
+
+/// What the loop reports to a handle.
+#[derive(Debug)]
+pub(crate) enum Report {
+    Update(Update),
+    Ended(Result<CvmState, WatchError>),
 }

@@ -5,10 +5,10 @@ mod net;
 pub use cvm_watch_driver as driver;
 
 pub use cvm_watch_driver::core::{
-    Backoff, CloseCause, Complete, ConfigError, CvmState, Event, FailEarly, Failure, MalformedReason, RejectCause,
-    Rejection, RetryCause, ServerError, ServerTimeout, TlsFault, Until,
+    AttemptId, Backoff, CloseCause, Complete, ConfigError, CvmState, Event, FailEarly, Failure, MalformedReason,
+    MemberId, RejectCause, Rejection, RetryCause, ServerError, ServerTimeout, TlsFault, Until,
 };
-pub use cvm_watch_driver::{MemberUpdate, Update, WatchError};
+pub use cvm_watch_driver::{Update, WatchError};
 pub use cvm_watch_http1::Http1Body as HyperBody;
 
 pub use net::{Tokio, TokioSocket};
@@ -49,8 +49,8 @@ pub type HyperTransport = cvm_watch_http1::Http1Transport<Tokio>;
 pub type TokioTimer = cvm_watch_http1::NetTimer<Tokio>;
 
 /// A watch over hyper: await it for the state, or read it as a `Stream` of updates.
-pub type Watching = driver::Watching<HyperTransport, TokioTimer>;
+pub type WatchHandle = driver::WatchHandle<HyperTransport, TokioTimer>;
 
 /// Many watches over hyper that share a few streams: await it for the outcome of each, or read it as
 /// a `Stream` of updates.
-pub type WatchingAll = driver::WatchingAll<HyperTransport, TokioTimer>;
+pub type FleetHandle = driver::FleetHandle<HyperTransport, TokioTimer>;

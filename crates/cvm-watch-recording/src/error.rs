@@ -16,6 +16,9 @@ pub enum RecordError {
         "the watch was told something that this version of cvm-watch-recording does not know; use one of the core's version"
     )]
     Unknown,
+    /// The calls are those of a fleet. The format holds one watch.
+    #[error("the watches of a fleet cannot be recorded; record a watch that runs alone")]
+    Fleet,
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] io::Error),

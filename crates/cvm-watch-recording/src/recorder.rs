@@ -22,14 +22,14 @@ use crate::stand_in::StandIns;
 ///
 /// ```
 /// use cvm_watch_driver::Observed;
-/// use cvm_watch_driver::core::{CvmId, Policy, Timestamp};
+/// use cvm_watch_driver::core::{CvmId, MemberId, Policy, Timestamp};
 /// use cvm_watch_recording::Recorder;
 ///
 /// let policy = Policy::builder("running").build()?;
 /// let id = CvmId::new("my-cvm")?;
 /// let mut file = Vec::new();
 /// let mut recorder = Recorder::new(&mut file);
-/// recorder.observe(Observed::Started { policy: &policy, id: &id, seed: 1, now: Timestamp::ZERO, permits: false })?;
+/// recorder.observe(Observed::Started { member: MemberId::from_number(0), policy: &policy, id: &id, seed: 1, now: Timestamp::ZERO })?;
 /// recorder.observe(Observed::Polled(None))?;
 /// drop(recorder);
 /// assert!(file.starts_with(b"{\"recording\":1,"));
@@ -88,8 +88,11 @@ impl<W: Write> Recorder<W> {
     }
 
     fn write_down(&mut self, observed: Observed<'_>) -> Result<(), RecordError> {
-        if let Observed::Started { policy, id, seed, now, permits } = observed {
-            let (first, started) = Started::new(policy, id, seed, now, permits)?;
+        if let Observed::FleetStarted { .. } = observed {
+            return Err(RecordError::Fleet);
+        }
+        if let Observed::Started { policy, id, seed, now, .. } = observed {
+            let (first, started) = Started::new(policy, id, seed, now, false)?;
             self.ready.push_str(&line::json(&first));
             self.ready.push('\n');
             self.watch = Some(started);
@@ -97,12 +100,12 @@ impl<W: Write> Recorder<W> {
         }
         let Some(watch) = &mut self.watch else { return Ok(()) };
         match observed {
-            Observed::Handled { now, input } => watch.handled(now, input)?,
-            Observed::Received { now, attempt, chunk, from, taken } => {
+            Observed::Handled { now, input, .. } => watch.handled(now, input)?,
+            Observed::Received { now, attempt, chunk, from, taken, .. } => {
                 watch.received(now, attempt, chunk, from, taken);
             }
             Observed::Polled(action) => {
-                watch.polled(action);
+                watch.polled(action.map(|(_, action)| action));
                 watch.release(&mut self.ready);
                 return self.flush();
             }

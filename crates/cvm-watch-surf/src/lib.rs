@@ -12,10 +12,10 @@ pub use cvm_watch_driver as driver;
 pub use surf;
 
 pub use cvm_watch_driver::core::{
-    Backoff, CloseCause, Complete, ConfigError, CvmState, Event, FailEarly, Failure, MalformedReason, RejectCause,
-    Rejection, RetryCause, ServerError, ServerTimeout, TlsFault, Until,
+    AttemptId, Backoff, CloseCause, Complete, ConfigError, CvmState, Event, FailEarly, Failure, MalformedReason,
+    MemberId, RejectCause, Rejection, RetryCause, ServerError, ServerTimeout, TlsFault, Until,
 };
-pub use cvm_watch_driver::{MemberUpdate, Update, WatchError};
+pub use cvm_watch_driver::{Update, WatchError};
 
 pub use body::SurfBody;
 pub use bridge::Bridge;
@@ -55,8 +55,8 @@ pub type ClientBuilder = driver::ClientBuilder<SurfTransport>;
 pub type AsyncStdTimer = cvm_watch_http1::NetTimer<AsyncStd>;
 
 /// A watch over surf: await it for the state, or read it as a `Stream` of updates.
-pub type Watching = driver::Watching<SurfTransport, AsyncStdTimer>;
+pub type WatchHandle = driver::WatchHandle<SurfTransport, AsyncStdTimer>;
 
 /// Many watches over surf that share a few streams: await it for the outcome of each, or read it as
 /// a `Stream` of updates.
-pub type WatchingAll = driver::WatchingAll<SurfTransport, AsyncStdTimer>;
+pub type FleetHandle = driver::FleetHandle<SurfTransport, AsyncStdTimer>;

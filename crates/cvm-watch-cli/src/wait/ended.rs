@@ -219,7 +219,7 @@ mod tests {
     use cvm_watch_driver::Settings;
 
     fn failed(failure: Failure) -> WatchError {
-        WatchError::Failed { failure: Box::new(failure), source: None }
+        WatchError::from(failure)
     }
 
     fn origins() -> Sources {

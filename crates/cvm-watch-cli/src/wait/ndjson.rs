@@ -40,19 +40,19 @@ impl<W: Write> Ndjson<W> {
     /// An update of one of the CVMs, counted from 0.
     pub(super) fn update(&mut self, index: usize, update: &Update) {
         let begun = match update {
-            Update::Connecting { attempt } | Update::Event { attempt, .. } | Update::Retrying { attempt, .. } => {
+            Update::Connecting { attempt, .. } | Update::Event { attempt, .. } | Update::Retrying { attempt, .. } => {
                 Some(*attempt)
             }
             _ => None,
         };
         let is_shared = self.cvms.len() > 1;
         if let (Some(cvm), Some(attempt)) = (self.cvms.get_mut(index), begun) {
-            cvm.attempt = attempt;
+            cvm.attempt = attempt.number();
         }
         match update {
             Update::Connecting { .. } => self.print(Some(index), "connecting", Body::default()),
             Update::Event { id, event, .. } => self.event(index, id, event),
-            Update::SteadyTarget { after } => {
+            Update::SteadyTarget { after, .. } => {
                 let body = Body { after_ms: Some(milliseconds(*after)), ..Body::default() };
                 self.print(Some(index), "steady", body);
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cvm_watch_core::Event;
-use cvm_watch_hyper::{Client, Update, Watching};
+use cvm_watch_hyper::{Client, Update, WatchHandle};
 use futures_core::Stream;
 
 use super::ended::{By, Ended};
@@ -24,7 +24,7 @@ pub(super) fn run(args: &WaitArgs, prepared: &Prepared, id: &str, logs: bool) ->
 }
 
 /// Executes a watch of this client; for commands other than `wait`.
-pub(crate) fn watch(client: &Client, watching: Watching, mut report: Report, signals: &Signals) -> Exit {
+pub(crate) fn watch(client: &Client, watching: WatchHandle, mut report: Report, signals: &Signals) -> Exit {
     let ended = follow(watching.abort_on(signals.first()), &mut report, signals, client, None);
     report.end(&ended.unwrap_or_else(|ended| ended))
 }
@@ -41,7 +41,7 @@ fn wait(args: &WaitArgs, prepared: &Prepared, id: &str, report: &mut Report) -> 
 }
 
 fn follow(
-    mut watching: Watching,
+    mut watching: WatchHandle,
     report: &mut Report,
     signals: &Signals,
     client: &Client,
@@ -84,7 +84,7 @@ async fn report_updates(updates: &mut (impl Stream<Item = Update> + Unpin), repo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cvm_watch_core::{CloseCause, CvmState, RetryCause};
+    use cvm_watch_core::{AttemptId, CloseCause, CvmState, RetryCause};
     use std::collections::VecDeque;
     use std::io::{self, Write};
     use std::pin::Pin;
@@ -125,12 +125,12 @@ mod tests {
 
     fn state(status: &str) -> Update {
         let event = Event::State(Arc::new(CvmState::with_status(status)));
-        Update::Event { attempt: 1, id: String::new(), event }
+        Update::event(AttemptId::from_number(1), "", event)
     }
 
     fn lost() -> Update {
         let cause = RetryCause::Closed(CloseCause::Reset);
-        Update::Retrying { attempt: 1, delay: Duration::from_secs(1), cause }
+        Update::retrying(AttemptId::from_number(1), Duration::from_secs(1), cause)
     }
 
     /// Plays twenty seconds, a change, and two minutes with little news; answers with what is printed.
@@ -138,12 +138,12 @@ mod tests {
         let out = Shared::default();
         let mut report = report(Box::new(out.clone()));
         let updates = [
-            (0, Some(Update::Connecting { attempt: 1 })),
+            (0, Some(Update::connecting(AttemptId::from_number(1)))),
             (20, Some(state("starting"))),
             // The same again is no news, and does not put off the heartbeat.
             (20, Some(state("starting"))),
             (49, Some(lost())),
-            (1, Some(Update::Connecting { attempt: 2 })),
+            (1, Some(Update::connecting(AttemptId::from_number(2)))),
             (29, Some(state("starting"))),
             (1, None),
         ];

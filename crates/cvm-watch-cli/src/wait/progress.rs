@@ -65,7 +65,7 @@ impl Progress {
         match update {
             Update::Connecting { .. } => self.connecting(),
             Update::Event { event, .. } => self.event(event),
-            Update::SteadyTarget { after } => {
+            Update::SteadyTarget { after, .. } => {
                 let status = self.last_state.as_ref().map_or("the target", |(status, _)| status).to_owned();
                 self.steady = Some(*after);
                 self.tell(status, steady(*after), true);
@@ -174,7 +174,7 @@ fn detail(state: &CvmState) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cvm_watch_core::{CloseCause, ServerError};
+    use cvm_watch_core::{AttemptId, CloseCause, ServerError};
     use std::sync::Arc;
 
     fn state(change: impl FnOnce(&mut CvmState)) -> Update {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn event(event: Event) -> Update {
-        Update::Event { attempt: 1, id: String::new(), event }
+        Update::event(AttemptId::from_number(1), "", event)
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         let mut error = ServerError::default();
         error.error = Some("host\nbusy".to_owned());
         for (update, expected) in [
-            (Update::Connecting { attempt: 1 }, "connecting"),
+            (Update::connecting(AttemptId::from_number(1)), "connecting"),
             (state(|_| {}), "starting"),
             (state(|state| state.boot_progress = Some("booting".to_owned())), "starting, booting"),
             (
@@ -213,14 +213,14 @@ mod tests {
             (event(Event::Error(error)), r"starting, server error: host\nbusy"),
             (state(|_| {}), "starting"),
             (
-                Update::Retrying {
-                    attempt: 1,
-                    delay: Duration::from_millis(5_440),
-                    cause: RetryCause::Closed(CloseCause::Reset),
-                },
+                Update::retrying(
+                    AttemptId::from_number(1),
+                    Duration::from_millis(5_440),
+                    RetryCause::Closed(CloseCause::Reset),
+                ),
                 "retrying in 5.4s: the connection was reset",
             ),
-            (Update::Connecting { attempt: 2 }, "connecting"),
+            (Update::connecting(AttemptId::from_number(2)), "connecting"),
         ] {
             assert!(progress.update(&update), "{update:?}");
             assert_eq!(progress.text(), expected);
@@ -237,7 +237,7 @@ mod tests {
 
     fn lost(attempt: u64, cause: RetryCause) -> Update {
         let delay = if cause == RetryCause::Suspended { Duration::ZERO } else { Duration::from_secs(5) };
-        Update::Retrying { attempt, delay, cause }
+        Update::retrying(AttemptId::from_number(attempt), delay, cause)
     }
 
     fn booting(step: &str) -> Update {
@@ -249,20 +249,22 @@ mod tests {
 
     #[test]
     fn looking_again_is_no_retry_and_is_told_once_for_each_thing_seen() {
-        let look = |attempt| [Update::Connecting { attempt }, booting("a"), lost(attempt, RetryCause::NotReady)];
+        let look = |attempt| {
+            [Update::connecting(AttemptId::from_number(attempt)), booting("a"), lost(attempt, RetryCause::NotReady)]
+        };
         let mut progress = Progress::new();
         let told = told(
             &mut progress,
             (1..=3).flat_map(look).chain([
-                Update::Connecting { attempt: 4 },
+                Update::connecting(AttemptId::from_number(4)),
                 booting("b"),
                 lost(4, RetryCause::NotReady),
-                Update::Connecting { attempt: 5 },
+                Update::connecting(AttemptId::from_number(5)),
                 lost(5, RetryCause::IdleTimeout),
-                Update::Connecting { attempt: 6 },
+                Update::connecting(AttemptId::from_number(6)),
                 booting("b"),
                 lost(6, RetryCause::Suspended),
-                Update::Connecting { attempt: 7 },
+                Update::connecting(AttemptId::from_number(7)),
                 booting("b"),
             ]),
         );
@@ -289,7 +291,7 @@ mod tests {
         let mut progress = Progress::new();
         progress.update(&booting("done"));
         progress.update(&lost(1, RetryCause::NotChanged));
-        assert!(progress.update(&Update::SteadyTarget { after: Duration::from_secs(60) }));
+        assert!(progress.update(&Update::steady_target(Duration::from_secs(60))));
         assert_eq!(progress.text(), "running, steady for 1m00s, which counts without a change");
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cvm_watch_core::CvmId;
-use cvm_watch_hyper::Watching;
+use cvm_watch_hyper::WatchHandle;
 use cvm_watch_recording::Recorder;
 
 use super::ended::Ended;
@@ -20,7 +20,7 @@ const MOST_WAITING: usize = 8 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Records the watch, which is set up but for this.
-pub(super) fn record(watching: Watching, id: &str, file: &Path, mode: OutputMode) -> Result<Watching, Ended> {
+pub(super) fn record(watching: WatchHandle, id: &str, file: &Path, mode: OutputMode) -> Result<WatchHandle, Ended> {
     let name = input::shown(file);
     let mut refused = None;
     let watching = watching.configure(|policy| {

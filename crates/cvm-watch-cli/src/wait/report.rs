@@ -56,7 +56,7 @@ impl Report {
 
     /// Says whether the heartbeat may wait, since something was printed.
     pub(super) fn update(&mut self, update: &Update) -> bool {
-        if let (Form::Live(_), Update::SteadyTarget { after }) = (&self.form, update) {
+        if let (Form::Live(_), Update::SteadyTarget { after, .. }) = (&self.form, update) {
             // The live line is gone at the end; this stays.
             self.aside(&Remark::Note(format!("{} was {}", self.id, progress::steady(*after))));
         }

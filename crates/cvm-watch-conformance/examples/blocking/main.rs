@@ -39,10 +39,8 @@ fn watch(
                     connection = None;
                     continue;
                 }
-                Action::Emit { attempt, id, event } => Update::Event { attempt: attempt.number(), id, event },
-                Action::Retrying { attempt, delay, cause } => {
-                    Update::Retrying { attempt: attempt.number(), delay, cause }
-                }
+                Action::Emit { attempt, id, event } => Update::event(attempt, id, event),
+                Action::Retrying { attempt, delay, cause } => Update::retrying(attempt, delay, cause),
                 Action::Resolve(state) => return Ok(state),
                 Action::Fail(failure) => return Err(failure.to_string()),
                 _ => continue,

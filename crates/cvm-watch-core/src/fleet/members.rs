@@ -27,8 +27,14 @@ pub struct MemberId(u64);
 impl MemberId {
     pub(super) const FIRST: Self = Self(0);
 
+    /// The member with this number, for what was recorded and is replayed. A driver uses the ids
+    /// that the fleet gives it.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The number: 0 for the first that was added.
-    pub fn number(self) -> u64 {
+    pub const fn number(self) -> u64 {
         self.0
     }
 }
@@ -62,6 +68,16 @@ struct Member {
     last_check: Option<Timestamp>,
     /// How many of its time slices ended before its stream reported a state.
     silent_slices: u32,
+    pause: Pause,
+}
+
+/// Whether a member is given slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    No,
+    Yes,
+    /// It is not, and it wants to connect.
+    Waiting,
 }
 
 impl Members {
@@ -69,7 +85,15 @@ impl Members {
         let id = MemberId(self.added);
         self.added += 1;
         self.unfinished += 1;
-        let member = Member { watch, wake: None, queued: false, has_ended: false, last_check: None, silent_slices: 0 };
+        let member = Member {
+            watch,
+            wake: None,
+            queued: false,
+            has_ended: false,
+            last_check: None,
+            silent_slices: 0,
+            pause: Pause::No,
+        };
         self.watches.insert(id, member);
         id
     }
@@ -89,6 +113,24 @@ impl Members {
             member.last_check = Some(now);
             member.watch.handle(now, Input::Permit);
         }
+    }
+
+    /// Pauses a member, which may be `waiting` to connect.
+    pub(super) fn pause(&mut self, id: MemberId, waiting: bool) {
+        if let Some(member) = self.watches.get_mut(&id) {
+            let waiting = waiting || member.pause == Pause::Waiting;
+            member.pause = if waiting { Pause::Waiting } else { Pause::Yes };
+        }
+    }
+
+    /// Unpauses a member. Returns whether it wants to connect.
+    pub(super) fn unpause(&mut self, id: MemberId) -> bool {
+        let member = self.watches.get_mut(&id);
+        member.is_some_and(|member| core::mem::replace(&mut member.pause, Pause::No) == Pause::Waiting)
+    }
+
+    pub(super) fn is_paused(&self, id: MemberId) -> bool {
+        self.watches.get(&id).is_some_and(|member| member.pause != Pause::No)
     }
 
     /// Ends the member's time slice. Returns false if its attempt goes on, because its connection

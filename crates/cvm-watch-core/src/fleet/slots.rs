@@ -79,10 +79,10 @@ impl Slots {
         }
     }
 
-    pub(super) fn stop_waiting(&mut self, member: MemberId) {
-        if let Some((from, asked)) = self.waiters.remove(&member) {
-            self.waiting.remove(&(from, asked, member));
-        }
+    /// Returns whether the member was waiting.
+    pub(super) fn stop_waiting(&mut self, member: MemberId) -> bool {
+        let waiter = self.waiters.remove(&member);
+        waiter.is_some_and(|(from, asked)| self.waiting.remove(&(from, asked, member)))
     }
 
     /// Gives a free slot to the member that has been due longest.

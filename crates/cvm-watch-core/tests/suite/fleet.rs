@@ -403,6 +403,35 @@ fn a_member_that_is_over_can_be_forgotten_and_no_other() {
 }
 
 #[test]
+fn a_paused_member_gets_no_slot_and_asks_again_when_it_is_unpaused() {
+    let mut fleet = fleet(3, 1, Until::All);
+    assert_eq!(drain(&mut fleet), ["0 connect 1"]);
+    // One that waits, and one that has the slot.
+    let (connected, waiting) = (member(&fleet, 0), member(&fleet, 1));
+    fleet.set_paused(at(0), waiting, true);
+    fleet.set_paused(at(0), connected, true);
+    open(&mut fleet, at(0), 0);
+    say(&mut fleet, at(1), 0, STARTING);
+    assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "2 connect 1"]);
+    // Nobody else may have the slot, so nobody yields for it, and nothing is due for that.
+    open(&mut fleet, at(1), 2);
+    say(&mut fleet, at(1), 2, STARTING);
+    fleet.tick(at(20));
+    assert_eq!(drain(&mut fleet), ["2 emit"]);
+    assert_eq!(fleet.next_wake().unwrap().reason, WakeReason::AttemptTimeout);
+    for paused in [connected, waiting] {
+        fleet.set_paused(at(20), paused, false);
+    }
+    assert_eq!(idle(&mut fleet, at(20)), ["2 disconnect 1", "0 connect 2"]);
+    close(&mut fleet, at(20), 0, CloseCause::Reset);
+    assert_eq!(drain(&mut fleet), ["0 max_retries_exceeded", "1 connect 1"]);
+    // Of a member that was not waiting a pause changes nothing.
+    fleet.set_paused(at(20), waiting, true);
+    fleet.set_paused(at(20), waiting, false);
+    assert_eq!(drain(&mut fleet), [""; 0]);
+}
+
+#[test]
 fn a_permit_from_outside_is_ignored() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);

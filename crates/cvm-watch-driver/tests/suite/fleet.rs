@@ -1,6 +1,6 @@
 //! What the handle of many watches promises to those who hold it.
 
-use std::future::{Future, IntoFuture, poll_fn};
+use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use cvm_watch_driver::core::{CvmState, Failure, Timestamp, Until};
-use cvm_watch_driver::{MemberUpdate, Update, WatchError};
+use cvm_watch_driver::core::{AttemptId, CvmState, Failure, MemberId, Timestamp, Until};
+use cvm_watch_driver::{Update, WatchError};
 use cvm_watch_sim::{Attempt, Script};
 use futures_core::Stream;
 
@@ -22,6 +22,10 @@ fn boot() -> Script {
     Script::new()
         .then(Attempt::stream().state("starting").stall())
         .then(Attempt::stream().state("running").complete("running"))
+}
+
+fn member(number: u64) -> MemberId {
+    MemberId::from_number(number)
 }
 
 fn shown(outcomes: Vec<(String, Result<CvmState, WatchError>)>) -> Vec<String> {
@@ -76,6 +80,17 @@ fn no_more_connections_are_open_than_asked_for() {
 }
 
 #[test]
+fn without_any_stream_each_watch_is_refused() {
+    let world = World::default();
+    let mut watches = world.client_of(|_| boot()).watch_all(["a", "b"], "running").max_streams(0);
+    let ends = world.run(async { [watches.next_update().await, watches.next_update().await] });
+    assert_eq!(ends, [0, 1].map(|number| Some((member(number), Update::Ended))));
+    let refused = r#"max streams "0" must be at least 1"#;
+    assert_eq!(shown(world.run(watches)), [format!("a {refused}"), format!("b {refused}")]);
+    assert_eq!(world.requests().len(), 0);
+}
+
+#[test]
 fn the_same_handle_is_a_stream_of_updates_that_says_who_has_ended() {
     let world = World::default();
     let mut watches = world.client_of(|_| boot()).watch_all(["a", "b"], "running").max_streams(1);
@@ -83,15 +98,12 @@ fn the_same_handle_is_a_stream_of_updates_that_says_who_has_ended() {
     world.run(async {
         while let Some(update) = watches.next_update().await {
             seen.push(match update {
-                MemberUpdate::Update { index, update: Update::Connecting { attempt } } => {
-                    format!("{index} connecting {attempt}")
+                (member, Update::Connecting { attempt, .. }) => format!("{member} connecting {attempt}"),
+                (member, Update::Ended) => {
+                    let id = watches.id(member).unwrap();
+                    format!("{member} ended: {id} {}", watches.outcome(member).unwrap().as_ref().unwrap().status)
                 }
-                MemberUpdate::Update { index, .. } => format!("{index} event"),
-                MemberUpdate::Ended { index } => {
-                    let id = watches.id(index).unwrap();
-                    format!("{index} ended: {id} {}", watches.outcome(index).unwrap().as_ref().unwrap().status)
-                }
-                other => format!("{other:?}"),
+                (member, _) => format!("{member} event"),
             });
         }
     });
@@ -256,8 +268,8 @@ fn a_flood_on_one_stream_keeps_no_timer_of_another_from_being_judged() {
         assert!(world.poll(pin!(watches.next_update())).is_ready());
         world.jump(SECOND);
     }
-    assert!(watches.outcome(1).is_some_and(Result::is_err), "at {}", world.now());
-    assert!(watches.outcome(0).is_none());
+    assert!(watches.outcome(member(1)).is_some_and(Result::is_err), "at {}", world.now());
+    assert!(watches.outcome(member(0)).is_none());
 }
 
 #[test]
@@ -265,7 +277,7 @@ fn a_steady_target_that_counts_is_told() {
     let world = World::default();
     let client = world.client_of(|_| Attempt::stream().state("running").stall().into());
     let mut alone = client.watch("my-cvm", "running").configure(|config| config.after_change(20 * SECOND));
-    let steady = |update: &Update| *update == Update::SteadyTarget { after: 20 * SECOND };
+    let steady = |update: &Update| *update == Update::steady_target(20 * SECOND);
     let mut told = 0;
     world.run(async {
         while let Some(update) = alone.next_update().await {
@@ -274,8 +286,7 @@ fn a_steady_target_that_counts_is_told() {
     });
     let mut all = client.watch_all(["a", "b"], "running").configure(|config| config.after_change(20 * SECOND));
     world.run(async {
-        while let Some(update) = all.next_update().await {
-            let MemberUpdate::Update { update, .. } = update else { continue };
+        while let Some((_, update)) = all.next_update().await {
             told += usize::from(steady(&update));
         }
     });
@@ -295,7 +306,7 @@ fn a_caller_that_takes_its_time_does_not_starve_a_crowd() {
                 world.jump(seconds * SECOND);
             }
         });
-        assert!((0..cvms).all(|cvm| watches.outcome(cvm).is_some_and(Result::is_ok)), "{cvms} over {streams}");
+        assert!((0..cvms).all(|cvm| watches.outcome(member(cvm)).is_some_and(Result::is_ok)), "{cvms} over {streams}");
     }
 }
 
@@ -311,13 +322,13 @@ fn an_abort_takes_nothing_back_of_what_has_ended() {
     let mut steady = 0;
     world.run(async {
         while let Some(update) = watches.next_update().await {
-            if let MemberUpdate::Update { update: Update::SteadyTarget { .. }, .. } = update {
+            if let (_, Update::SteadyTarget { .. }) = update {
                 steady += 1;
                 abort.store(true, Ordering::Relaxed);
             }
         }
     });
-    let reached = (0..2).filter(|index| watches.outcome(*index).is_some_and(Result::is_ok)).count();
+    let reached = (0..2).filter(|index| watches.outcome(member(*index)).is_some_and(Result::is_ok)).count();
     assert_eq!(steady, reached);
 }
 
@@ -351,15 +362,15 @@ fn a_handle_says_how_many_it_watches_and_where_it_stands() {
     let client = world.client_of(|_| Attempt::stream().stall().into());
     let mut all = client.watch_all(["a", "b"], "running");
     let mut one = client.watch("a", "running");
-    assert_eq!((all.len(), all.is_empty(), all.id(1), all.id(2)), (2, false, Some("b"), None));
-    assert_eq!(format!("{all:?}"), r#"WatchingAll { stage: "planned", len: 2, .. }"#);
-    assert_eq!(format!("{one:?}"), r#"Watching { stage: "planned", .. }"#);
+    assert_eq!((all.len(), all.is_empty(), all.id(member(1)), all.id(member(2))), (2, false, Some("b"), None));
+    assert_eq!(format!("{all:?}"), r#"FleetHandle { len: 2, stage: "planned" }"#);
+    assert_eq!(format!("{one:?}"), r#"WatchHandle { id: "a", stage: "planned" }"#);
     let next = poll_fn(|cx| Pin::new(&mut all).poll_next(cx));
-    assert_eq!(world.run(next), Some(MemberUpdate::Update { index: 0, update: Update::Connecting { attempt: 1 } }));
+    assert_eq!(world.run(next), Some((member(0), Update::connecting(AttemptId::from_number(1)))));
     assert!(world.poll(pin!(one.next_update())).is_ready());
     let (all, one) = (format!("{:?}", all.into_future()), format!("{:?}", one.into_future()));
-    assert_eq!(all, r#"Outcomes(Some(WatchingAll { stage: "running", len: 2, .. }))"#);
-    assert_eq!(one, r#"Outcome(Watching { stage: "running", .. })"#);
+    assert_eq!(all, r#"FleetFuture(FleetHandle { len: 2, stage: "running" })"#);
+    assert_eq!(one, r#"WatchFuture(WatchHandle { id: "a", stage: "running" })"#);
 }
 
 #[test]

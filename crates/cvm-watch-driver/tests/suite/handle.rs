@@ -1,7 +1,7 @@
 //! What the handle promises to those who hold it.
 
 use std::cell::Cell;
-use std::future::{IntoFuture, pending};
+use std::future::pending;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -24,15 +24,16 @@ fn boot() -> Script {
 
 fn shown(update: &Update) -> String {
     match update {
-        Update::Connecting { attempt } => format!("connecting {attempt}"),
+        Update::Connecting { attempt, .. } => format!("connecting {attempt}"),
         Update::Event { attempt, event: Event::State(state), .. } => format!("{attempt} state {}", state.status),
         Update::Event { attempt, event: Event::Complete(_), .. } => format!("{attempt} complete"),
-        Update::Retrying { attempt, delay, cause } => format!("retrying after {attempt} in {delay:?}: {cause}"),
+        Update::Retrying { attempt, delay, cause, .. } => format!("retrying after {attempt} in {delay:?}: {cause}"),
+        Update::Ended => "ended".to_owned(),
         other => format!("{other:?}"),
     }
 }
 
-const BOOT: [&str; 7] = [
+const BOOT: [&str; 8] = [
     "connecting 1",
     "1 state starting",
     "retrying after 1 in 3s: the connection was reset",
@@ -40,6 +41,7 @@ const BOOT: [&str; 7] = [
     "2 state starting",
     "2 state running",
     "2 complete",
+    "ended",
 ];
 
 #[test]
@@ -87,7 +89,8 @@ fn a_callback_can_stop_the_watch_with_an_error_of_its_own() {
     });
     let error = world.run(watch).unwrap_err();
     assert!(matches!(&error, WatchError::Stopped(_)), "{error}");
-    assert!(error.to_string().ends_with("enough"), "{error}");
+    assert_eq!(error.to_string(), "the event callback stopped the watch");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "enough");
     assert_eq!((world.open(), world.requests().len()), (0, 1), "its connection is closed");
 }
 

@@ -4,9 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cvm_watch_driver::Update;
-use cvm_watch_driver::core::{Event, Failure, Timestamp};
+use cvm_watch_driver::core::{Event, Failure, MemberId, Timestamp};
 use cvm_watch_sim::{Attempt, Script};
-use std::future::IntoFuture;
 
 use crate::world::World;
 
@@ -113,7 +112,7 @@ fn a_nap_is_not_forgotten_while_the_caller_has_news_to_take() {
             }
             world.nap(20 * SECOND);
             world.run(async { while watch.next_update().await.is_some() {} });
-            assert!(watch.outcome(0).unwrap().is_ok());
+            assert!(watch.outcome(MemberId::from_number(0)).unwrap().is_ok());
         } else {
             let mut watch = client.watch("my-cvm", "running");
             for _ in 0..2 {

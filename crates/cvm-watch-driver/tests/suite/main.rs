@@ -7,4 +7,5 @@ mod handle;
 mod loop_laws;
 mod neutrality;
 mod observed;
+mod pool;
 mod world;

@@ -21,20 +21,20 @@ struct Double {
 
 impl Double {
     fn see(&mut self, observed: Observed<'_>) {
-        if let Observed::Started { policy, id, seed, now, permits } = observed {
-            assert!(!permits && self.watch.is_none());
+        if let Observed::Started { policy, id, seed, now, .. } = observed {
+            assert!(self.watch.is_none());
             self.watch = Some(Watch::new(Arc::new(policy.clone()), id.clone(), seed, now));
             return;
         }
         let watch = self.watch.as_mut().unwrap();
         match observed {
-            Observed::Handled { now, input } => watch.handle(now, input.clone()),
-            Observed::Received { now, attempt, chunk, from, taken } => {
+            Observed::Handled { now, input, .. } => watch.handle(now, input.clone()),
+            Observed::Received { now, attempt, chunk, from, taken, .. } => {
                 assert_eq!(watch.receive(now, attempt, &chunk[from..]), taken);
                 self.offers.push((from, taken));
             }
             Observed::Polled(action) => {
-                self.then.extend(action.cloned());
+                self.then.extend(action.map(|(_, action)| action.clone()));
                 self.now.extend(watch.poll_action());
             }
             other => panic!("{other:?}"),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use cvm_watch_driver::core::{CloseCause, Timestamp};
 use cvm_watch_driver::{Body, Client, Head, Request, Settings, Timer, Transport, TransportError};
-use cvm_watch_sim::{Ending, Move, Script};
+use cvm_watch_sim::{Attempt, Ending, Move, Script};
 
 /// The clock and all that waits for it.
 #[derive(Clone, Default)]
@@ -81,8 +81,19 @@ impl World {
 
     /// A client of a server that plays to each CVM a script of its own.
     pub(crate) fn client_of(&self, script_of: impl Fn(&str) -> Script + 'static) -> Client<Scripted, VirtualTimer> {
+        let scripts: RefCell<BTreeMap<String, (Script, u32)>> = RefCell::default();
+        self.client_of_each(move |id| {
+            let mut scripts = scripts.borrow_mut();
+            let (script, count) = scripts.entry(id.to_owned()).or_insert_with(|| (script_of(id), 0));
+            *count += 1;
+            script.attempt(*count).clone()
+        })
+    }
+
+    /// A client of a server that decides at each request what it does.
+    pub(crate) fn client_of_each(&self, attempt: impl Fn(&str) -> Attempt + 'static) -> Client<Scripted, VirtualTimer> {
         let settings = Settings::builder().base_url("http://127.0.0.1:9/api/v1").build().unwrap();
-        let transport = Scripted { world: self.clone(), script_of: Box::new(script_of), scripts: RefCell::default() };
+        let transport = Scripted { world: self.clone(), attempt: Box::new(attempt) };
         Client::new(settings, transport, VirtualTimer(self.clone()))
     }
 
@@ -112,6 +123,20 @@ impl World {
         }
     }
 
+    /// Runs several tasks, each polled only when it is woken, until all have ended, or
+    /// nothing is left that could wake one. Returns whether they have ended.
+    pub(crate) fn run_tasks(&self, tasks: &mut Tasks) -> bool {
+        loop {
+            tasks.poll_woken();
+            if tasks.tasks.is_empty() {
+                return true;
+            }
+            if !self.advance() {
+                return false;
+            }
+        }
+    }
+
     /// Jumps to the next alarm; false if there is none.
     pub(crate) fn advance(&self) -> bool {
         let Some(next) = self.0.alarms.borrow().keys().next().map(|(at, _)| *at) else { return false };
@@ -132,6 +157,35 @@ impl World {
         let due = std::mem::replace(&mut *alarms, later);
         drop(alarms);
         due.into_values().for_each(Waker::wake);
+    }
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Tasks, each with a waker of its own.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    tasks: Vec<(Task, Arc<Flag>)>,
+}
+
+impl Tasks {
+    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.push((Box::pin(task), Arc::new(Flag(AtomicBool::new(true)))));
+    }
+
+    /// Polls until no task is woken.
+    pub(crate) fn poll_woken(&mut self) {
+        while self.tasks.iter().any(|(_, flag)| flag.0.load(Ordering::Relaxed)) {
+            self.tasks.retain_mut(|(task, flag)| {
+                let waker = Waker::from(Arc::clone(flag));
+                let is_woken = flag.0.swap(false, Ordering::Relaxed);
+                !is_woken || task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+            });
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.len()
     }
 }
 
@@ -187,12 +241,10 @@ impl Future for VirtualSleep {
     }
 }
 
-/// Plays one attempt of a script per request.
+/// Plays an attempt per request.
 pub(crate) struct Scripted {
     world: World,
-    script_of: Box<dyn Fn(&str) -> Script>,
-    /// The script of each CVM, and how many attempts were made.
-    scripts: RefCell<BTreeMap<String, (&'static Script, u32)>>,
+    attempt: Box<dyn Fn(&str) -> Attempt>,
 }
 
 impl Transport for Scripted {
@@ -202,17 +254,12 @@ impl Transport for Scripted {
     fn open(&self, request: Request) -> Opening {
         let target = request.target();
         let id = target.split('/').nth(4).unwrap_or_default().to_owned();
-        let mut scripts = self.scripts.borrow_mut();
-        let (script, count) = scripts.entry(id.clone()).or_insert_with(|| {
-            // A test's script may live as long as the test program.
-            (Box::leak(Box::new((self.script_of)(&id))), 0)
-        });
-        *count += 1;
+        // An attempt of a test may live as long as the test program.
+        let moves = Box::leak(Box::new((self.attempt)(&id))).moves();
         self.world.0.requests.borrow_mut().push(target);
         self.world.0.open.set(self.world.open() + 1);
         self.world.0.most_open.set(self.world.most_open().max(self.world.open()));
-        let moves = Box::new(script.attempt(*count).moves());
-        Opening(Some(Connection { world: self.world.clone(), moves, waits: None }))
+        Opening(Some(Connection { world: self.world.clone(), moves: Box::new(moves), waits: None }))
     }
 }
 

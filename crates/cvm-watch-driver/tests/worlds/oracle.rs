@@ -324,25 +324,29 @@ impl Law {
 
     pub(crate) fn update(&mut self, update: &Update) {
         self.reason();
-        if self.aborted.is_some() {
+        if self.aborted.is_some() && *update != Update::Ended {
             self.updates_after_abort += 1;
         }
         match update {
-            Update::Connecting { attempt } => {
+            Update::Connecting { attempt, .. } => {
                 self.note(format_args!("connecting {attempt}"));
                 self.announced += 1;
-                self.must(*attempt == self.attempts && self.announced == self.attempts, "a wrong number of attempt");
+                self.must(
+                    attempt.number() == self.attempts && self.announced == self.attempts,
+                    "a wrong number of attempt",
+                );
             }
-            Update::Event { attempt, id, event } => {
+            Update::Event { attempt, id, event, .. } => {
                 self.note(format_args!("event of {attempt}, id {id:?}: {event:?}"));
-                self.must(*attempt == self.attempts, "an event of another attempt");
+                self.must(attempt.number() == self.attempts, "an event of another attempt");
                 self.event(id, event);
             }
-            Update::Retrying { attempt, delay, cause } => {
+            Update::Retrying { attempt, delay, cause, .. } => {
                 self.note(format_args!("retrying after {attempt} in {delay:?}: {cause}"));
-                self.must(*attempt == self.attempts, "the loss of another attempt");
+                self.must(attempt.number() == self.attempts, "the loss of another attempt");
                 self.lost(u64::try_from(delay.as_nanos()).unwrap(), cause);
             }
+            Update::Ended => self.note(format_args!("ended")),
             _ => self.broken("an update that is unheard of"),
         }
     }

@@ -1,7 +1,7 @@
 //! Those who watch: what they ask for, how long they take over each update, when they lose
 //! patience, and when their process starts anew.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use cvm_watch_driver::core::Backoff;
-use cvm_watch_driver::{Client, Settings, Watching};
+use cvm_watch_driver::{Client, Settings, WatchHandle};
 use futures_core::Stream;
 
 use crate::faults::Fault;
@@ -96,7 +96,7 @@ pub(crate) struct User {
 }
 
 struct Run {
-    watch: Watching<Network, VirtualTimer>,
+    watch: WatchHandle<Network, VirtualTimer>,
     law: SharedLaw,
     network: NetworkHandle,
     abort: Arc<Abort>,
@@ -281,7 +281,7 @@ impl User {
         self.run = Some(Run { watch, law, network: handle, abort, flag, busy_until: None });
     }
 
-    fn set_up(&mut self, client: &Client<Network, VirtualTimer>) -> Watching<Network, VirtualTimer> {
+    fn set_up(&mut self, client: &Client<Network, VirtualTimer>) -> WatchHandle<Network, VirtualTimer> {
         let (rules, nanos) = (&self.rules, Duration::from_nanos);
         let mut watch = client
             .watch(&*self.id, &*rules.target)

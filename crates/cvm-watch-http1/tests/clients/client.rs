@@ -55,7 +55,7 @@ async fn a_stream_extension_can_drive_the_handle() {
         updates += 1;
         drop(update);
     }
-    assert_eq!(updates, 3, "connecting, state, complete");
+    assert_eq!(updates, 4, "connecting, state, complete, ended");
 }
 
 #[crate::runtime_test]
@@ -77,7 +77,7 @@ async fn the_failure_and_the_io_error_are_kept_apart() {
 #[crate::runtime_test]
 async fn a_refused_parameter_makes_no_request() {
     let sim = Sim::start().unwrap();
-    let refused: [(&str, crate::subject::Watching); 3] = [
+    let refused: [(&str, crate::subject::WatchHandle); 3] = [
         ("id", client(&sim).watch("..", "running")),
         ("target", client(&sim).watch("my-cvm", "  ")),
         ("interval", client(&sim).watch("my-cvm", "running").interval(Duration::from_secs(4))),

@@ -12,7 +12,7 @@ use cvm_watch_sim::{Attempt, Sim};
 
 use super::threads::{channel, on_thread, run_until};
 use super::{LONG, client};
-use crate::subject::{Client, Event, Failure, Update, Watching};
+use crate::subject::{Client, Event, Failure, Update, WatchHandle};
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -70,7 +70,7 @@ async fn the_old_connection_is_closed_before_the_new_one_is_made() {
 }
 
 /// Polls once, as a select beside something else would; it must have to wait.
-async fn begin(watch: &mut Watching) {
+async fn begin(watch: &mut WatchHandle) {
     let mut next = pin!(watch.next_update());
     poll_fn(|cx| {
         assert!(next.as_mut().poll(cx).is_pending());

@@ -6,7 +6,7 @@ use cvm_watch_sim::{Attempt, Script, Sim};
 
 use super::client;
 use super::played::{ID, SOON, all, check, play};
-use crate::subject::{Backoff, Failure, Update, Watching};
+use crate::subject::{Backoff, Failure, Update, WatchHandle};
 
 const STARTING: &str = "event: state\ndata: {\"status\":\"starting\"}\n\n";
 
@@ -72,7 +72,7 @@ async fn at_the_target_whatever_ends_the_attempt_resolves() {
         check(script, |watch| watch.max_retries(0), "running; resolved running", 1).await;
     }
     check(at_target().timeout("running", 1.0), |watch| watch, "running; timeout; resolved running", 1).await;
-    let slow = |watch: Watching| watch.configure(|config| config.complete_grace(SOON * 100));
+    let slow = |watch: WatchHandle| watch.configure(|config| config.complete_grace(SOON * 100));
     check(at_target().stall(), |watch| slow(watch).idle_timeout(millis(500)), "running; resolved running", 1).await;
     check(at_target().stall(), |watch| slow(watch).deadline(millis(1000)), "running; resolved running", 1).await;
 }
@@ -206,7 +206,7 @@ async fn max_retries_is_how_many_attempts_follow_the_first() {
 }
 
 /// The first delay that is reported on this script; the watch is dropped before it is waited for.
-async fn first_delay(script: Attempt, change: impl FnOnce(Watching) -> Watching) -> Duration {
+async fn first_delay(script: Attempt, change: impl FnOnce(WatchHandle) -> WatchHandle) -> Duration {
     let sim = Sim::start().unwrap();
     sim.script(ID, script);
     let mut watch = change(client(&sim).watch(ID, "running"));
@@ -317,7 +317,7 @@ async fn no_answer_within_the_connect_timeout_is_retried() {
 async fn an_attempt_ends_ten_seconds_after_its_timeout_bytes_or_not() {
     let seconds = Duration::from_secs;
     let ticking = |begin: Attempt| begin.repeat(": alive\n\n", seconds(1), u64::MAX);
-    let watch = move |watch: Watching| {
+    let watch = move |watch: WatchHandle| {
         watch.timeout(seconds(10)).max_retries(0).configure(|config| config.complete_grace(seconds(600)))
     };
     let start = std::time::Instant::now();
@@ -346,7 +346,7 @@ async fn silence_for_the_idle_timeout_is_retried() {
 /// Contract row 20.
 #[crate::runtime_test]
 async fn the_deadline_ends_it_in_every_phase_with_the_last_status() {
-    let deadline = |watch: Watching| watch.deadline(millis(1000));
+    let deadline = |watch: WatchHandle| watch.deadline(millis(1000));
     check(
         starting().stall(),
         deadline,

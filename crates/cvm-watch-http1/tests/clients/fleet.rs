@@ -4,7 +4,7 @@
 use cvm_watch_sim::{Attempt, Script, Sim};
 
 use super::{LONG, client};
-use crate::subject::{FailEarly, Failure, MemberUpdate, Until};
+use crate::subject::{FailEarly, Failure, MemberId, Until, Update};
 
 #[crate::runtime_test]
 async fn a_fleet_reaches_every_target_and_never_opens_more_streams_than_it_may() {
@@ -41,13 +41,13 @@ async fn where_any_is_enough_the_streams_of_the_others_are_closed() {
     sim.script("quick", Attempt::stream().state("running").complete("running"));
     let mut watches = client(&sim).watch_all(["slow", "quick"], "running").until(Until::Any);
     let mut ended = Vec::new();
-    while let Some(update) = watches.next_update().await {
-        if let MemberUpdate::Ended { index } = update {
-            ended.push(watches.id(index).unwrap().to_owned());
+    while let Some((member, update)) = watches.next_update().await {
+        if update == Update::Ended {
+            ended.push(watches.id(member).unwrap().to_owned());
         }
     }
     assert_eq!(ended, ["quick", "slow"]);
-    assert!(watches.outcome(1).unwrap().is_ok());
+    assert!(watches.outcome(MemberId::from_number(1)).unwrap().is_ok());
     sim.log().wait_until_idle(LONG).unwrap();
 }
 

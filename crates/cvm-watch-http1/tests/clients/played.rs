@@ -7,7 +7,7 @@ use std::time::Duration;
 use cvm_watch_sim::{Request, Script, Sim};
 
 use super::client;
-use crate::subject::{CvmState, Event, Update, WatchError, Watching};
+use crate::subject::{CvmState, Event, Update, WatchError, WatchHandle};
 
 /// A bound for what should take no time; nothing waits for it when all is well.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ pub(crate) struct Played {
 
 /// Watches a server that plays `script` for `running`, with no delay between attempts. Every
 /// connection must be gone soon after the end.
-pub(crate) async fn play(script: impl Into<Script>, change: impl FnOnce(Watching) -> Watching) -> Played {
+pub(crate) async fn play(script: impl Into<Script>, change: impl FnOnce(WatchHandle) -> WatchHandle) -> Played {
     let sim = Sim::start().unwrap();
     sim.script(ID, script);
     let mut watch = change(client(&sim).watch(ID, "running").retry_delay(Duration::ZERO));
@@ -45,7 +45,7 @@ pub(crate) async fn play(script: impl Into<Script>, change: impl FnOnce(Watching
 /// Holds what the caller saw, and how often the server was asked, against what must be.
 pub(crate) async fn check(
     script: impl Into<Script>,
-    change: impl FnOnce(Watching) -> Watching,
+    change: impl FnOnce(WatchHandle) -> WatchHandle,
     expected: &str,
     requests: usize,
 ) {
@@ -65,7 +65,7 @@ pub(crate) async fn all<F: Future<Output = ()>>(checks: impl IntoIterator<Item =
 
 fn text(update: &Update) -> Option<String> {
     match update {
-        Update::Connecting { .. } => None,
+        Update::Connecting { .. } | Update::Ended => None,
         Update::Event { event, .. } => Some(match event {
             Event::State(state) => state.status.clone(),
             Event::Complete(complete) => format!("complete {}", complete.status),

@@ -3,7 +3,7 @@
 use cvm_watch_driver::core::{ApiKey, CloseCause, CvmId, Policy};
 use cvm_watch_recording::{Player, Recorder};
 
-use crate::life::{Answer, actions, play, record, record_and_look};
+use crate::life::{ALONE, Answer, actions, play, record, record_and_look};
 
 const KEY: &str = "phak_Example/1234";
 
@@ -179,11 +179,11 @@ fn a_recorder_that_cannot_write_says_so_once() {
     let (policy, now) = (config(), Timestamp::ZERO);
     let mut recorder = Recorder::new(Full(2));
     let started =
-        Observed::Started { policy: &policy, id: &CvmId::new("my-cvm").unwrap(), seed: 1, now, permits: true };
+        Observed::Started { member: ALONE, policy: &policy, id: &CvmId::new("my-cvm").unwrap(), seed: 1, now };
     let mut errors = Vec::new();
-    for observed in [started].into_iter().chain([Observed::Polled(Some(&Action::AskPermit)); 3]) {
+    for observed in [started].into_iter().chain([Observed::Polled(Some((ALONE, &Action::AskPermit))); 3]) {
         errors.extend(recorder.observe(observed).err().map(|error| error.to_string()));
     }
-    recorder.observe(Observed::Handled { now, input: &Input::Abort }).unwrap();
+    recorder.observe(Observed::Handled { now, member: Some(ALONE), input: &Input::Abort }).unwrap();
     assert_eq!(errors.len(), 1, "{errors:?}");
 }

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use cvm_watch_driver::Observed;
 use cvm_watch_driver::core::{
-    Action, AttemptId, CloseCause, CvmId, Input, Policy, ResponseHead, Timestamp, UnixSeconds, Watch,
+    Action, AttemptId, CloseCause, CvmId, Input, MemberId, Policy, ResponseHead, Timestamp, UnixSeconds, Watch,
 };
 use cvm_watch_recording::{Played, Player, Recorder};
+
+/// The member number of a watch outside a fleet.
+pub(crate) const ALONE: MemberId = MemberId::from_number(0);
 
 /// What a server does to one attempt.
 pub(crate) struct Answer {
@@ -48,7 +51,7 @@ impl Life {
 
     fn handle(&mut self, input: Input<'_>) {
         self.now = self.now + Duration::from_millis(7);
-        self.recorder.observe(Observed::Handled { now: self.now, input: &input }).unwrap();
+        self.recorder.observe(Observed::Handled { now: self.now, member: Some(ALONE), input: &input }).unwrap();
         self.watch.handle(self.now, input);
         self.drain();
     }
@@ -59,7 +62,7 @@ impl Life {
             self.now = self.now + Duration::from_micros(3);
             let taken = self.watch.receive(self.now, attempt, &chunk[from..]);
             let now = self.now;
-            self.see(Observed::Received { now, attempt, chunk, from, taken });
+            self.see(Observed::Received { now, member: ALONE, attempt, chunk, from, taken });
             from += taken;
             self.drain();
             if self.actions.iter().any(|action| matches!(action, Action::Disconnect { .. })) {
@@ -71,7 +74,7 @@ impl Life {
     fn drain(&mut self) {
         loop {
             let action = self.watch.poll_action();
-            self.see(Observed::Polled(action.as_ref()));
+            self.see(Observed::Polled(action.as_ref().map(|action| (ALONE, action))));
             match action {
                 Some(action) => self.actions.push(action),
                 None => return,
@@ -91,7 +94,7 @@ pub(crate) fn record_and_look(policy: &Policy, answers: &[Answer], mut look: imp
     let now = Timestamp::from_secs(1_000_000);
     let id = CvmId::new("my-cvm").unwrap();
     let mut recorder = Recorder::new(file.clone());
-    recorder.observe(Observed::Started { policy, id: &id, seed: 7, now, permits: false }).unwrap();
+    recorder.observe(Observed::Started { member: ALONE, policy, id: &id, seed: 7, now }).unwrap();
     let watch = Watch::new(Arc::new(policy.clone()), id, 7, now);
     let mut life = Life { watch, recorder, now, actions: Vec::new() };
     life.drain();

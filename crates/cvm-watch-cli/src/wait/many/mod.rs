@@ -6,8 +6,8 @@ mod roster;
 mod table;
 mod workflow;
 
-use cvm_watch_core::{CvmState, Until};
-use cvm_watch_hyper::{MemberUpdate, WatchError, WatchingAll};
+use cvm_watch_core::{CvmState, MemberId, Until};
+use cvm_watch_hyper::{FleetHandle, Update, WatchError};
 
 use super::ended::{By, Ended};
 use super::heartbeat::{Heard, Heartbeat};
@@ -43,18 +43,17 @@ fn wait(args: &WaitArgs, prepared: &Prepared, board: &mut Board) -> Result<(), E
     runtime::block_on(follow(watching, board, by))
 }
 
-async fn follow<'a>(mut watching: WatchingAll, board: &mut Board, by: impl Fn() -> By<'a>) {
+async fn follow<'a>(mut watching: FleetHandle, board: &mut Board, by: impl Fn() -> By<'a>) {
     let mut heartbeat = Heartbeat::new();
     while let Some(heard) = heartbeat.next(&mut watching).await {
         let printed = match heard {
-            Heard::News(MemberUpdate::Update { index, update }) => board.update(index, &update),
-            Heard::News(MemberUpdate::Ended { index }) => {
-                if let Some(outcome) = watching.outcome(index) {
-                    board.end(index, ended(outcome, board.last_status(index), &by()));
+            Heard::News((member, Update::Ended)) => {
+                if let Some(outcome) = watching.outcome(member) {
+                    board.end(row(member), ended(outcome, board.last_status(row(member)), &by()));
                 }
                 true
             }
-            Heard::News(_) => false,
+            Heard::News((member, update)) => board.update(row(member), &update),
             Heard::Silence => {
                 board.heartbeat();
                 true
@@ -65,6 +64,11 @@ async fn follow<'a>(mut watching: WatchingAll, board: &mut Board, by: impl Fn() 
         }
         output::caught_up().await;
     }
+}
+
+/// The place of a member in the given ids, from 0.
+fn row(member: MemberId) -> usize {
+    usize::try_from(member.number()).unwrap_or(usize::MAX)
 }
 
 fn ended(outcome: &Result<CvmState, WatchError>, last_status: Option<&str>, by: &By<'_>) -> Ended {

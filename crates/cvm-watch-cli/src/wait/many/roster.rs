@@ -202,7 +202,7 @@ impl Member {
 mod tests {
     use super::*;
     use crate::wait::ended::Trouble;
-    use cvm_watch_core::CvmState;
+    use cvm_watch_core::{AttemptId, CvmState};
 
     fn ended(exit: Exit, kind: &'static str, hint: Option<&str>) -> Ended {
         let trouble = Trouble { kind, hint: hint.map(str::to_owned), ..Trouble::default() };
@@ -243,7 +243,7 @@ mod tests {
         let late = Some(ended(Exit::GaveUp, "deadline_exceeded", Some("raise it")));
         let again = Some(ended(Exit::GaveUp, "deadline_exceeded", Some("raise it")));
         let mut roster = roster(false, vec![None, None, Some(reached()), late, again, None]);
-        assert!(roster.update(1, &Update::Connecting { attempt: 1 }));
+        assert!(roster.update(1, &Update::connecting(AttemptId::from_number(1))));
         assert_eq!(roster.still(), "still 3 of 6: 2 waiting, 1 connecting");
         assert_eq!(roster.tally(), "1 of 6 reached, 2 failed; 2 waiting, 1 connecting");
         assert_eq!(roster.hints(), ["raise it"]);
@@ -255,9 +255,9 @@ mod tests {
     fn a_turn_among_others_is_no_news() {
         let mut roster = roster(false, vec![None]);
         let busy = cvm_watch_core::RetryCause::TooManyStreams { message: None };
-        assert!(roster.update(0, &Update::Connecting { attempt: 1 }));
-        assert!(!roster.update(0, &Update::Connecting { attempt: 2 }));
-        let refused = Update::Retrying { attempt: 2, delay: Duration::from_secs(1), cause: busy };
+        assert!(roster.update(0, &Update::connecting(AttemptId::from_number(1))));
+        assert!(!roster.update(0, &Update::connecting(AttemptId::from_number(2))));
+        let refused = Update::retrying(AttemptId::from_number(2), Duration::from_secs(1), busy);
         assert!(roster.update(0, &refused));
         assert_eq!(roster.member(0).unwrap().progress.text(), "looking again in 1s: HTTP 429");
         assert_eq!(roster.member(0).unwrap().progress.attempt, 1);

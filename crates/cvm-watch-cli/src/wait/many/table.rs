@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use crate::exit::Exit;
     use crate::wait::ended::{Ended, Trouble};
-    use cvm_watch_core::{CvmState, Event};
+    use cvm_watch_core::{AttemptId, CvmState, Event};
     use cvm_watch_hyper::Update;
     use std::sync::Arc;
 
@@ -90,7 +90,7 @@ mod tests {
 
     fn state(status: &str) -> Update {
         let event = Event::State(Arc::new(CvmState::with_status(status)));
-        Update::Event { attempt: 1, id: String::new(), event }
+        Update::event(AttemptId::from_number(1), "", event)
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,183 @@
+//! The connection of one watch: executes its actions and passes on what arrives.
+
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::error::Error;
+use std::sync::Arc;
+
+use cvm_watch_core::{Action, AttemptId, CloseCause, Failure, Input, MemberId, ResponseHead, Timestamp, Watch};
+use tracing::debug;
+
+use crate::engine::Engine;
+use crate::error::WatchError;
+use crate::observed::Observable;
+use crate::shared::Shared;
+use crate::transport::{Body, Head, Request, Timer, Transport, TransportError};
+use crate::update::{Report, Update};
+
+/// The connection of the current attempt, if there is one.
+pub(crate) struct Connection<T: Transport> {
+    stage: Stage<T>,
+    chunk: Option<Chunk<T>>,
+    /// The transport's error in the current or last attempt.
+    error: Option<TransportError>,
+}
+
+enum Stage<T: Transport> {
+    Closed,
+    Opening(AttemptId, Pin<Box<T::Open>>),
+    Open(AttemptId, Pin<Box<T::Body>>),
+}
+
+/// A chunk that the core has not taken completely.
+struct Chunk<T: Transport> {
+    attempt: AttemptId,
+    bytes: <T::Body as Body>::Chunk,
+    taken: usize,
+}
+
+/// An input that a connection has for the core.
+enum Arrived {
+    Head(Head),
+    Closed(TransportError),
+}
+
+impl<T: Transport> Connection<T> {
+    pub(crate) fn new() -> Self {
+        Self { stage: Stage::Closed, chunk: None, error: None }
+    }
+
+    /// Executes an action of this watch; returns what the caller should learn of it.
+    pub(crate) fn execute<C: Timer>(&mut self, shared: &Shared<T, C>, watch: &Watch, action: Action) -> Option<Report> {
+        let cvm = watch.id();
+        let update = match action {
+            Action::Connect { attempt, request } => {
+                debug!(%cvm, %attempt, base = %shared.base, request = request.path_and_query(), "connecting");
+                let request = Request::new(Arc::clone(&shared.base), request, watch.policy().connect_timeout());
+                self.error = None;
+                self.stage = Stage::Opening(attempt, Box::pin(shared.transport.open(request)));
+                Update::Connecting { attempt }
+            }
+            Action::Disconnect { attempt } => {
+                debug!(%cvm, %attempt, "disconnecting");
+                self.close();
+                return None;
+            }
+            Action::Emit { attempt, id, event } => {
+                debug!(%cvm, %attempt, ?event, "event");
+                Update::Event { attempt, id, event }
+            }
+            Action::SteadyTarget { after } => {
+                debug!(%cvm, ?after, "steady target counts");
+                Update::SteadyTarget { after }
+            }
+            Action::Retrying { attempt, delay, cause } => {
+                debug!(%cvm, %attempt, ?delay, %cause, "retrying");
+                Update::Retrying { attempt, delay, cause }
+            }
+            Action::Resolve(state) => {
+                debug!(%cvm, status = state.status, "resolved");
+                return Some(Report::Ended(Ok(state)));
+            }
+            Action::Fail(failure) => {
+                debug!(%cvm, %failure, "failed");
+                return Some(Report::Ended(Err(self.blame(failure))));
+            }
+            // A lone watch needs no permit, and a fleet gives them itself.
+            _ => return None,
+        };
+        Some(Report::Update(update))
+    }
+
+    /// Passes the connection's next input to the core.
+    pub(crate) fn poll_input<E: Engine>(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: &impl Timer,
+        engine: &mut Observable<E>,
+        member: MemberId,
+    ) -> Poll<()> {
+        if self.chunk.is_none() {
+            let (attempt, arrived) = match &mut self.stage {
+                Stage::Closed => return Poll::Pending,
+                Stage::Opening(attempt, open) => match ready!(open.as_mut().poll(cx)) {
+                    Ok((head, body)) => {
+                        let attempt = *attempt;
+                        self.stage = Stage::Open(attempt, Box::pin(body));
+                        (attempt, Some(Arrived::Head(head)))
+                    }
+                    Err(error) => (*attempt, Some(Arrived::Closed(error))),
+                },
+                Stage::Open(attempt, body) => match ready!(body.as_mut().poll_chunk(cx)) {
+                    Some(Ok(bytes)) => {
+                        self.chunk = Some(Chunk { attempt: *attempt, bytes, taken: 0 });
+                        (*attempt, None)
+                    }
+                    Some(Err(error)) => (*attempt, Some(Arrived::Closed(error))),
+                    None => (*attempt, Some(Arrived::Closed(CloseCause::Ended.into()))),
+                },
+            };
+            if let Some(arrived) = arrived {
+                self.handle(arrived, attempt, timer, engine, member);
+                return Poll::Ready(());
+            }
+        }
+        self.offer_chunk(timer.now(), engine, member);
+        Poll::Ready(())
+    }
+
+    /// Whether the core has not taken all of a chunk.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.chunk.is_some()
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.stage = Stage::Closed;
+        self.chunk = None;
+    }
+
+    fn offer_chunk<E: Engine>(&mut self, now: Timestamp, engine: &mut Observable<E>, member: MemberId) {
+        let Some(chunk) = &mut self.chunk else { return };
+        let bytes = chunk.bytes.as_ref();
+        chunk.taken += engine.receive(now, member, chunk.attempt, bytes, chunk.taken);
+        if chunk.taken >= bytes.len() {
+            self.chunk = None;
+        }
+    }
+
+    fn handle<E: Engine>(
+        &mut self,
+        arrived: Arrived,
+        attempt: AttemptId,
+        timer: &impl Timer,
+        engine: &mut Observable<E>,
+        member: MemberId,
+    ) {
+        let cvm = engine.watch(member).map(|watch| tracing::field::display(watch.id()));
+        match arrived {
+            Arrived::Head(head) => {
+                debug!(cvm, %attempt, status = head.status, "response");
+                let mut response = ResponseHead::new(head.status);
+                for (name, value) in &head.headers {
+                    response.header(name, value);
+                }
+                engine.handle(timer.now(), Some(member), Input::Head { attempt, head: response, wall: timer.wall() });
+            }
+            Arrived::Closed(error) => {
+                let cause = error.cause();
+                debug!(cvm, %attempt, %cause, source = error.source().map(tracing::field::display), "closed");
+                self.error = Some(error);
+                self.close();
+                engine.handle(timer.now(), Some(member), Input::Closed { attempt, cause });
+            }
+        }
+    }
+
+    /// The failure, with the transport's error if that is what the failure is due to.
+    fn blame(&mut self, failure: Failure) -> WatchError {
+        // A rejection is due to the response, and an abort to the caller.
+        let is_due_to_it = !matches!(failure, Failure::Rejected(_) | Failure::Aborted);
+        let source = self.error.take().filter(|_| is_due_to_it);
+        WatchError::Failed { failure: Box::new(failure), source: source.map(Arc::new) }
+    }
+}

@@ -1,0 +1,63 @@
+//! Sleeping until the next wake, and noticing that the machine was suspended.
+
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+
+use cvm_watch_core::Timestamp;
+
+use crate::transport::Timer;
+
+/// A shorter suspension is not noticed, because the two clocks that show it are not read at the same
+/// moment.
+const SHORTEST_SYSTEM_SLEEP: Duration = Duration::from_secs(1);
+
+/// A sleep until a moment of the timer's clock.
+pub(crate) struct SleepUntil<C: Timer> {
+    sleep: Option<(Timestamp, Pin<Box<C::Sleep>>)>,
+    last_check: Timestamp,
+    /// How long the machine had been suspended then.
+    suspended: Duration,
+}
+
+impl<C: Timer> SleepUntil<C> {
+    pub(crate) fn new(timer: &C) -> Self {
+        Self { sleep: None, last_check: timer.now(), suspended: timer.suspended() }
+    }
+
+    /// Sleeps until `wake`, but no longer than the timer allows. Ready when the clock should be read
+    /// again; pending for ever without a `wake`.
+    pub(crate) fn poll(
+        &mut self,
+        timer: &C,
+        wake: Option<Timestamp>,
+        now: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let Some(wake) = wake else { return Poll::Pending };
+        let until = wake.min(now + timer.longest_sleep());
+        // A sleep that ends too early is kept, as it only costs a reading of the clock.
+        let sleep = match &mut self.sleep {
+            Some((ends, sleep)) if *ends <= until => sleep,
+            sleep => &mut sleep.insert((until, Box::pin(timer.sleep_until(until)))).1,
+        };
+        ready!(sleep.as_mut().poll(cx));
+        self.sleep = None;
+        Poll::Ready(())
+    }
+
+    /// Whether the machine was suspended since the last call.
+    pub(crate) fn was_suspended(&mut self, timer: &C, now: Timestamp) -> bool {
+        let since = now.since(self.last_check);
+        self.last_check = now;
+        if since < SHORTEST_SYSTEM_SLEEP {
+            return false;
+        }
+        let suspended = timer.suspended();
+        let was_suspended = suspended.saturating_sub(self.suspended) >= SHORTEST_SYSTEM_SLEEP;
+        if was_suspended {
+            self.suspended = suspended;
+        }
+        was_suspended
+    }
+}
