@@ -25,6 +25,9 @@ pub enum CloseCause {
     /// The proxy refused to open the tunnel, or could not.
     #[error("the proxy did not open a tunnel")]
     Proxy,
+    /// The proxy requires other credentials, or any. Final: a retry cannot help.
+    #[error("the proxy requires other credentials")]
+    ProxyAuthentication,
     /// TLS could not be set up, or broke.
     #[error("{0}")]
     Tls(TlsFault),
@@ -56,6 +59,10 @@ pub enum TlsFault {
     /// The certificate is for another host name. Final: a retry cannot help.
     #[error("the server's certificate is for another host")]
     HostName,
+    /// The certificate is that of a certificate authority, which no server may present. Final: a retry
+    /// cannot help.
+    #[error("the server presents a certificate authority's own certificate")]
+    Authority,
     /// Any other fault, such as a handshake that broke off. Retried.
     #[error("the TLS handshake failed")]
     Other,

@@ -259,11 +259,14 @@ pub enum Failure {
     /// The server's certificate was refused; no retry changes that.
     #[error("{0}; check the base URL, the machine's clock and its trusted certificates")]
     Tls(#[serde(serialize_with = "as_fault")] TlsFault),
+    /// The proxy refused the credentials; no retry changes that.
+    #[error("the proxy requires other credentials; check the user name and the password in its URL")]
+    ProxyAuthentication,
 }
 
 impl Failure {
     /// A stable name for programs: `aborted`, `deadline_exceeded`, `max_retries_exceeded`,
-    /// `unreachable`, `rejected` or `tls`.
+    /// `unreachable`, `rejected`, `tls` or `proxy_authentication`.
     ///
     /// ```
     /// assert_eq!(cvm_watch_core::Failure::Aborted.kind(), "aborted");
@@ -276,6 +279,7 @@ impl Failure {
             Self::TargetUnreachable { .. } => "unreachable",
             Self::Rejected(_) => "rejected",
             Self::Tls(_) => "tls",
+            Self::ProxyAuthentication => "proxy_authentication",
         }
     }
 }

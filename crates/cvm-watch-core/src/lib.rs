@@ -44,7 +44,7 @@ pub use input::{AttemptId, Input};
 pub use policy::{Backoff, FailEarly, Policy, PolicyBuilder};
 pub use redact::Redactor;
 pub use request::Request;
-pub use response::ResponseHead;
+pub use response::{ResponseHead, server_message};
 pub use state::Phase;
 pub use text::printable;
 pub use time::{Timestamp, UnixSeconds};

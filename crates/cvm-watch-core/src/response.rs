@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use body::ErrorBody;
 pub(crate) use body::MAX_BODY;
+pub use body::server_message;
 
 use crate::error::{RejectCause, Rejection, RetryCause};
 use crate::http_date;

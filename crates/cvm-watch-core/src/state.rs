@@ -258,8 +258,11 @@ impl State {
     fn closed(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         match (&self.stage, cause) {
             (Stage::ReadingError(..), _) => self.answered(cx),
-            (Stage::Connecting(_), CloseCause::Tls(fault @ (TlsFault::Certificate | TlsFault::HostName))) => {
+            (Stage::Connecting(_), CloseCause::Tls(fault)) if fault != TlsFault::Other => {
                 self.end(Trigger::CertificateRefused, End::Failed(Failure::Tls(fault)), cx);
+            }
+            (Stage::Connecting(_), CloseCause::ProxyAuthentication) => {
+                self.end(Trigger::CredentialsRefused, End::Failed(Failure::ProxyAuthentication), cx);
             }
             (Stage::Connecting(_), CloseCause::Ended) => {
                 self.attempt_failed(RetryCause::NoAnswer, None, cx);

@@ -1,6 +1,5 @@
 //! From a base URL to a stream of bytes: name lookup, TCP, proxy, TLS.
 
-use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -12,12 +11,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cvm_watch_driver::core::{CloseCause, ConfigError};
-use cvm_watch_driver::{BaseUrl, ConnectOptions, TransportError};
+use cvm_watch_driver::{BaseUrl, ConnectOptions, Head, TransportError};
+use http_body_util::Full;
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::fault;
-use crate::proxy::{Protocol, Proxies, Proxy};
+use crate::exchange::{Http1Body, exchange};
+use crate::fault::{self, close_cause};
+use crate::proxy::{Protocol, Proxies, Proxy, Refusal};
 use crate::stream::{Fair, Socket, Stream};
 use crate::tls::TlsStream;
 use crate::trust::{Trust, server_name};
@@ -25,6 +27,9 @@ use crate::{socks, tunnel};
 
 /// How long an address is tried alone before the next one is tried as well (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
+
+/// How long the body of a proxy's refusal is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a connection may be silent before the system asks whether the peer is still there, how
 /// often it asks again, and how many times: a peer that is gone is noticed within two minutes.
@@ -57,7 +62,7 @@ pub fn set_socket_options<'s>(socket: impl Into<SockRef<'s>>) {
     let _ = socket.set_tcp_nodelay(true);
 }
 
-/// Makes connections. Cheap to clone.
+/// Sends requests, each over a connection of its own. Cheap to clone.
 pub struct Connector<N> {
     parts: Arc<Parts>,
     net: PhantomData<fn() -> N>,
@@ -97,26 +102,42 @@ impl<N: Net> Connector<N> {
         Ok(proxy.map(|proxy| proxy.secrets()).unwrap_or_default())
     }
 
-    /// A new connection to the host of this URL, with TLS for `https`.
+    /// Sends a request to the host of this URL over a new connection, with TLS for `https`, and
+    /// returns the head of the response and its body.
+    ///
+    /// No task is spawned: dropping the future or the body closes the connection at once.
     ///
     /// # Errors
     ///
-    /// No connection was made, or [`prepare`](Self::prepare) would have failed.
-    pub async fn connect(&self, destination: &BaseUrl) -> Result<Box<dyn Stream>, TransportError> {
+    /// No response head came, or [`prepare`](Self::prepare) would have failed. The error's source names
+    /// host and port, and the proxy if there is one.
+    pub async fn send(
+        &self,
+        destination: &BaseUrl,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<(Head, Http1Body), TransportError> {
         let refused = |error: ConfigError| TransportError::new(CloseCause::Other, error);
         let proxy = self.parts.proxies.for_destination(destination).map_err(refused)?;
+        let mut place = host_and_port(destination);
+        if let Some(proxy) = &proxy {
+            place.push_str(&format!(" through {proxy}"));
+        }
         let tls = match destination.is_https() {
             true => Some((self.parts.trust.config().map_err(refused)?, server_name(destination).map_err(refused)?)),
             false => None,
         };
-        let stream = match proxy {
-            None => dial::<N>(destination.host(), destination.port()).await?,
-            Some(proxy) => through::<N>(&proxy, destination).await.map_err(|problem| {
-                TransportError::new(CloseCause::Proxy, ProxyError { proxy: proxy.to_string(), problem })
-            })?,
+        let stream = match &proxy {
+            None => dial::<N>(destination).await.map_err(|(cause, error)| fault::at(cause, &*place, error))?,
+            Some(proxy) => through::<N>(proxy, destination).await?,
         };
-        let Some((config, name)) = tls else { return Ok(stream) };
-        Ok(Box::new(TlsStream::connect(config, name, stream).await.map_err(fault::handshake)?))
+        let stream = match tls {
+            None => stream,
+            Some((config, name)) => {
+                let stream = TlsStream::connect(config, name, stream).await;
+                Box::new(stream.map_err(|error| fault::handshake(error, &place))?)
+            }
+        };
+        exchange(stream, place, request).await
     }
 }
 
@@ -133,25 +154,39 @@ impl<N> fmt::Debug for Connector<N> {
 }
 
 /// A tunnel through the proxy.
-async fn through<N: Net>(proxy: &Proxy, destination: &BaseUrl) -> Result<Box<dyn Stream>, ProxyProblem> {
-    let mut stream = dial::<N>(proxy.host(), proxy.port()).await.map_err(ProxyProblem::Unreachable)?;
+async fn through<N: Net>(proxy: &Proxy, destination: &BaseUrl) -> Result<Box<dyn Stream>, TransportError> {
+    let refused = |refusal: Refusal| refusal.of(proxy, &host_and_port(destination));
+    let stream = dial::<N>(proxy.address()).await;
+    let mut stream = stream.map_err(|(_, error)| refused(Refusal::because("cannot be reached", error)))?;
     match proxy.protocol {
-        Protocol::Http => Ok(Box::new(tunnel::open(stream, destination, proxy.login.as_ref()).await?)),
+        Protocol::Http => {
+            let opened = tunnel::open(stream, destination, proxy.login.as_ref(), N::sleep(PATIENCE)).await;
+            Ok(Box::new(opened.map_err(refused)?))
+        }
         Protocol::Socks5 => {
-            socks::open(&mut stream, destination, proxy.login.as_ref()).await?;
+            socks::open(&mut stream, destination, proxy.login.as_ref()).await.map_err(refused)?;
             Ok(stream)
         }
     }
 }
 
-/// A TCP connection to a host.
-async fn dial<N: Net>(host: &str, port: u16) -> Result<Box<dyn Stream>, TransportError> {
-    let addresses = addresses::<N>(host, port).await.map_err(|error| TransportError::new(CloseCause::Dns, error))?;
+/// A TCP connection to the host of this URL, or why there is none.
+async fn dial<N: Net>(to: &BaseUrl) -> Result<Box<dyn Stream>, (CloseCause, io::Error)> {
+    let dns = |error| (CloseCause::Dns, error);
+    let addresses = addresses::<N>(to.host(), to.port()).await.map_err(dns)?;
     if addresses.is_empty() {
-        return Err(TransportError::new(CloseCause::Dns, "the host name has no address"));
+        return Err(dns(io::Error::other("the host name has no address")));
     }
-    let socket = race::<N>(alternating(addresses)).await.map_err(fault::connecting)?;
-    Ok(Box::new(Fair::new(socket)))
+    match race::<N>(alternating(addresses)).await {
+        Ok(socket) => Ok(Box::new(Fair::new(socket))),
+        Err(error) => Err((close_cause(&error).unwrap_or(CloseCause::Other), error)),
+    }
+}
+
+/// The host and the port, for errors and for proxies.
+pub(crate) fn host_and_port(of: &BaseUrl) -> String {
+    let (host, port) = (of.host(), of.port());
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 async fn addresses<N: Net>(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -215,58 +250,6 @@ async fn race<N: Net>(addresses: Vec<SocketAddr>) -> io::Result<N::Socket> {
         }
     })
     .await
-}
-
-/// A failure on the way through a proxy.
-#[derive(Debug)]
-struct ProxyError {
-    proxy: String,
-    problem: ProxyProblem,
-}
-
-#[derive(Debug)]
-enum ProxyProblem {
-    Unreachable(TransportError),
-    Http(tunnel::Refusal),
-    Socks(socks::Refusal),
-}
-
-impl From<tunnel::Refusal> for ProxyProblem {
-    fn from(refusal: tunnel::Refusal) -> Self {
-        Self::Http(refusal)
-    }
-}
-
-impl From<socks::Refusal> for ProxyProblem {
-    fn from(refusal: socks::Refusal) -> Self {
-        Self::Socks(refusal)
-    }
-}
-
-impl fmt::Display for ProxyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.proxy)?;
-        match &self.problem {
-            ProxyProblem::Unreachable(_) => f.write_str(" cannot be reached"),
-            ProxyProblem::Http(tunnel::Refusal::Status(status)) => write!(f, " refused the tunnel: HTTP {status}"),
-            ProxyProblem::Socks(socks::Refusal::Login(problem)) => write!(f, " {problem}"),
-            ProxyProblem::Socks(socks::Refusal::Other(problem)) => write!(f, " {problem}"),
-            ProxyProblem::Http(tunnel::Refusal::Broken(_)) | ProxyProblem::Socks(socks::Refusal::Io(_)) => {
-                f.write_str(" gave no valid answer")
-            }
-        }
-    }
-}
-
-impl Error for ProxyError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.problem {
-            ProxyProblem::Unreachable(error) => Some(error),
-            ProxyProblem::Http(tunnel::Refusal::Broken(error)) => Some(&**error),
-            ProxyProblem::Socks(socks::Refusal::Io(error)) => Some(error),
-            ProxyProblem::Http(tunnel::Refusal::Status(_)) | ProxyProblem::Socks(_) => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -14,54 +14,75 @@ use hyper::client::conn::http1::{Builder, Connection};
 use crate::fault;
 use crate::stream::Stream;
 
-/// Sends the request and returns the head of its response and the body.
+/// The most header lines of a response; the line of a folded value counts as part of its header.
+pub(crate) const MAX_HEADER_LINES: usize = 1000;
+/// The most bytes of a response head, the status line included.
+pub(crate) const MAX_HEAD: usize = 256 << 10;
+
+/// Sends the request over this stream, which leads to `place`, and returns the head of the response
+/// and its body.
 ///
 /// No task is spawned: the connection makes progress while this future is polled, and then while the
 /// body is. Dropping either closes the stream at once.
-///
-/// # Errors
-///
-/// No response head came. The error's cause tells a peer that closed without an answer, half a head,
-/// a head over the limit and bytes that are not HTTP apart.
-pub async fn exchange(
+pub(crate) async fn exchange(
     stream: Box<dyn Stream>,
+    place: String,
     request: hyper::Request<Full<Bytes>>,
 ) -> Result<(Head, Http1Body), TransportError> {
-    let answer =
-        send(&Builder::new(), stream, request).await.map_err(|none| fault::before_head(none.error, none.unread))?;
-    let (head, body) = answer.response.into_parts();
-    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
-    let head = Head { status: head.status.as_u16(), headers: headers.collect() };
-    let connection = (!answer.ended).then(|| Box::new(answer.connection));
-    Ok((head, Http1Body { body, connection }))
+    match send(&settings(), stream, request).await {
+        Ok(answer) => Ok(answer.read(place)),
+        Err(none) => Err(fault::before_head(none, place)),
+    }
+}
+
+/// How hyper reads a head: as browsers do, rather than to refuse what many servers send.
+pub(crate) fn settings() -> Builder {
+    let mut settings = Builder::new();
+    settings
+        // A folded value reads as one with blanks (RFC 9112, section 5.2).
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .max_headers(MAX_HEADER_LINES)
+        .max_buf_size(MAX_HEAD);
+    settings
 }
 
 /// A connection as hyper drives it.
-type Carrier<S> = Connection<S, Full<Bytes>>;
+type Carrier = Connection<Box<dyn Stream>, Full<Bytes>>;
 
 /// A response and the connection that its body arrives over.
-pub(crate) struct Answer<S: Stream> {
+pub(crate) struct Answer {
     pub(crate) response: hyper::Response<Incoming>,
-    pub(crate) connection: Carrier<S>,
+    pub(crate) connection: Carrier,
     /// Whether the connection has nothing more to do.
     ended: bool,
+}
+
+impl Answer {
+    pub(crate) fn read(self, place: String) -> (Head, Http1Body) {
+        let (head, body) = self.response.into_parts();
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+        let head = Head { status: head.status.as_u16(), headers: headers.collect() };
+        let connection = (!self.ended).then(|| Box::new(self.connection));
+        (head, Http1Body { body, connection, place: place.into() })
+    }
 }
 
 /// Why no response came.
 pub(crate) struct NoAnswer {
     pub(crate) error: hyper::Error,
-    /// Whether bytes came that did not make a head.
-    unread: bool,
+    /// The bytes that were read and did not make a head.
+    pub(crate) unread: Bytes,
 }
 
 /// Sends a request over a new connection.
-pub(crate) async fn send<S: Stream>(
+pub(crate) async fn send(
     settings: &Builder,
-    stream: S,
+    stream: Box<dyn Stream>,
     request: hyper::Request<Full<Bytes>>,
-) -> Result<Answer<S>, NoAnswer> {
+) -> Result<Answer, NoAnswer> {
     let handshake = settings.handshake(stream).await;
-    let (mut sender, mut connection) = handshake.map_err(|error| NoAnswer { error, unread: false })?;
+    let (mut sender, mut connection) = handshake.map_err(|error| NoAnswer { error, unread: Bytes::new() })?;
     let mut response = pin!(sender.send_request(request));
     let mut ended = false;
     let response = poll_fn(|cx| {
@@ -80,7 +101,7 @@ pub(crate) async fn send<S: Stream>(
     });
     match response.await {
         Ok(response) => Ok(Answer { response, connection, ended }),
-        Err(error) => Err(NoAnswer { error, unread: !connection.into_parts().read_buf.is_empty() }),
+        Err(error) => Err(NoAnswer { error, unread: connection.into_parts().read_buf }),
     }
 }
 
@@ -89,7 +110,9 @@ pub(crate) async fn send<S: Stream>(
 pub struct Http1Body {
     body: Incoming,
     /// The connection, until it has nothing more to do.
-    connection: Option<Box<Carrier<Box<dyn Stream>>>>,
+    connection: Option<Box<Carrier>>,
+    /// Where the connection leads to, for errors.
+    place: Box<str>,
 }
 
 impl Http1Body {
@@ -118,7 +141,7 @@ impl Body for Http1Body {
                     // Trailers are ignored.
                     Err(_) => continue,
                 },
-                Some(Err(error)) => Some(Err(fault::in_body(error))),
+                Some(Err(error)) => Some(Err(fault::in_body(error, &self.place))),
                 None => None,
             });
         }
@@ -133,6 +156,8 @@ impl fmt::Debug for Http1Body {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use cvm_watch_driver::core::CloseCause;
 
     use super::*;
@@ -144,7 +169,9 @@ mod tests {
 
     /// The status of an exchange with this peer, or the cause of its failure.
     fn status(peer: Scripted) -> Result<u16, CloseCause> {
-        block_on(exchange(Box::new(peer), request())).map(|(head, _)| head.status).map_err(|error| error.cause())
+        block_on(exchange(Box::new(peer), "x.example:80".to_owned(), request()))
+            .map(|(head, _)| head.status)
+            .map_err(|error| error.cause())
     }
 
     fn answered(answer: &str) -> Result<u16, CloseCause> {
@@ -176,20 +203,71 @@ mod tests {
         assert_eq!(answered("HTTP/7.7 200 OK\r\n\r\n"), Err(CloseCause::NotHttp));
     }
 
-    #[test]
-    fn a_head_over_the_limit_is_told_from_one_that_is_not_http() {
-        for lines in ["x: y\r\n".repeat(1000) + "\r\n", format!("x: {}", "y".repeat(1 << 20))] {
-            let answer = format!("HTTP/1.1 200 OK\r\n{lines}");
-            assert_eq!(answered(&answer), Err(CloseCause::HeadTooLarge));
+    /// The headers of an answer with these lines, or the innermost error.
+    fn headers(lines: &str) -> Result<Vec<String>, String> {
+        let answer = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+        let peer = Scripted::once_asked(answer.as_bytes());
+        match block_on(exchange(Box::new(peer), "x.example:80".to_owned(), request())) {
+            Ok((head, _)) => {
+                let shown = |(name, value): &(String, Vec<u8>)| format!("{name}: {}", String::from_utf8_lossy(value));
+                Ok(head.headers.iter().map(shown).collect())
+            }
+            Err(error) => {
+                let place = error.source().unwrap();
+                assert_eq!(place.to_string(), "x.example:80");
+                Err(format!("{}: {}", error.cause(), place.source().unwrap()))
+            }
         }
-        assert_eq!(answered("HTTP/1.1 200 OK\r\nx y: z\r\n\r\n"), Err(CloseCause::NotHttp));
+    }
+
+    #[test]
+    fn folded_lines_read_as_blanks_and_odd_lines_are_left_out() {
+        for (lines, expected) in [
+            ("a: b\r\n c\r\n", "a: b c"),
+            ("a: b\r\n\tc\r\n  d\r\ne: f\r\n", "a: b c d e: f"),
+            ("a: b\r\nx y: z\r\nc: d\r\n", "a: b c: d"),
+            ("a: b\r\nc : d\r\n", "a: b"),
+            ("no colon\r\na: b\r\n", "a: b"),
+            ("a: b\x01c\r\nd: e\r\n", "d: e"),
+            ("a: b\n c\nd: e\n", "a: b c d: e"),
+            ("content-length: 3, 3\r\n", "content-length: 3, 3"),
+        ] {
+            let headers = headers(lines).unwrap();
+            // How many blanks is hyper's choice.
+            let joined: Vec<_> = headers.iter().flat_map(|header| header.split_whitespace()).collect();
+            assert_eq!(joined.join(" "), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_within_the_limits_is_read_and_one_over_them_says_which() {
+        assert_eq!(headers(&"x: y\r\n".repeat(1000)).unwrap().len(), 1000);
+        assert_eq!(headers(&format!("x: {}\r\n", "y".repeat(250 << 10))).unwrap().len(), 1);
+        for (lines, expected) in [
+            ("x: y\r\n".repeat(1001), "1001 header lines are over the limit of 1000"),
+            ("x: y\r\n".repeat(20_000), " header lines are over the limit of 1000"),
+            (format!("x: {}\r\n", "y".repeat(1 << 20)), "the response head is over the limit of 256 KiB"),
+        ] {
+            let error = headers(&lines).unwrap_err();
+            // How much was read of a long head is hyper's choice.
+            let start = if expected.starts_with(' ') { "the response head is too large: at least 1" } else { "the" };
+            assert!(error.starts_with(start) && error.ends_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_is_named() {
+        for length in ["-1", "99999999999999999999999", "0x10", "1, 2", "abc"] {
+            let error = headers(&format!("content-length: {length}\r\n")).unwrap_err();
+            assert_eq!(error, "the answer is not valid HTTP: invalid content-length parsed", "{length}");
+        }
     }
 
     /// The body of an answer that is sent at once, and its error.
     fn body_of(answer: &str) -> (String, Option<CloseCause>) {
         block_on(async {
             let peer = Scripted::once_asked(answer.as_bytes()).stays_open();
-            let (_, mut body) = exchange(Box::new(peer), request()).await.unwrap();
+            let (_, mut body) = exchange(Box::new(peer), "x.example:80".to_owned(), request()).await.unwrap();
             let mut read = String::new();
             while let Some(chunk) = poll_fn(|cx| Pin::new(&mut body).poll_chunk(cx)).await {
                 match chunk {

@@ -1,10 +1,13 @@
 //! From the errors of sockets, rustls and hyper to the facts that the core judges by.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 
 use cvm_watch_driver::TransportError;
 use cvm_watch_driver::core::{CloseCause, TlsFault};
+
+use crate::exchange::{MAX_HEAD, MAX_HEADER_LINES, NoAnswer};
 
 /// The close cause of the first error in this chain that has one: a [`TransportError`], an error of
 /// rustls or an I/O error.
@@ -37,36 +40,82 @@ pub fn close_cause(error: &(dyn Error + 'static)) -> Option<CloseCause> {
     None
 }
 
-/// No TCP connection was made.
-pub(crate) fn connecting(error: io::Error) -> TransportError {
-    TransportError::new(close_cause(&error).unwrap_or(CloseCause::Other), error)
+/// An error and where it happened.
+#[derive(Debug)]
+struct At {
+    place: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+impl Error for At {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// An error of this cause at this place, such as `cloud.example:443`.
+pub(crate) fn at(
+    cause: CloseCause,
+    place: impl Into<String>,
+    source: impl Into<Box<dyn Error + Send + Sync>>,
+) -> TransportError {
+    TransportError::new(cause, At { place: place.into(), source: source.into() })
 }
 
 /// The TLS handshake failed.
-pub(crate) fn handshake(error: io::Error) -> TransportError {
-    let cause = match close_cause(&error) {
+pub(crate) fn handshake(error: io::Error, place: &str) -> TransportError {
+    match close_cause(&error) {
         // A peer that closes during a handshake may accept the next one.
-        None | Some(CloseCause::Truncated) => CloseCause::Tls(TlsFault::Other),
-        Some(cause) => cause,
-    };
-    TransportError::new(cause, error)
+        None | Some(CloseCause::Truncated) => at(CloseCause::Tls(TlsFault::Other), place, error),
+        Some(cause @ CloseCause::Tls(TlsFault::Authority)) => at(
+            cause,
+            place,
+            "TLS clients refuse a certificate with CA:TRUE from a server even if they trust it; issue the server one \
+             without it, signed by that authority",
+        ),
+        Some(cause) => at(cause, place, error),
+    }
 }
 
-/// No response head came; `unread` if some bytes did.
-pub(crate) fn before_head(error: hyper::Error, unread: bool) -> TransportError {
+/// No response head came.
+pub(crate) fn before_head(none: NoAnswer, place: String) -> TransportError {
+    let NoAnswer { error, unread } = none;
     let cause = match of_hyper(&error) {
-        CloseCause::Truncated if !unread => CloseCause::Ended,
+        CloseCause::Truncated if unread.is_empty() => CloseCause::Ended,
         // The connection ended before the request was sent, or brought bytes that answer no request.
-        CloseCause::Other if error.is_canceled() && !unread => CloseCause::Ended,
-        CloseCause::Other if unread => CloseCause::NotHttp,
+        CloseCause::Other if error.is_canceled() && unread.is_empty() => CloseCause::Ended,
+        CloseCause::Other if !unread.is_empty() => CloseCause::NotHttp,
         cause => cause,
     };
-    TransportError::new(cause, error)
+    match cause {
+        CloseCause::HeadTooLarge => at(cause, place, over_limit(&unread)),
+        _ => at(cause, place, error),
+    }
+}
+
+/// Which limit this beginning of a head is over.
+fn over_limit(head: &[u8]) -> String {
+    let end = head.windows(3).position(|bytes| bytes == b"\n\r\n" || bytes.starts_with(b"\n\n"));
+    let lines = head.get(..end.unwrap_or(head.len())).unwrap_or_default();
+    // Each line of the head but the last ends in front of a header line.
+    let lines = lines.iter().filter(|byte| **byte == b'\n').count();
+    if lines > MAX_HEADER_LINES {
+        let least = if end.is_some() { "" } else { "at least " };
+        format!("{least}{lines} header lines are over the limit of {MAX_HEADER_LINES}")
+    } else {
+        format!("the response head is over the limit of {} KiB", MAX_HEAD >> 10)
+    }
 }
 
 /// The body ended early.
-pub(crate) fn in_body(error: hyper::Error) -> TransportError {
-    TransportError::new(of_hyper(&error), error)
+pub(crate) fn in_body(error: hyper::Error, place: &str) -> TransportError {
+    at(of_hyper(&error), place, error)
 }
 
 fn of_hyper(error: &hyper::Error) -> CloseCause {
@@ -102,6 +151,12 @@ fn of_tls(error: &rustls::Error) -> TlsFault {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
     match error {
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => TlsFault::HostName,
+        // rustls has no name for this refusal of the library below it, which a test checks.
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))
+            if other.to_string() == "CaUsedAsEndEntity" =>
+        {
+            TlsFault::Authority
+        }
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => TlsFault::Certificate,
         _ => TlsFault::Other,
     }

@@ -17,8 +17,8 @@ mod tunnel;
 mod scripted;
 
 pub use connect::{Connector, Net, set_socket_options};
-pub use exchange::{Http1Body, exchange};
+pub use exchange::Http1Body;
 pub use fault::close_cause;
-pub use stream::{Socket, Stream};
+pub use stream::Socket;
 pub use timer::NetTimer;
 pub use transport::Http1Transport;

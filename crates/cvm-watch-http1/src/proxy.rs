@@ -1,16 +1,18 @@
 //! Which proxy a destination is reached through, and how it is addressed.
 
 use std::env;
+use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cvm_watch_driver::core::ConfigError;
-use cvm_watch_driver::{BaseUrl, ProxyChoice};
+use cvm_watch_driver::core::{CloseCause, ConfigError};
+use cvm_watch_driver::{BaseUrl, ProxyChoice, TransportError};
 use percent_encoding::percent_decode_str;
 
-use crate::no_proxy;
+use crate::connect::host_and_port;
+use crate::{fault, no_proxy};
 
 /// The environment variables that are read.
 const VARIABLES: [&str; 9] = [
@@ -154,12 +156,8 @@ impl Proxy {
         Ok(Self { named_by, address, protocol, login })
     }
 
-    pub(crate) fn host(&self) -> &str {
-        self.address.host()
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+    pub(crate) fn address(&self) -> &BaseUrl {
+        &self.address
     }
 
     /// What must never be shown of it.
@@ -172,7 +170,7 @@ impl Proxy {
 /// Without the login.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the proxy {}", self.address.authority())?;
+        write!(f, "the proxy {}", host_and_port(&self.address))?;
         if self.named_by == "proxy" { Ok(()) } else { write!(f, " ({})", self.named_by) }
     }
 }
@@ -180,6 +178,52 @@ impl fmt::Display for Proxy {
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proxy({self})")
+    }
+}
+
+/// Why a proxy opened no tunnel.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Whether the proxy might open it with other credentials.
+    login: bool,
+    /// The proxy and what it did.
+    problem: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Refusal {
+    /// The proxy did this, such as `refused the tunnel`.
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
+        Self { login: false, problem: problem.into(), source: None }
+    }
+
+    /// The proxy did this, and might open the tunnel with other credentials.
+    pub(crate) fn login(problem: impl Into<String>) -> Self {
+        Self { login: true, ..Self::new(problem) }
+    }
+
+    /// The proxy did this, as an error shows.
+    pub(crate) fn because(problem: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..Self::new(problem) }
+    }
+
+    /// The transport's error, which names the proxy.
+    pub(crate) fn of(mut self, proxy: &Proxy, place: &str) -> TransportError {
+        let cause = if self.login { CloseCause::ProxyAuthentication } else { CloseCause::Proxy };
+        self.problem = format!("{proxy} {}", self.problem);
+        fault::at(cause, place, self)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl Error for Refusal {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
     }
 }
 
@@ -274,24 +318,24 @@ mod tests {
         let cgi = ("REQUEST_METHOD", "GET");
         for (variables, base, expected) in [
             (&[][..], "https://x.example", "none"),
-            (&[http, https, all], "https://x.example", "the proxy s (HTTPS_PROXY)"),
-            (&[http, https, all], "http://x.example", "the proxy h (HTTP_PROXY)"),
+            (&[http, https, all], "https://x.example", "the proxy s:80 (HTTPS_PROXY)"),
+            (&[http, https, all], "http://x.example", "the proxy h:80 (HTTP_PROXY)"),
             (&[http], "https://x.example", "none"),
-            (&[http, all], "https://x.example", "the proxy a (ALL_PROXY)"),
+            (&[http, all], "https://x.example", "the proxy a:80 (ALL_PROXY)"),
             (&[("https_proxy", " http://l:81 "), all], "https://x.example", "the proxy l:81 (https_proxy)"),
-            (&[("HTTPS_PROXY", " "), ("all_proxy", "l")], "https://x.example", "the proxy l (all_proxy)"),
-            (&[https, ("no_proxy", "y.example")], "https://x.example", "the proxy s (HTTPS_PROXY)"),
+            (&[("HTTPS_PROXY", " "), ("all_proxy", "l")], "https://x.example", "the proxy l:80 (all_proxy)"),
+            (&[https, ("no_proxy", "y.example")], "https://x.example", "the proxy s:80 (HTTPS_PROXY)"),
             (&[https, ("no_proxy", "x.example")], "https://x.example", "none"),
             (&[https, ("NO_PROXY", " "), ("no_proxy", "x.example")], "https://x.example", "none"),
             (
                 &[https, ("NO_PROXY", "y.example"), ("no_proxy", "x.example")],
                 "https://x.example",
-                "the proxy s (HTTPS_PROXY)",
+                "the proxy s:80 (HTTPS_PROXY)",
             ),
             // Only HTTP_PROXY can be set by a client of a CGI server.
             (&[http, cgi], "http://x.example", "none"),
-            (&[http, all, cgi], "http://x.example", "the proxy a (ALL_PROXY)"),
-            (&[https, cgi], "https://x.example", "the proxy s (HTTPS_PROXY)"),
+            (&[http, all, cgi], "http://x.example", "the proxy a:80 (ALL_PROXY)"),
+            (&[https, cgi], "https://x.example", "the proxy s:80 (HTTPS_PROXY)"),
         ] {
             let found = from_env(variables, base).unwrap();
             assert_eq!(
@@ -347,7 +391,7 @@ mod tests {
             ("http://:word@p.example", "Http p.example 80 |word"),
         ] {
             let proxy = given(proxy, "https://cloud.example").unwrap().unwrap();
-            let mut found = format!("{:?} {} {}", proxy.protocol, proxy.host(), proxy.port());
+            let mut found = format!("{:?} {} {}", proxy.protocol, proxy.address.host(), proxy.address.port());
             if let Some(login) = &proxy.login {
                 found += &format!(" {}|{}", login.user, login.password);
             }

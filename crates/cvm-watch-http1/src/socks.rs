@@ -9,7 +9,7 @@ use std::task::{Poll, ready};
 use cvm_watch_driver::BaseUrl;
 use hyper::rt::ReadBuf;
 
-use crate::proxy::Login;
+use crate::proxy::{Login, Refusal};
 use crate::stream::Stream;
 
 const VERSION: u8 = 5;
@@ -35,20 +35,20 @@ pub(crate) async fn open<S: Stream>(
             send(stream, &message).await?;
             let [_, status] = receive(stream).await?;
             if status != 0 {
-                return Err(Refusal::Login("refused the user name or the password"));
+                return Err(Refusal::login("refused the user name or the password"));
             }
         }
-        ([VERSION, NO_METHOD], Some(_)) => return Err(Refusal::Login("does not take a user name and a password")),
-        ([VERSION, NO_METHOD | PASSWORD], None) => return Err(Refusal::Login("requires a login")),
-        _ => return Err(Refusal::Other("did not answer in SOCKS 5".to_owned())),
+        ([VERSION, NO_METHOD], Some(_)) => return Err(Refusal::login("does not take a user name and a password")),
+        ([VERSION, NO_METHOD | PASSWORD], None) => return Err(Refusal::login("requires a user name and a password")),
+        _ => return Err(not_socks()),
     }
     send(stream, &request(destination)?).await?;
     let [version, reply, _, kind] = receive(stream).await?;
     if version != VERSION {
-        return Err(Refusal::Other("did not answer in SOCKS 5".to_owned()));
+        return Err(not_socks());
     }
     if reply != 0 {
-        return Err(Refusal::Other(format!("refused the tunnel: {}", reason(reply))));
+        return Err(Refusal::new(format!("refused the tunnel: {}", reason(reply))));
     }
     // The address that the proxy connects from, and its port, are not needed.
     let length = match kind {
@@ -60,20 +60,14 @@ pub(crate) async fn open<S: Stream>(
     Ok(())
 }
 
-/// Why a proxy opened no tunnel.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// It wants another login: what the proxy did.
-    Login(&'static str),
-    /// Anything else that the proxy did.
-    Other(String),
-    /// The connection to it broke.
-    Io(io::Error),
+/// The proxy did not answer as SOCKS 5 has it.
+fn not_socks() -> Refusal {
+    Refusal::new("did not answer in SOCKS 5")
 }
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        Self::because("gave no valid answer", error)
     }
 }
 
@@ -169,12 +163,7 @@ mod tests {
         let login = login.map(|(user, password)| Login { user: user.to_owned(), password: password.to_owned() });
         let opened = block_on(open(&mut stream, &BaseUrl::parse(base).unwrap(), login.as_ref()));
         let written = stream.written.lock().unwrap().clone();
-        let told = |refusal| match refusal {
-            Refusal::Login(problem) => format!("login: {problem}"),
-            Refusal::Other(problem) => problem,
-            Refusal::Io(error) => error.to_string(),
-        };
-        (written, opened.map_err(told))
+        (written, opened.map_err(|refusal| refusal.to_string()))
     }
 
     #[test]
@@ -221,12 +210,12 @@ mod tests {
         for (login, answer, expected) in [
             (None, b"\x05\x00\x05\x05\x00\x01".as_slice(), "refused the tunnel: connection refused"),
             (None, b"\x05\x00\x05\x63\x00\x01", "refused the tunnel: code 99"),
-            (None, b"\x05\xff", "login: requires a login"),
-            (login, b"\x05\xff", "login: does not take a user name and a password"),
-            (login, b"\x05\x02\x01\x01", "login: refused the user name or the password"),
+            (None, b"\x05\xff", "requires a user name and a password"),
+            (login, b"\x05\xff", "does not take a user name and a password"),
+            (login, b"\x05\x02\x01\x01", "refused the user name or the password"),
             (None, b"HTTP/1.1 400", "did not answer in SOCKS 5"),
             (None, b"\x05\x00\x04\x00\x00\x01", "did not answer in SOCKS 5"),
-            (None, b"\x05", "the proxy closed the connection"),
+            (None, b"\x05", "gave no valid answer"),
         ] {
             assert_eq!(ask("https://x.example", login, answer).1, Err(expected.to_owned()));
         }

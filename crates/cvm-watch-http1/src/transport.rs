@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::header::{HOST, HeaderName, HeaderValue};
 
 use crate::connect::{Connector, Net};
-use crate::exchange::{Http1Body, exchange};
+use crate::exchange::Http1Body;
 use crate::timer::NetTimer;
 
 /// HTTP/1.1 over the network `N` as a transport. Each attempt has a connection of its own and no
@@ -36,7 +36,7 @@ impl<N: Net> Transport for Http1Transport<N> {
         let connector = self.0.clone();
         Box::pin(async move {
             let message = message(&request)?;
-            exchange(connector.connect(request.base()).await?, message).await
+            connector.send(request.base(), message).await
         })
     }
 }

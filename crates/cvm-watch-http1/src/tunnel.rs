@@ -1,42 +1,91 @@
 //! Tunnels through an HTTP proxy, by `CONNECT` (RFC 9110, section 9.3.6).
 
-use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use bytes::Bytes;
-use cvm_watch_driver::BaseUrl;
+use cvm_watch_driver::core::server_message;
+use cvm_watch_driver::{BaseUrl, Body, Head};
 use http_body_util::Full;
-use hyper::client::conn::http1::{Builder, Parts};
+use hyper::client::conn::http1::Parts;
 use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{Request, StatusCode};
 
-use crate::exchange::{NoAnswer, send};
-use crate::proxy::Login;
+use crate::connect::host_and_port;
+use crate::exchange::{Http1Body, send, settings};
+use crate::fault;
+use crate::proxy::{Login, Refusal};
 use crate::stream::{Rewound, Stream};
 
-/// Asks the proxy at the other end of `stream` for a tunnel to `destination`.
+/// The most bytes of a refusal that are read.
+const MAX_REFUSAL: usize = 4 << 10;
+
+/// Asks the proxy at the other end of `stream` for a tunnel to `destination`. `patience` ends when
+/// the body of a refusal has taken too long.
 ///
 /// hyper reads the answer, so interim responses, any 2xx status and long heads are handled there.
 /// Its own upgrade is not used, since it does not take a 204 for the success that it is here.
-pub(crate) async fn open<S: Stream>(
-    stream: S,
+pub(crate) async fn open(
+    stream: Box<dyn Stream>,
     destination: &BaseUrl,
     login: Option<&Login>,
-) -> Result<Rewound<S>, Refusal> {
-    let request = request(destination, login)?;
+    patience: impl Future<Output = ()>,
+) -> Result<Rewound<Box<dyn Stream>>, Refusal> {
+    let request = request(destination, login).map_err(|error| Refusal::because("cannot be asked", error))?;
     // Some proxies know the names of headers only in the usual case.
-    let answer = send(Builder::new().title_case_headers(true), stream, request).await?;
+    let answer = send(settings().title_case_headers(true), stream, request)
+        .await
+        .map_err(|none| Refusal::because("gave no valid answer", fault::before_head(none, String::new())))?;
     let status = answer.response.status();
-    if !status.is_success() {
-        return Err(Refusal::Status(status));
+    if status.is_success() {
+        let Parts { io, read_buf, .. } = answer.connection.into_parts();
+        return Ok(Rewound::new(read_buf, io));
     }
-    let Parts { io, read_buf, .. } = answer.connection.into_parts();
-    Ok(Rewound::new(read_buf, io))
+    let (head, mut body) = answer.read(String::new());
+    let message = server_message(&beginning(&mut body, patience).await);
+    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+    let problem = format!("refused the tunnel: HTTP {status}{message}");
+    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(Refusal::login(problem + &unsupported_schemes(&head)));
+    }
+    Err(Refusal::new(problem))
+}
+
+/// What arrives of a body before it ends or the patience does.
+async fn beginning(body: &mut Http1Body, patience: impl Future<Output = ()>) -> Vec<u8> {
+    let mut patience = pin!(patience);
+    let mut read = Vec::new();
+    poll_fn(|cx| {
+        while read.len() < MAX_REFUSAL {
+            match Pin::new(&mut *body).poll_chunk(cx) {
+                Poll::Ready(Some(Ok(chunk))) => read.extend_from_slice(&chunk),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return patience.as_mut().poll(cx),
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    read.truncate(MAX_REFUSAL);
+    read
+}
+
+/// The ways to log in that a proxy offers, if `Basic` is not among them.
+fn unsupported_schemes(head: &Head) -> String {
+    let offers = head.headers.iter().filter(|(name, _)| name == "proxy-authenticate");
+    let schemes: Vec<_> = offers
+        .map(|(_, value)| String::from_utf8_lossy(value).split_whitespace().next().unwrap_or_default().to_owned())
+        .filter(|scheme| !scheme.is_empty())
+        .collect();
+    if schemes.is_empty() || schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
+        return String::new();
+    }
+    format!("; it offers {}, but only Basic is supported", schemes.join(", "))
 }
 
 fn request(destination: &BaseUrl, login: Option<&Login>) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-    let host = destination.host();
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let authority = format!("{host}:{}", destination.port());
+    let authority = host_and_port(destination);
     let mut request = Request::connect(&authority).header(HOST, authority).body(Full::default())?;
     if let Some(login) = login {
         let mut value = HeaderValue::try_from(format!("Basic {}", login.token()))?;
@@ -46,30 +95,9 @@ fn request(destination: &BaseUrl, login: Option<&Login>) -> Result<Request<Full<
     Ok(request)
 }
 
-/// Why a proxy opened no tunnel.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// It answered with this status.
-    Status(StatusCode),
-    /// It gave no valid answer.
-    Broken(Box<dyn Error + Send + Sync>),
-}
-
-impl From<NoAnswer> for Refusal {
-    fn from(none: NoAnswer) -> Self {
-        Self::Broken(none.error.into())
-    }
-}
-
-impl From<hyper::http::Error> for Refusal {
-    fn from(error: hyper::http::Error) -> Self {
-        Self::Broken(error.into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::future::ready;
 
     use super::*;
     use crate::scripted::{Scripted, block_on};
@@ -79,20 +107,20 @@ mod tests {
         let proxy = Scripted::once_asked(answer.as_bytes());
         let written = std::sync::Arc::clone(&proxy.written);
         let opened = block_on(async {
-            let mut stream = open(proxy, &BaseUrl::parse(base).unwrap(), login).await?;
+            let mut stream = open(Box::new(proxy), &BaseUrl::parse(base).unwrap(), login, ready(())).await?;
             let mut space = [0; 64];
             let mut buffer = hyper::rt::ReadBuf::new(&mut space);
-            poll_fn(|cx| hyper::rt::Read::poll_read(std::pin::Pin::new(&mut stream), cx, buffer.unfilled()))
-                .await
-                .unwrap();
+            poll_fn(|cx| hyper::rt::Read::poll_read(Pin::new(&mut stream), cx, buffer.unfilled())).await.unwrap();
             Ok(String::from_utf8_lossy(buffer.filled()).into_owned())
         });
         let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
-        let told = |refusal| match refusal {
-            Refusal::Status(status) => status.to_string(),
-            Refusal::Broken(error) => error.to_string(),
-        };
-        (written, opened.map_err(told))
+        (
+            written,
+            opened.map_err(|refusal: Refusal| {
+                let source = std::error::Error::source(&refusal).and_then(std::error::Error::source);
+                source.and_then(std::error::Error::source).map_or_else(|| refusal.to_string(), ToString::to_string)
+            }),
+        )
     }
 
     #[test]
@@ -127,12 +155,27 @@ mod tests {
     fn every_other_answer_is_a_refusal_and_none_is_read_without_end() {
         let endless = "HTTP/1.1 200 OK\r\nx: ".to_owned() + &"y".repeat(1 << 20);
         for (answer, expected) in [
-            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407 Proxy Authentication Required"),
-            ("HTTP/1.1 503 No\r\ncontent-length: 9999\r\n\r\n", "503 Service Unavailable"),
-            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", "101 Switching Protocols"),
+            (
+                "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+                "refused the tunnel: HTTP 407 Proxy Authentication Required",
+            ),
+            (
+                "HTTP/1.1 407 No\r\nproxy-authenticate: NTLM\r\nproxy-authenticate: Negotiate\r\n\r\nwho?",
+                "refused the tunnel: HTTP 407 Proxy Authentication Required: who?; it offers NTLM, Negotiate, but only \
+                 Basic is supported",
+            ),
+            (
+                "HTTP/1.1 407 No\r\nproxy-authenticate: NTLM\r\nproxy-authenticate: basic realm=x\r\n\r\n",
+                "refused the tunnel: HTTP 407 Proxy Authentication Required",
+            ),
+            (
+                "HTTP/1.1 503 No\r\ncontent-length: 9999\r\n\r\n<title>no\nroute</title>",
+                "refused the tunnel: HTTP 503 Service Unavailable: no route",
+            ),
+            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", "refused the tunnel: HTTP 101 Switching Protocols"),
             ("SSH-2.0-x\r\n\r\n", "invalid HTTP version parsed"),
             ("HTTP/1.1 200 OK\r\n", "connection closed before message completed"),
-            (&endless, "message head is too large"),
+            (&endless, "the response head is over the limit of 256 KiB"),
         ] {
             assert_eq!(ask("https://x.example", None, answer).1, Err(expected.to_owned()));
         }

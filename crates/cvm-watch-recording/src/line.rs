@@ -159,14 +159,16 @@ impl OwnedHead {
     }
 }
 
-const CAUSES: [(CloseCause, &str); 13] = [
+const CAUSES: [(CloseCause, &str); 15] = [
     (CloseCause::Dns, "dns"),
     (CloseCause::Refused, "refused"),
     (CloseCause::Reset, "reset"),
     (CloseCause::HostUnreachable, "unreachable"),
     (CloseCause::Proxy, "proxy"),
+    (CloseCause::ProxyAuthentication, "proxy_authentication"),
     (CloseCause::Tls(TlsFault::Certificate), "tls_certificate"),
     (CloseCause::Tls(TlsFault::HostName), "tls_host_name"),
+    (CloseCause::Tls(TlsFault::Authority), "tls_authority"),
     (CloseCause::Tls(TlsFault::Other), "tls"),
     (CloseCause::NotHttp, "not_http"),
     (CloseCause::HeadTooLarge, "head_too_large"),

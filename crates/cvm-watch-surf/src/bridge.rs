@@ -10,7 +10,7 @@ use async_std::io::{BufRead, Read};
 use bytes::{Buf, Bytes};
 use cvm_watch_driver::core::{CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, Body, ConnectOptions, Head, TransportError};
-use cvm_watch_http1::{Connector, Http1Body, exchange};
+use cvm_watch_http1::{Connector, Http1Body};
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use surf::http::{self, Url, mime, url::Position};
@@ -62,8 +62,7 @@ impl HttpClient for Bridge {
         let failed = |error: TransportError| http::Error::new(StatusCode::BadGateway, error);
         let destination = destination(request.url()).map_err(failed)?;
         let message = message(request, &destination).await?;
-        let stream = self.0.connect(&destination).await.map_err(failed)?;
-        let (head, body) = exchange(stream, message).await.map_err(failed)?;
+        let (head, body) = self.0.send(&destination, message).await.map_err(failed)?;
         Ok(response(head, body))
     }
 }

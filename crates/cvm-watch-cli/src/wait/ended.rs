@@ -199,16 +199,16 @@ fn status_seen(last_status: Option<&str>) -> String {
     }
 }
 
-/// Adds the innermost I/O error, if the line stays short.
+/// Adds the transport's errors, outermost first, as long as the line stays short.
 fn add_source(message: &mut String, source: Option<&(dyn Error + 'static)>) {
-    let Some(mut source) = source else { return };
-    while let Some(inner) = source.source() {
-        source = inner;
-    }
-    let source = printable(&source.to_string(), 160);
-    if !message.contains(&source) && message.len() + source.len() < ROOM_FOR_SOURCE {
-        message.push_str(": ");
-        message.push_str(&source);
+    let mut next = source;
+    while let Some(source) = next {
+        let text = printable(&source.to_string(), 160);
+        if !message.contains(&text) && message.len() + text.len() < ROOM_FOR_SOURCE {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        next = source.source();
     }
 }
 

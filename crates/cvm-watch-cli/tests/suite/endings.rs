@@ -115,14 +115,15 @@ fn an_answer_that_no_retry_changes_is_exit_code_5() {
 }
 
 #[test]
-fn a_refused_connection_tells_what_the_socket_said() {
+fn a_refused_connection_names_host_and_port_and_the_io_error() {
     let port = RefusedPort::new().unwrap();
     let finished = cvm_watch("wait my-cvm --max-retries 0").base_url(&port.base_url()).run();
     assert_eq!(finished.code, Some(3), "{finished:?}");
-    assert_eq!(
-        finished.last_words(),
-        "error: gave up after 1 attempt: the connection was refused: Connection refused (os error 111)"
+    let expected = format!(
+        "error: gave up after 1 attempt: the connection was refused: {}: Connection refused (os error 111)",
+        port.addr()
     );
+    assert_eq!(finished.last_words(), expected);
 }
 
 #[test]

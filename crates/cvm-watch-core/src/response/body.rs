@@ -21,6 +21,22 @@ const MAX_TEXT: usize = 2048;
 /// The most items of one list that an error carries.
 const MAX_ITEMS: usize = 16;
 
+/// The message of an error body: of JSON in any shape that is known here, of HTML the title, else the
+/// text. `None` if it has none.
+///
+/// For transports, whose proxies refuse with such bodies too. Nothing is redacted.
+///
+/// ```
+/// use cvm_watch_core::server_message;
+///
+/// assert_eq!(server_message(br#"{"detail":"no such CVM"}"#).as_deref(), Some("no such CVM"));
+/// assert_eq!(server_message(b"<title>Blocked</title>").as_deref(), Some("Blocked"));
+/// assert_eq!(server_message(b" "), None);
+/// ```
+pub fn server_message(body: &[u8]) -> Option<String> {
+    ErrorBody::read(body, &Redactor::default()).message
+}
+
 /// What an error body says, masked and held to a size.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ErrorBody {

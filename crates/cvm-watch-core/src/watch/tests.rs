@@ -131,6 +131,8 @@ fn scenes() -> Vec<Scene> {
         Scene::connecting().last_try().head(503, None).closed(CloseCause::Ended),
         Scene::connecting().head(200, Some("text/html")),
         Scene::connecting().closed(CloseCause::Tls(TlsFault::Certificate)),
+        Scene::connecting().closed(CloseCause::ProxyAuthentication),
+        Scene::streaming().closed(CloseCause::ProxyAuthentication),
         Scene::streaming().closed(CloseCause::Tls(TlsFault::Certificate)),
         Scene::connecting().input(Input::Resumed),
         Scene::streaming().input(Input::Resumed),

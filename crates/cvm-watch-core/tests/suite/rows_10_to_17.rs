@@ -319,11 +319,23 @@ fn any_case_and_parameters_or_no_content_type_at_all_is_an_event_stream() {
 /// Contract row 16.
 #[test]
 fn a_refused_certificate_fails_at_once() {
-    for (fault, said) in [(TlsFault::Certificate, "is not trusted"), (TlsFault::HostName, "is for another host")] {
+    for (fault, said) in [
+        (TlsFault::Certificate, "the server's certificate is not trusted"),
+        (TlsFault::HostName, "the server's certificate is for another host"),
+        (TlsFault::Authority, "the server presents a certificate authority's own certificate"),
+    ] {
         let trace = world(done()).faults(&[CloseCause::Tls(fault)]).trace();
         assert_eq!(trace.lines().count(), 2, "{trace}");
-        assert!(trace.contains(&format!("0.000 fail tls: the server's certificate {said}")), "{trace}");
+        assert!(trace.contains(&format!("0.000 fail tls: {said}")), "{trace}");
     }
+}
+
+/// Contract row 16.
+#[test]
+fn credentials_that_the_proxy_refuses_fail_at_once() {
+    let trace = world(done()).faults(&[CloseCause::ProxyAuthentication]).trace();
+    assert_eq!(trace.lines().count(), 2, "{trace}");
+    assert!(trace.contains("0.000 fail proxy_authentication: the proxy requires other credentials"), "{trace}");
 }
 
 /// Contract row 17.

@@ -56,19 +56,35 @@ fn join(client: TcpStream, server: TcpStream) {
     }
 }
 
-/// A `CONNECT` proxy for those who log in as `me:hunter2`; returns the head that it read.
-fn http(client: &mut TcpStream) -> io::Result<(String, bool)> {
+fn read_head(client: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         client.read_exact(&mut byte)?;
         head.extend(byte);
     }
-    let head = String::from_utf8_lossy(&head).into_owned();
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// A `CONNECT` proxy for those who log in as `me:hunter2`; returns the head that it read.
+fn http(client: &mut TcpStream) -> io::Result<(String, bool)> {
+    let head = read_head(client)?;
     let granted = head.contains(&format!("Proxy-Authorization: {TOKEN}\r\n"));
-    let answer = if granted { "HTTP/1.1 200 Connected\r\n\r\n" } else { "HTTP/1.1 407 Who are you\r\n\r\n" };
+    let answer = if granted {
+        "HTTP/1.1 200 Connected\r\n\r\n"
+    } else {
+        "HTTP/1.1 407 Who are you\r\ncontent-length: 12\r\n\r\nwho are you?"
+    };
     client.write_all(answer.as_bytes())?;
     Ok((head, granted))
+}
+
+/// A `CONNECT` proxy that refuses every tunnel with a page.
+fn blocking(client: &mut TcpStream) -> io::Result<(String, bool)> {
+    let head = read_head(client)?;
+    let body = "<html><title>blocked by policy</title></html>";
+    write!(client, "HTTP/1.1 403 No\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+    Ok((head, false))
 }
 
 /// A SOCKS 5 proxy for those who log in as `me:hunter2`; returns the name and port that were asked
@@ -143,23 +159,54 @@ async fn plain_http_goes_through_a_tunnel_too() {
     assert_eq!(sim.log().requests()[0].header("proxy-authorization"), None);
 }
 
+/// The error and its sources.
+fn chain(error: &dyn Error) -> String {
+    let mut chain = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        chain += &format!(" | {error}");
+        next = error.source();
+    }
+    chain
+}
+
+/// Contract row 16.
 #[crate::runtime_test]
-async fn a_proxy_that_refuses_the_login_fails_the_attempt_and_its_password_shows_nowhere() {
+async fn credentials_that_the_proxy_refuses_end_the_watch_and_show_nowhere() {
     let (sim, pem) = secure_sim();
     let proxy = Proxy::start(http, sim.addr());
     let builder = to_host("cloud.example", pem).proxy(format!("http://me:hunter3@{}", proxy.addr));
     let shown = format!("{builder:?}");
     let client = builder.build().unwrap();
-    let error = client.watch("my-cvm", "running").max_retries(1).retry_delay(Duration::ZERO).await.unwrap_err();
-    let Some(Failure::MaxRetriesExceeded { attempts: 2, last_cause, .. }) = error.failure() else {
-        panic!("{error:?}")
-    };
-    assert_eq!(last_cause, &RetryCause::Closed(CloseCause::Proxy));
-    let source = error.source().unwrap().to_string();
-    assert_eq!(source, format!("the proxy {} refused the tunnel: HTTP 407 Proxy Authentication Required", proxy.addr));
-    assert_eq!((proxy.asked().len(), sim.log().connections().len()), (2, 0));
+    let error = client.watch("my-cvm", "running").retry_delay(Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.failure(), Some(&Failure::ProxyAuthentication));
+    let expected = format!(
+        "the proxy requires other credentials; check the user name and the password in its URL | cloud.example:443 | the \
+         proxy {} refused the tunnel: HTTP 407 Proxy Authentication Required: who are you?",
+        proxy.addr
+    );
+    assert_eq!(chain(&error), expected);
+    assert_eq!((proxy.asked().len(), sim.log().connections().len()), (1, 0));
     let shown = format!("{shown} {error} {error:?} {client:?}");
     assert!(!shown.contains("hunter3") && !shown.contains("bWU6"), "{shown}");
+}
+
+/// Contract row 12.
+#[crate::runtime_test]
+async fn a_refused_tunnel_fails_the_attempt_and_names_the_proxy_its_status_and_its_message() {
+    let (sim, pem) = secure_sim();
+    let proxy = Proxy::start(blocking, sim.addr());
+    let client = to_host("cloud.example", pem).proxy(proxy.addr.to_string()).build().unwrap();
+    let watch = client.watch("my-cvm", "running").max_retries(1).retry_delay(Duration::ZERO);
+    let error = watch.await.unwrap_err();
+    let Some(Failure::MaxRetriesExceeded { last_cause, .. }) = error.failure() else { panic!("{error:?}") };
+    assert_eq!(last_cause, &RetryCause::Closed(CloseCause::Proxy));
+    let expected = format!(
+        "gave up after 2 attempts: the proxy did not open a tunnel | cloud.example:443 | the proxy {} refused the tunnel: \
+         HTTP 403 Forbidden: blocked by policy",
+        proxy.addr
+    );
+    assert_eq!((chain(&error), proxy.asked().len()), (expected, 2));
 }
 
 #[crate::runtime_test]
@@ -196,7 +243,8 @@ async fn a_proxy_that_cannot_be_reached_is_named() {
             .unwrap();
         let error = client.watch("my-cvm", "running").max_retries(0).await.unwrap_err();
         assert_eq!(error.to_string(), "gave up after 1 attempt: the proxy did not open a tunnel");
-        assert_eq!(error.source().unwrap().to_string(), format!("the proxy {} cannot be reached", port.addr()));
+        let expected = format!(" | cloud.example:80 | the proxy {} cannot be reached", port.addr());
+        assert!(chain(&error).contains(&expected), "{}", chain(&error));
         assert!(!format!("{error:?} {client:?}").contains("hunter2"), "{error:?}");
     }
 }

@@ -175,8 +175,8 @@ impl Model {
                 }
             },
             (_, Over::OverallDeadline) => self.out_of_time(),
-            (_, Over::Refused(fault)) => {
-                self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::Tls(fault))));
+            (_, Over::Refused(failure)) => {
+                self.end(Expected::Fail(ExpectedFailure::Exactly(failure)));
             }
             (stage, Over::Lost(cause)) => {
                 if let Stage::Streaming(attempt, _) = stage {

@@ -89,7 +89,7 @@ struct ErrorAnswer {
 enum Over {
     Lost(RetryCause),
     /// A refused certificate.
-    Refused(TlsFault),
+    Refused(Failure),
     /// An error answer is as whole as it will be.
     Answered,
     Yielded,
@@ -215,9 +215,10 @@ impl Model {
         }
         if self.in_time(now) {
             self.over(match (cause, &self.stage) {
-                (CloseCause::Tls(fault @ (TlsFault::Certificate | TlsFault::HostName)), Stage::Connecting(_)) => {
-                    Over::Refused(fault)
+                (CloseCause::Tls(fault), Stage::Connecting(_)) if fault != TlsFault::Other => {
+                    Over::Refused(Failure::Tls(fault))
                 }
+                (CloseCause::ProxyAuthentication, Stage::Connecting(_)) => Over::Refused(Failure::ProxyAuthentication),
                 (CloseCause::Ended, Stage::Connecting(_)) => Over::Lost(RetryCause::NoAnswer),
                 (_, Stage::ReadingError(..)) => Over::Answered,
                 _ => Over::Lost(RetryCause::Closed(cause)),

@@ -120,5 +120,7 @@ pub fn cause(choices: &mut Choices<'_>) -> CloseCause {
         CloseCause::Tls(TlsFault::Other),
         CloseCause::Tls(TlsFault::Certificate),
         CloseCause::Tls(TlsFault::HostName),
+        CloseCause::Tls(TlsFault::Authority),
+        CloseCause::ProxyAuthentication,
     ])
 }
