@@ -17,6 +17,7 @@ mod fleet;
 mod header;
 mod http_date;
 mod input;
+mod json_string;
 mod judge;
 mod policy;
 mod redact;

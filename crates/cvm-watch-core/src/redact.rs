@@ -8,6 +8,8 @@ use core::fmt;
 use memchr::memmem;
 use serde_json::Value;
 
+use crate::json_string::string_length;
+
 /// What stands in place of a secret.
 pub(crate) const PLACEHOLDER: &str = "***";
 /// Shorter values of the caller's headers are not redacted: `1` or `true` would be found in half of
@@ -232,22 +234,11 @@ fn is_half_a_pair(text: &str) -> bool {
     first.is_some_and(|code| (0xd800..0xdc00).contains(&code)) && (second.is_empty() || is_part_of_an_escape(second))
 }
 
-/// What stands before the next string of a JSON text, the string with its quotes, and what follows.
+/// The text before the next string of JSON, the string with its quotes, and what follows.
 fn next_string(json: &str) -> Option<(&str, &str, &str)> {
-    let start = json.find('"')?;
-    let (before, from) = json.split_at_checked(start)?;
-    let mut bytes = from.bytes().enumerate().skip(1);
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'\\' => _ = bytes.next(),
-            b'"' => {
-                let (string, after) = from.split_at_checked(at + 1)?;
-                return Some((before, string, after));
-            }
-            _ => {}
-        }
-    }
-    None
+    let (before, from) = json.split_at_checked(json.find('"')?)?;
+    let (string, after) = from.split_at_checked(string_length(from.as_bytes())?)?;
+    Some((before, string, after))
 }
 
 enum Unit {

@@ -1,12 +1,12 @@
 //! A fast path for an object of plain strings and `null`, which is how the endpoint writes a state.
 //!
-//! A JSON string ends at the next quote, unless a backslash or a control character comes first. The
-//! three are searched for in eight bytes at once. Everything else is left to the general reader,
-//! which reads these objects just the same; a test compares the two.
+//! Everything else is left to the general reader, which reads these objects just the same; a test
+//! compares the two.
 
 use alloc::borrow::Cow;
 
 use super::json::{Fields, Value};
+use crate::json_string::find_mark;
 
 /// The fields of such an object. None: it is another one, or no JSON.
 pub(super) fn read_flat<F: Fields>(json: &str) -> Option<F> {
@@ -66,27 +66,6 @@ impl<'a> Reader<'a> {
         self.at += 3;
         rest.starts_with(b"ull").then_some(Value::Other)
     }
-}
-
-/// Where the first quote, backslash or control character is.
-#[inline(always)]
-fn find_mark(bytes: &[u8]) -> Option<usize> {
-    const fn eight(byte: u8) -> u64 {
-        u64::from_le_bytes([byte; 8])
-    }
-    // The top bit of each byte below `bound`, and perhaps of bytes after such a one.
-    let below = |word: u64, bound: u8| word.wrapping_sub(eight(bound)) & !word & eight(0x80);
-    let (words, last) = bytes.as_chunks();
-    for (number, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // With this bit changed the quote comes right after the control characters.
-        let marks = below(word ^ eight(b'"' ^ b' '), b' ' + 1) | below(word ^ eight(b'\\'), 1);
-        if marks != 0 {
-            return Some(8 * number + marks.trailing_zeros() as usize / 8);
-        }
-    }
-    let in_last = last.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
-    Some(8 * words.len() + in_last)
 }
 
 #[cfg(test)]

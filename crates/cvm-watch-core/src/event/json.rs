@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use super::flat::read_flat;
+use crate::json_string::string_length;
 
 /// A payload may nest as deep as this.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -90,8 +91,8 @@ fn deeper_than(limit: usize, json: &str) -> bool {
         return false;
     }
     let mut depth = 0_usize;
-    let mut bytes = json.bytes();
-    while let Some(byte) = bytes.next() {
+    let mut rest = json.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
         match byte {
             b'{' | b'[' => {
                 depth += 1;
@@ -100,17 +101,12 @@ fn deeper_than(limit: usize, json: &str) -> bool {
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => {
-                while let Some(byte) = bytes.next() {
-                    match byte {
-                        b'\\' => _ = bytes.next(),
-                        b'"' => break,
-                        _ => {}
-                    }
-                }
-            }
             _ => {}
         }
+        rest = match byte {
+            b'"' => string_length(rest).and_then(|length| rest.get(length..)).unwrap_or_default(),
+            _ => after,
+        };
     }
     false
 }
