@@ -1,4 +1,4 @@
-//! What the watch tells a driver to do, and the short queue it waits in.
+//! What a watch asks a driver to do, and the queue of what was not polled yet.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -22,7 +22,7 @@ pub enum Action {
         /// What to send.
         request: Request,
     },
-    /// Close the attempt's connection, whatever it is doing. No answer is expected.
+    /// Close the attempt's connection in any state. No answer is expected.
     Disconnect {
         /// Whose connection.
         attempt: AttemptId,
@@ -31,27 +31,27 @@ pub enum Action {
     Emit {
         /// Which attempt's stream it came from.
         attempt: AttemptId,
-        /// The last event id of the stream then, masked; empty if there was none.
+        /// The last event id of the stream then, redacted; empty if there was none.
         id: String,
         /// The event.
         event: Event,
     },
     /// No other status was seen for as long as was asked for ([`PolicyBuilder::after_change`]): a
-    /// steady target counts from now on. A report, not an order.
+    /// steady target counts from now on. A report; there is nothing to do.
     ///
     /// [`PolicyBuilder::after_change`]: crate::PolicyBuilder::after_change
     SteadyTarget {
         /// How long only the target was seen, at least.
         after: Duration,
     },
-    /// An attempt was lost and another will follow: a report, not an order.
+    /// An attempt failed and another one will follow. A report; there is nothing to do.
     Retrying {
-        /// The attempt that was lost.
+        /// The attempt that failed.
         attempt: AttemptId,
         /// How long the watch waits before the next one, or until its deadline if that is sooner. In
-        /// a [`Fleet`](crate::Fleet) the wait for a place comes after it.
+        /// a [`Fleet`](crate::Fleet) the wait for a slot comes after it.
         delay: Duration,
-        /// Why it was lost.
+        /// Why it failed.
         cause: RetryCause,
     },
     /// The watch wants to connect and waits for [`Input::Permit`]. Only a watch made by
@@ -75,9 +75,9 @@ pub(crate) enum End {
 
 /// The actions that were not polled yet, in the order of the fields.
 ///
-/// One place for each kind is enough: `receive` takes no bytes while an event waits, and an
-/// attempt whose `Connect` waits can neither be lost nor say anything. So the queue has a fixed
-/// size, and nothing that waits in it is ever overwritten.
+/// One of each kind is enough: `receive` takes no bytes while an event waits, and an attempt whose
+/// `Connect` waits can neither fail nor report anything. So the queue has a fixed size, and nothing in
+/// it is ever overwritten.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) emit: Option<(AttemptId, String, Event)>,
@@ -127,7 +127,7 @@ impl Pending {
             && !ask_permit
     }
 
-    /// An abort is heard at once: only a `Disconnect` that is owed stays.
+    /// Drops all but a `Disconnect`, for an abort.
     pub(crate) fn discard(&mut self) {
         *self = Self { disconnect: self.disconnect, ..Self::default() };
     }

@@ -11,7 +11,7 @@ use crate::header::control_byte;
 use crate::redact::PLACEHOLDER;
 use crate::text::is_invisible;
 
-/// An API key of Phala Cloud. Its `Debug` is masked, and it has no `Display`.
+/// An API key of Phala Cloud. Its `Debug` shows `***`, and it has no `Display`.
 ///
 /// ```
 /// use cvm_watch_core::ApiKey;
@@ -32,7 +32,7 @@ impl ApiKey {
     /// # Errors
     ///
     /// A blank key, one with control bytes, which cannot stand in a header, and one with a space at
-    /// either end. The error tells the position and that byte, nothing else of the key.
+    /// either end. The error shows the position and that byte, nothing else of the key.
     pub fn new(key: impl Into<String>) -> Result<Self, ConfigError> {
         let mut key = key.into();
         key.truncate(key.trim_end_matches(['\r', '\n']).len());
@@ -43,7 +43,7 @@ impl ApiKey {
         if let Some((at, byte)) = control_byte(&key) {
             return Err(ConfigError::secret("api key", at, byte));
         }
-        // Servers drop blanks at the ends of a header, so an echo of the key would not be the key.
+        // Servers drop blanks at the ends of a header, so a key that the server sends back would differ.
         if let Some(at) = [0, key.len() - 1].into_iter().find(|at| key.as_bytes().get(*at) == Some(&b' ')) {
             return Err(ConfigError::new(
                 "api key",

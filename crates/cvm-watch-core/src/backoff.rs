@@ -37,7 +37,7 @@ impl Delays {
         self.streak = 0;
     }
 
-    /// The delay after one more loss. `retry_after` can lengthen it, never shorten it.
+    /// The delay after one more failed attempt. `retry_after` can lengthen it, never shorten it.
     pub(crate) fn next(&mut self, policy: &Policy, retry_after: Option<Duration>) -> Duration {
         let base = policy.retry_delay().or(self.server).unwrap_or(DEFAULT_RETRY_DELAY);
         let delay = match (policy.backoff(), policy.retry_delay()) {

@@ -25,7 +25,7 @@ pub struct CvmState {
     pub instance_id: Option<String>,
     /// Its name.
     pub name: Option<String>,
-    /// How long it has been up, in the server's own words.
+    /// How long it has been up, as the server wrote it.
     pub uptime: Option<String>,
     /// When it exited, as the server wrote it.
     pub exited_at: Option<String>,

@@ -224,23 +224,23 @@ pub enum Failure {
         attempts: u64,
         /// The last status that any attempt saw.
         last_status: Option<String>,
-        /// Why the last attempt was lost, if one was.
+        /// Why the last attempt failed, if one did.
         last_cause: Option<RetryCause>,
         /// The text of the last `error` event or error answer.
         last_error: Option<String>,
     },
-    /// As many attempts were lost as the caller allows.
+    /// The retry limit was reached.
     #[error("gave up after {attempts} {}: {last_cause}{}", if *attempts == 1 { "attempt" } else { "attempts" }, SaidBeside(last_error.as_deref(), last_cause))]
     MaxRetriesExceeded {
-        /// How many attempts were lost: the retries allowed, and one. Those that count as no retry are
-        /// left out.
+        /// How many attempts failed: the retries allowed, and one. Those that do not count as a retry
+        /// are left out.
         attempts: u64,
-        /// Why the last one was lost.
+        /// Why the last one failed.
         last_cause: RetryCause,
         /// The text of the last `error` event or error answer.
         last_error: Option<String>,
     },
-    /// The CVM said twice in a row that it will not get to the target.
+    /// Two states in a row reported that the CVM cannot get to the target.
     #[error("\"{}\" can no longer be reached: the status is \"{}\"{}", printable(target, 60), printable(status, 60), BootError(boot_error.as_deref()))]
     #[serde(rename = "unreachable")]
     TargetUnreachable {
@@ -248,7 +248,7 @@ pub enum Failure {
         target: String,
         /// The status that the CVM has instead.
         status: String,
-        /// What went wrong in its boot, if it says so.
+        /// The boot error, if there is one.
         boot_error: Option<String>,
         /// How many attempts were started.
         attempts: u64,
@@ -302,15 +302,15 @@ pub struct Rejection {
     pub status: u16,
     /// What about the answer was final.
     pub cause: RejectCause,
-    /// The server's words, if the body had any.
+    /// The server's message, if the body had one.
     pub message: Option<String>,
     /// The server's code for this error, such as `ERR-03-001`.
     pub error_code: Option<String>,
-    /// What the server says about the parts of the error.
+    /// Details of the error.
     pub details: Vec<String>,
     /// What the server suggests to do.
     pub suggestions: Vec<String>,
-    /// Where the server says more can be read.
+    /// Links to more information.
     pub links: Vec<String>,
     /// The request's id in the server's logs; quote it to support.
     pub request_id: Option<String>,
@@ -325,7 +325,7 @@ pub enum RejectCause {
     Status,
     /// A redirect. It is never followed.
     Redirect {
-        /// Where it points, if it says so.
+        /// The `Location`, if there is one.
         location: Option<String>,
     },
     /// A success whose body is not an event stream.
@@ -371,7 +371,7 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// `: the server's words`, if there are any.
+/// `: the server's message`, if there is one.
 struct Said<'a>(Option<&'a str>);
 
 impl fmt::Display for Said<'_> {
@@ -383,7 +383,7 @@ impl fmt::Display for Said<'_> {
     }
 }
 
-/// Like [`Said`], unless the cause has said the same already.
+/// Like [`Said`], unless the cause shows the same message.
 struct SaidBeside<'a>(Option<&'a str>, &'a RetryCause);
 
 impl fmt::Display for SaidBeside<'_> {

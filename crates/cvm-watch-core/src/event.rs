@@ -1,4 +1,4 @@
-//! From one event of the stream to what it means. With `cvm.rs`, the only place that knows the
+//! From one event of the stream to a typed one. With `cvm_state.rs`, the only place that knows the
 //! field names of the wire.
 
 mod flat;

@@ -1,4 +1,4 @@
-//! What a driver tells the watch.
+//! What a driver reports to a watch.
 
 use core::fmt;
 

@@ -90,7 +90,7 @@ fn any_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ApiKey>,
     Option::<String>::deserialize(deserializer)?.map(ApiKey::new).transpose().map_err(D::Error::custom)
 }
 
-/// Exponential backoff: the delay doubles with each loss in a row, from the retry delay up to a
+/// Exponential backoff: the delay doubles with each failure in a row, from the retry delay up to a
 /// cap, half of it by chance ("equal jitter"). It starts again from its base after an attempt that
 /// lived 60 seconds or that the server ended by a `timeout` event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ impl Policy {
         self.api_key.as_ref()
     }
 
-    /// How often the server looks at the CVM.
+    /// How often the server checks the CVM.
     pub fn interval(&self) -> Duration {
         self.interval
     }

@@ -1,5 +1,4 @@
-//! What a response head means: a stream, another try, or the end. The only place that knows
-//! status codes.
+//! What a response means: a stream, a retry, or the end. The only place that knows status codes.
 
 mod body;
 
@@ -178,7 +177,7 @@ impl ErrorHead {
             return Answer::Retry { cause, retry_after: self.retry_after };
         }
         let cause = match self.status {
-            // 304 has no place to go to.
+            // 304 has no `Location`.
             300..=303 | 305..=399 => RejectCause::Redirect { location: self.location.clone() },
             _ => RejectCause::Status,
         };

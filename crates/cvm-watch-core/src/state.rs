@@ -1,10 +1,8 @@
-//! The state of a watch and the one step that it can make.
+//! The state of a watch, and how each input changes it.
 //!
-//! Read [`State::handle`] and [`State::receive`] here first: what can happen. Then `reading.rs`,
-//! what an event asks for, and `moves.rs`, what follows: every attempt that is lost goes through
-//! [`State::attempt_failed`], and every way to the end through [`State::end`]. `docs/state-machine.md` draws
-//! [`TRANSITIONS`](transitions::TRANSITIONS), and a test holds the drawing, the table and the code
-//! together.
+//! Read [`State::handle`] and [`State::receive`] first: they take every input. `reading.rs` has what
+//! follows from an event, and `moves.rs` the transitions: every failed attempt goes through
+//! [`State::attempt_failed`], and every end through [`State::end`].
 
 mod moves;
 mod reading;
@@ -37,7 +35,7 @@ use crate::sse;
 use crate::time::{Timestamp, UnixSeconds};
 use crate::timer::ERROR_BODY_TIME;
 
-/// All that a watch remembers.
+/// The state of a watch.
 #[derive(Debug)]
 pub(crate) struct State {
     stage: Stage,
@@ -47,7 +45,7 @@ pub(crate) struct State {
     permits_asked: bool,
     /// How many attempts were started; the number of the current one.
     attempts: u64,
-    /// How many losses have counted as a retry.
+    /// How many failed attempts have counted as a retry.
     retries: u64,
     delays: Delays,
     decoder: sse::Decoder,
@@ -55,15 +53,15 @@ pub(crate) struct State {
     judge: Judge,
     /// The last state of any attempt.
     last_state: Option<Arc<CvmState>>,
-    /// Why the last attempt was lost.
+    /// Why the last attempt failed.
     last_cause: Option<RetryCause>,
-    /// What the server last said went wrong.
+    /// The text of the last `error` event or error answer.
     last_error: Option<String>,
     #[cfg(test)]
     pub(crate) trail: Vec<(Phase, Trigger, Phase)>,
 }
 
-/// Which deadlines an input comes too late for.
+/// Which deadlines are judged before an input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Judged {
     /// The overall one only.
@@ -72,7 +70,7 @@ enum Judged {
     Both,
 }
 
-/// What a step has to work with: the rules, the time, and where its actions go.
+/// What each step needs besides the state: the policy, the time, and the queue of actions.
 pub(crate) struct Context<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) id: &'a CvmId,
@@ -103,16 +101,16 @@ impl State {
         state
     }
 
-    // ---- what can happen ----
+    // ---- inputs ----
 
-    /// Everything but bytes. Deadlines are judged before the input, the other timers only by
-    /// `Tick`, after whatever was ready came in.
+    /// Takes every input but bytes. Deadlines are judged before the input, the other timers only at a
+    /// `Tick`, after everything that was ready was read.
     pub(crate) fn handle(&mut self, input: Input<'_>, mut cx: Context<'_>) {
         let cx = &mut cx;
         if let Input::Closed { attempt, .. } = input
             && cx.out.disconnect == Some(attempt)
         {
-            // It went by itself before the order to close it was given out.
+            // It closed by itself before its `Disconnect` was polled.
             cx.out.disconnect = None;
         }
         if let Input::Closed { attempt, .. } | Input::Head { attempt, .. } | Input::Yield { attempt } = input
@@ -125,7 +123,7 @@ impl State {
         }
         let too_late = match input {
             Input::Abort => false,
-            // An attempt from before a nap has outlived nothing but the nap.
+            // An attempt deadline that passed during system sleep is not a failure.
             Input::Resumed => self.judge_deadlines(Judged::Overall, cx),
             _ => self.judge_deadlines(Judged::Both, cx),
         };
@@ -146,8 +144,8 @@ impl State {
         }
     }
 
-    /// Bytes of a body. Takes them up to the end of one event, and none while an event waits to be
-    /// polled; late bytes are taken and dropped.
+    /// Takes bytes of a body up to the end of one event, and none while an event waits to be polled.
+    /// Bytes of an attempt that is over are taken and discarded.
     pub(crate) fn receive(&mut self, attempt: AttemptId, bytes: &[u8], mut cx: Context<'_>) -> usize {
         let cx = &mut cx;
         if !self.is_open(attempt, cx) {
@@ -173,22 +171,22 @@ impl State {
                 }
                 bytes.len()
             }
-            // A body before its head: the transport is at fault, and there is nothing to read it as.
+            // A body before its head: the transport is at fault.
             Stage::Connecting(_) | Stage::Queued | Stage::Waiting { .. } | Stage::Ended => bytes.len(),
         }
     }
 
-    // ---- what is judged ----
+    // ---- deadlines and timers ----
 
-    /// The deadlines that stand above whatever comes in: overall, then the attempt's. True if one
-    /// has passed, and the input with it.
+    /// Judges the deadlines that come before any input: overall, then the attempt's. Returns whether
+    /// one has passed, and the input comes too late.
     fn judge_deadlines(&mut self, which: Judged, cx: &mut Context<'_>) -> bool {
         let overall = self.deadline.is_some_and(|deadline| deadline <= cx.now);
         let is_judged = which == Judged::Both && cx.out.connect.is_none();
         let attempt = self.stage.attempt().is_some_and(|attempt| is_judged && attempt.deadline <= cx.now);
         match &self.stage {
             Stage::Ended => return false,
-            // The server has answered; what came of its body says how.
+            // The server has answered: the part of the body that came is judged.
             Stage::ReadingError(..) if overall || attempt => self.answered(cx),
             Stage::Streaming(..) if self.has_reached() && (overall || attempt) => self.reached(cx),
             _ if attempt && !overall => self.attempt_failed(RetryCause::AttemptTimeout, None, cx),
@@ -200,7 +198,7 @@ impl State {
         overall || attempt
     }
 
-    /// The timers that only count when nothing else came first.
+    /// Judges the timers that an input could have stopped.
     fn judge_timers(&mut self, cx: &mut Context<'_>) {
         let due = |at: Timestamp| at <= cx.now;
         match &self.stage {
@@ -223,8 +221,8 @@ impl State {
         }
     }
 
-    /// After the other timers: a loss without a delay is followed by the next attempt in one tick,
-    /// so that each tick at the wake moves the wake on.
+    /// Comes after the other timers: a failure without a delay is followed by the next attempt in the
+    /// same tick, so that the next wake is later.
     fn judge_retry(&mut self, cx: &mut Context<'_>) {
         if let Stage::Waiting { until } = &self.stage
             && *until <= cx.now
@@ -233,7 +231,7 @@ impl State {
         }
     }
 
-    /// The answer to an attempt has begun.
+    /// A response head arrived.
     fn head(&mut self, head: &ResponseHead<'_>, wall: Option<UnixSeconds>, cx: &mut Context<'_>) {
         let Stage::Connecting(attempt) = self.stage else {
             return;
@@ -282,7 +280,7 @@ impl State {
         self.judge_retry(cx);
     }
 
-    // ---- what it is ----
+    // ---- queries ----
 
     /// Whether `attempt` is the current one and its connection is the driver's to speak of.
     fn is_open(&self, attempt: AttemptId, cx: &Context<'_>) -> bool {

@@ -1,4 +1,4 @@
-//! The two kinds of time the core is told about. It reads no clock itself.
+//! Time on a monotonic clock and on the wall clock. The core reads neither itself.
 
 use core::fmt;
 use core::time::Duration;

@@ -13,8 +13,8 @@ use crate::state::{Context, Phase, State};
 use crate::time::Timestamp;
 use crate::timer::Wake;
 
-/// Follows one CVM until it reaches its target. Does no I/O and reads no clock: it is told what
-/// happened and answers what to do.
+/// Follows one CVM until it reaches its target. Does no I/O and reads no clock: inputs report what
+/// happened, and actions are what to do.
 ///
 /// The crate's front page shows the loop around it. Any order of calls is safe; what makes no
 /// sense is ignored. A `now` that is older than the last one counts as the last one.
@@ -86,14 +86,14 @@ impl Watch {
         Self { policy, id, state, pending, last_now: now }
     }
 
-    /// Tells what happened, then drain [`poll_action`](Self::poll_action).
+    /// Reports what happened; then drain [`poll_action`](Self::poll_action).
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>) {
         self.last_now = self.last_now.max(now);
         let cx = Context { policy: &self.policy, id: &self.id, now: self.last_now, out: &mut self.pending };
         self.state.handle(input, cx);
     }
 
-    /// Hands over bytes of the attempt's body, as they came, and says how many were taken.
+    /// Hands over bytes of the attempt's body, as they came, and returns how many were taken.
     ///
     /// It takes bytes up to the end of one event. Drain [`poll_action`](Self::poll_action), then
     /// offer the rest, until all are taken. While an event waits to be polled it takes none, so
@@ -127,7 +127,7 @@ impl Watch {
         &self.policy
     }
 
-    /// Where it stands.
+    /// The phase that it is in.
     pub fn phase(&self) -> Phase {
         self.state.phase()
     }
@@ -137,7 +137,7 @@ impl Watch {
         self.state.attempts()
     }
 
-    /// What the stream being read reported last.
+    /// The verdict on the latest state of the stream that is being read.
     pub(crate) fn latest(&self) -> Verdict {
         self.state.latest()
     }

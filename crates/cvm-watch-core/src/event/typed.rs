@@ -27,7 +27,7 @@ use crate::sse;
 pub enum Event {
     /// The CVM's state. Shared, since the watch keeps the last one.
     State(#[serde(serialize_with = "with_raw")] Arc<CvmState>),
-    /// The server says that the watch is done.
+    /// The server reports the end of the watch.
     Complete(Complete),
     /// The server ends this stream because its timeout was reached; the watch reconnects.
     Timeout(ServerTimeout),
@@ -70,7 +70,7 @@ pub struct Complete {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerTimeout {
-    /// The server's words.
+    /// The server's message.
     pub error: Option<String>,
     /// The target that was not reached.
     pub target: Option<String>,
@@ -85,9 +85,9 @@ pub struct ServerTimeout {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerError {
-    /// The server's short name for the error, or its words.
+    /// The server's short name for the error, or its message.
     pub error: Option<String>,
-    /// The server's words, if it has more to say.
+    /// The server's message.
     pub message: Option<String>,
     /// Seconds the server has watched.
     pub elapsed: Option<f64>,
@@ -151,7 +151,7 @@ impl From<NotAnObject> for MalformedReason {
 
 impl Event {
     /// Reads one event of a stream by itself, for tools that decode without watching. It carries
-    /// the server's JSON text, and nothing in it is masked.
+    /// the server's JSON text, and nothing in it is redacted.
     ///
     /// ```
     /// use cvm_watch_core::Event;

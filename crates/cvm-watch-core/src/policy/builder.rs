@@ -57,7 +57,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// How often the server looks at the CVM: whole seconds, 5 to 30; 5 by default (the endpoint's
+    /// How often the server checks the CVM: whole seconds, 5 to 30; 5 by default (the endpoint's
     /// own range and default).
     pub fn interval(mut self, interval: Duration) -> Self {
         self.0.interval = interval;
@@ -80,7 +80,7 @@ impl PolicyBuilder {
     }
 
     /// The exact delay before each retry, from zero; with [`backoff`](Self::backoff) the delay it
-    /// starts from. By default 5 seconds or what the stream's `retry:` line says (held within 1
+    /// starts from. By default 5 seconds or what the stream's `retry:` field asks for (held within 1
     /// to 30 seconds), plus up to a fifth by chance, so that a service that watches thousands does
     /// not reconnect in one tick.
     pub fn retry_delay(mut self, delay: Duration) -> Self {
@@ -88,7 +88,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// Makes the delay grow with each loss in a row. Off by default.
+    /// Makes the delay grow with each failure in a row. Off by default.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.0.backoff = Some(backoff);
         self
@@ -115,22 +115,22 @@ impl PolicyBuilder {
     }
 
     /// How long a stream that reported the target is waited on for its `complete` event: any
-    /// value; 2 seconds by default. In a [`Fleet`](crate::Fleet) a stream whose place another one
+    /// value; 2 seconds by default. In a [`Fleet`](crate::Fleet) a stream whose slot another member
     /// needs is not waited on.
     pub fn complete_grace(mut self, grace: Duration) -> Self {
         self.0.complete_grace = grace;
         self
     }
 
-    /// Ends the watch as [`TargetUnreachable`](crate::Failure::TargetUnreachable) as soon as the CVM says, in
-    /// two states in a row, that it will not get to the target. Off by default, as in the SDKs.
+    /// Ends the watch as [`TargetUnreachable`](crate::Failure::TargetUnreachable) as soon as two
+    /// states in a row report that the CVM cannot get to the target. Off by default, as in the SDKs.
     pub fn fail_early(mut self, early: FailEarly) -> Self {
         self.0.fail_early = Some(early);
         self
     }
 
     /// Whether `running` is not enough: the boot's progress must be `done` or not reported, and
-    /// there must be no boot error. While the server completes before that, the watch looks again
+    /// there must be no boot error. While the server completes before that, the watch checks again
     /// each [`interval`](Self::interval), which counts as no retry. A `complete` without a state in
     /// its attempt is judged by the state before; the second such one since that state counts, as
     /// the server does not report progress. Off by default; for the target `running` only.
@@ -163,14 +163,14 @@ impl PolicyBuilder {
     }
 
     /// One more request header; `User-Agent` replaces ours. Its value counts as a secret: it is
-    /// not shown, and an echo of six bytes or more of it is masked.
+    /// not shown, and it is redacted where the server sends it back, if it has six bytes or more.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.headers.push(Header::secret(name.into(), value.into()));
         self
     }
 
     /// A secret that is not sent by the core but could be echoed, such as a proxy's password: it
-    /// is masked in all that the server says.
+    /// is redacted in everything that the server sends.
     pub fn mask(mut self, secret: &str) -> Self {
         self.0.redactor.add(secret);
         self

@@ -1,4 +1,4 @@
-//! What tells that a target can no longer be reached.
+//! Which states say that the target cannot be reached any more.
 
 use alloc::format;
 use alloc::string::String;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ConfigError, ConfigErrorKind as Kind};
 use crate::text::printable;
 
-/// When to give up before any deadline, because the CVM says that it will not get there.
+/// When to give up before any deadline: states that say that the CVM cannot get to the target.
 ///
 /// It counts only in two states in a row, since a start may begin at `stopped` and a status may
 /// flicker: two of one attempt, or of several if an [`interval`](crate::Policy::interval) lies between
-/// them, so that they are two looks of the server at the CVM. A state at the target never counts.
+/// them, so that the server has checked the CVM twice. A state at the target never counts.
 ///
 /// ```
 /// use cvm_watch_core::{Policy, FailEarly};

@@ -37,7 +37,7 @@ pub fn server_message(body: &[u8]) -> Option<String> {
     ErrorBody::read(body, &Redactor::default()).message
 }
 
-/// What an error body says, masked and held to a size.
+/// The content of an error body, redacted and limited in size.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ErrorBody {
     pub(crate) message: Option<String>,
@@ -55,7 +55,7 @@ impl ErrorBody {
     pub(crate) fn read(bytes: &[u8], secrets: &Redactor) -> Self {
         let mut body = match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Self::from_object(&object),
-            // It may have been cut in the middle of an echo, and folding would change one.
+            // A secret in it may be cut in the middle, and folding would change it.
             _ => Self { message: plain_text(&secrets.redact_cut(&String::from_utf8_lossy(bytes))), ..Self::default() },
         };
         body.redact(secrets);
@@ -122,7 +122,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// A list of texts; of an object in it, whichever usual field has its words.
+/// A list of texts; of an object in it, the first usual field that is a text.
 fn texts(value: Option<&Value>) -> Vec<String> {
     let Some(Value::Array(items)) = value else {
         return Vec::new();
@@ -136,7 +136,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
     items.iter().filter_map(item).take(MAX_ITEMS).collect()
 }
 
-/// Text that is no JSON: of an HTML page the title, else the words with white space folded.
+/// Text that is not JSON: the title of an HTML page, else the text with white space folded.
 fn plain_text(text: &str) -> Option<String> {
     let text = text.trim();
     let text = if text.starts_with('<') { html_title(text) } else { text };

@@ -1,4 +1,4 @@
-//! Every move from one phase to another: attempts begin, are lost in [`State::attempt_failed`] and nowhere
+//! The transitions from one phase to another. Attempts fail in [`State::attempt_failed`] and nowhere
 //! else, and the watch ends in [`State::end`] and nowhere else.
 
 use alloc::boxed::Box;
@@ -51,7 +51,7 @@ impl State {
         self.go(Trigger::Permit, Stage::Connecting(Attempt { started: cx.now, deadline, closed: false }));
     }
 
-    /// The error answer is as whole as it will be.
+    /// No more of the error answer will come.
     pub(super) fn answered(&mut self, cx: &mut Context<'_>) {
         let Stage::ReadingError(_, answer) = &mut self.stage else {
             return;
@@ -70,7 +70,7 @@ impl State {
         }
     }
 
-    /// The one place where an attempt is lost.
+    /// The one place where an attempt fails.
     pub(super) fn attempt_failed(&mut self, cause: RetryCause, retry_after: Option<Duration>, cx: &mut Context<'_>) {
         if let Stage::Streaming(attempt, _) = &self.stage {
             // A stream whose latest state is the target has answered the question, however it ends.
@@ -90,7 +90,7 @@ impl State {
         }
         self.close(cx);
         let delay = match &cause {
-            // The connection was given up: nothing went wrong, and nothing is waited for.
+            // Nothing went wrong, so there is no delay.
             RetryCause::Yielded | RetryCause::Suspended => None,
             RetryCause::NotReady | RetryCause::NotChanged => Some(cx.policy.interval()),
             // In a fleet it means that there is no slot, not that the attempt failed.
@@ -120,7 +120,7 @@ impl State {
         }
     }
 
-    /// The machine was suspended: the server may have hung up without a word. A delay has gone on
+    /// The machine was suspended: the server may have closed the connection. A delay has gone on
     /// meanwhile, and may be over.
     pub(super) fn resumed(&mut self, cx: &mut Context<'_>) {
         match &self.stage {
@@ -136,7 +136,7 @@ impl State {
         self.end(Trigger::RetriesUsedUp, End::Failed(failure), cx);
     }
 
-    /// The CVM has said often enough that it will not get to the target.
+    /// The target cannot be reached any more.
     pub(super) fn unreachable(&mut self, state: &CvmState, cx: &mut Context<'_>) {
         let failure = Failure::TargetUnreachable {
             target: cx.policy.target().to_string(),
@@ -172,7 +172,7 @@ impl State {
         }
     }
 
-    /// The one way to the end.
+    /// The one place where the watch ends.
     pub(super) fn end(&mut self, trigger: Trigger, end: End, cx: &mut Context<'_>) {
         self.close(cx);
         cx.out.end = Some(Box::new(end));
@@ -182,8 +182,8 @@ impl State {
         self.go(trigger, Stage::Ended);
     }
 
-    /// Lets go of the connection: takes its `Connect` back if no driver has seen it, else orders
-    /// its end if it has not ended by itself.
+    /// Closes the connection: takes the `Connect` back if it was not polled, else asks for a
+    /// `Disconnect` unless the connection ended by itself.
     pub(super) fn close(&mut self, cx: &mut Context<'_>) {
         let Some(attempt) = self.stage.attempt_mut() else { return };
         let never_opened = cx.out.connect.take().is_some();
