@@ -34,13 +34,20 @@ impl Header {
 
     /// Checks a header that a caller gave.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.check_syntax()?;
+        if is_reserved(self.name()) {
+            let problem = "is set by the watch or the connection; leave it out";
+            return Err(ConfigError::new("header name", self.name(), problem));
+        }
+        Ok(())
+    }
+
+    /// Checks whether it can be sent at all.
+    pub(crate) fn check_syntax(&self) -> Result<(), ConfigError> {
         let name = self.name();
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_token) {
             return Err(ConfigError::new("header name", name, "must be letters, digits or any of !#$%&'*+-.^_`|~"));
-        }
-        if is_reserved(name) {
-            return Err(ConfigError::new("header name", name, "is set by the watch or the connection; leave it out"));
         }
         match control_byte(self.value()) {
             Some((at, byte)) => Err(ConfigError::secret(format!("header {name}"), at, byte)),

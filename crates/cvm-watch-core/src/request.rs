@@ -9,6 +9,7 @@ use core::time::Duration;
 use percent_encoding::utf8_percent_encode;
 
 use crate::cvm_id::CvmId;
+use crate::error::ConfigError;
 use crate::header::{Header, control_byte};
 use crate::policy::Policy;
 use crate::url::NOT_UNRESERVED;
@@ -35,6 +36,20 @@ impl Request {
     /// Every header but `Host`, which follows from the base URL.
     pub fn headers(&self) -> &[Header] {
         &self.headers
+    }
+
+    /// Sets a header, or replaces those of the same name. The value of a `sensitive` one stays out of
+    /// `Debug`.
+    ///
+    /// # Errors
+    ///
+    /// A name that is no token, a value with a control byte.
+    pub fn set_header(&mut self, name: &str, value: &str, sensitive: bool) -> Result<(), ConfigError> {
+        let header = Header::secret(name.to_string(), value.to_string()).with_sensitive(sensitive);
+        header.check_syntax()?;
+        self.headers.retain(|other| !other.name().eq_ignore_ascii_case(name));
+        self.headers.push(header);
+        Ok(())
     }
 }
 
@@ -147,6 +162,21 @@ mod tests {
             assert!(shown(&request).ends_with(shown_as), "{request:?}");
             assert_eq!(request.headers().last().unwrap().value(), id);
         }
+    }
+
+    #[test]
+    fn a_header_is_set_or_replaced_and_one_that_cannot_be_sent_is_refused() {
+        let mut request = build(&policy().build().unwrap(), &my_cvm(), Duration::from_secs(10), "");
+        let before = request.headers().len();
+        request.set_header("X-API-Key", "hunter2", true).unwrap();
+        request.set_header("x-api-key", "hunter3", true).unwrap();
+        assert_eq!(request.headers().len(), before + 1);
+        assert_eq!(request.headers().last().unwrap().value(), "hunter3");
+        assert!(!format!("{request:?}").contains("hunter"));
+        request.set_header("a b", "x", false).unwrap_err();
+        let refused = request.set_header("x-a", "hunter\n2", true).unwrap_err().to_string();
+        assert!(refused.contains("x-a") && !refused.contains("hunter"), "{refused}");
+        assert_eq!(request.headers().len(), before + 1);
     }
 
     #[test]

@@ -105,6 +105,40 @@ impl Watch {
         self.state.receive(attempt, bytes, cx)
     }
 
+    /// Hands over all of these bytes, and `execute`s every action on the way: the loop around
+    /// [`receive`](Self::receive) and [`poll_action`](Self::poll_action) that a driver without
+    /// backpressure needs.
+    ///
+    /// ```
+    /// use cvm_watch_core::{Action, Input, Policy, ResponseHead, Timestamp, Watch};
+    ///
+    /// let policy = Policy::builder("running").build()?;
+    /// let now = Timestamp::ZERO;
+    /// let mut watch = Watch::new(policy.into(), "my-cvm".parse()?, 1, now);
+    /// let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
+    /// watch.handle(now, Input::Head { attempt, head: ResponseHead::new(200), wall: None });
+    ///
+    /// let mut actions = Vec::new();
+    /// let bytes = b"event: state\ndata: {\"status\":\"starting\"}\n\nevent: complete\ndata: {\"status\":\"running\"}\n\n";
+    /// watch.receive_all(now, attempt, bytes, |action| actions.push(action));
+    /// assert!(matches!(
+    ///     actions[..],
+    ///     [Action::Emit { .. }, Action::Emit { .. }, Action::Disconnect { .. }, Action::Resolve(_)]
+    /// ));
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn receive_all(&mut self, now: Timestamp, attempt: AttemptId, bytes: &[u8], mut execute: impl FnMut(Action)) {
+        let mut rest = bytes;
+        loop {
+            core::iter::from_fn(|| self.poll_action()).for_each(&mut execute);
+            let taken = self.receive(now, attempt, rest);
+            rest = rest.get(taken..).unwrap_or_default();
+            if taken == 0 {
+                return core::iter::from_fn(|| self.poll_action()).for_each(&mut execute);
+            }
+        }
+    }
+
     /// The next thing to do. Call until `None` after each input, in this order, leaving out none.
     #[must_use = "an action that is not executed is lost"]
     pub fn poll_action(&mut self) -> Option<Action> {

@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::sync::Arc;
 
-use cvm_watch_core::ConfigError;
+use cvm_watch_core::{ConfigError, PolicyBuilder};
 
 use crate::account::{BaseUrl, Settings, SettingsBuilder};
 use crate::connect_options::ConnectOptions;
@@ -193,6 +193,13 @@ impl<T: NetworkTransport> ClientBuilder<T> {
     /// Adds a header to every request; its value counts as a secret.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings = self.settings.header(name, value);
+        self
+    }
+
+    /// Defaults for every watch of the client, as [`SettingsBuilder::defaults`]. A setter of a handle
+    /// overrides them.
+    pub fn defaults(mut self, change: impl Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync + 'static) -> Self {
+        self.settings = self.settings.defaults(change);
         self
     }
 

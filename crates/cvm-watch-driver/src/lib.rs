@@ -3,6 +3,7 @@
 mod account;
 mod callback;
 mod client;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod clock;
 mod connect_options;
 mod connection;
@@ -30,6 +31,7 @@ pub use account::{
 };
 pub use callback::CallbackResult;
 pub use client::{Client, ClientBuilder, NetworkTransport};
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use clock::BootClock;
 pub use connect_options::{ConnectOptions, ProxyChoice};
 pub use error::WatchError;

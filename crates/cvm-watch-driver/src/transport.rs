@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::error::Error;
 use std::sync::Arc;
 
-use cvm_watch_core::{CloseCause, Header, Timestamp, UnixSeconds};
+use cvm_watch_core::{CloseCause, ConfigError, Header, Timestamp, UnixSeconds};
 
 use crate::account::BaseUrl;
 
@@ -127,8 +127,37 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(base: Arc<BaseUrl>, inner: cvm_watch_core::Request, connect_timeout: Duration) -> Self {
+    /// The request of an attempt, for who drives the core without this crate's loop, and for tests of
+    /// a transport.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use cvm_watch_core::{Action, Policy, Timestamp, Watch};
+    /// use cvm_watch_driver::{BaseUrl, Request};
+    ///
+    /// let policy = Arc::new(Policy::builder("running").build()?);
+    /// let mut watch = Watch::new(Arc::clone(&policy), "my-cvm".parse()?, 1, Timestamp::ZERO);
+    /// let Some(Action::Connect { request, .. }) = watch.poll_action() else { panic!("no attempt") };
+    /// let base: BaseUrl = "http://127.0.0.1:8080/api/v1".parse()?;
+    /// let mut request = Request::new(base.into(), request, policy.connect_timeout());
+    /// assert!(request.target().starts_with("/api/v1/cvms/my-cvm/state?"));
+    ///
+    /// request.set_header("X-Trace", "7f", false)?;
+    /// assert_eq!(request.headers().last().unwrap().value(), "7f");
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn new(base: Arc<BaseUrl>, inner: cvm_watch_core::Request, connect_timeout: Duration) -> Self {
         Self { base, inner, connect_timeout }
+    }
+
+    /// Sets a header, or replaces those of the same name. The value of a `sensitive` one stays out of
+    /// logs. An echo of it is redacted only if the policy knows it, too.
+    ///
+    /// # Errors
+    ///
+    /// A name that is no token, a value with a control byte.
+    pub fn set_header(&mut self, name: &str, value: &str, sensitive: bool) -> Result<(), ConfigError> {
+        self.inner.set_header(name, value, sensitive)
     }
 
     /// Where to connect to, what TLS names and what `Host` says.

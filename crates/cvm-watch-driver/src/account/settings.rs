@@ -1,6 +1,8 @@
 //! The settings of a client, and how they are built and checked.
 
+use core::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cvm_watch_core::{ApiKey, ConfigError, Policy, PolicyBuilder, printable};
 
@@ -30,6 +32,19 @@ pub struct Settings {
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
     sources: Sources,
+    defaults: Defaults,
+}
+
+type Change = dyn Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync;
+
+/// Changes to the policy of each watch, in the order in which they were given.
+#[derive(Clone, Default)]
+struct Defaults(Vec<Arc<Change>>);
+
+impl fmt::Debug for Defaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Defaults").field(&self.0.len()).finish()
+    }
 }
 
 impl Settings {
@@ -65,7 +80,7 @@ impl Settings {
         for secret in &self.secrets {
             policy = policy.mask(&secret.0);
         }
-        policy
+        self.defaults.0.iter().fold(policy, |policy, change| change(policy))
     }
 }
 
@@ -81,6 +96,7 @@ pub struct SettingsBuilder {
     allow_http: bool,
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
+    defaults: Defaults,
     /// The profile file that was searched for a key in vain.
     pub(super) file_without_key: Option<PathBuf>,
     /// Why the profile file could not be used; an error only if a key is needed.
@@ -129,6 +145,24 @@ impl SettingsBuilder {
         self
     }
 
+    /// Defaults for every watch of the client. A setter of a handle overrides them.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use cvm_watch_driver::Settings;
+    ///
+    /// let hour = Duration::from_secs(3600);
+    /// let settings = Settings::builder().api_key("phak_example").defaults(move |policy| policy.deadline(hour)).build()?;
+    /// // Defaults that no watch could have are refused here.
+    /// let refused = Settings::builder().api_key("phak_example").defaults(|policy| policy.deadline(Duration::ZERO));
+    /// assert_eq!(refused.build().unwrap_err().field(), "deadline");
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn defaults(mut self, change: impl Fn(PolicyBuilder) -> PolicyBuilder + Send + Sync + 'static) -> Self {
+        self.defaults.0.push(Arc::new(change));
+        self
+    }
+
     /// A secret that the server could echo, such as a proxy's password. It is redacted in
     /// everything that the server sends.
     pub fn mask(mut self, secret: impl Into<String>) -> Self {
@@ -171,9 +205,10 @@ impl SettingsBuilder {
             return Err(ConfigError::new("base url", &base_url.to_string(), problem));
         }
         let sources = Sources::new(api_key.as_ref().zip(api_key_source), base_url_source, &base_url, self.notes);
-        let settings = Settings { base_url, api_key, headers: self.headers, secrets: self.secrets, sources };
-        // Checks the headers now rather than when the first watch begins.
-        settings.policy("any").build()?;
+        let (headers, secrets, defaults) = (self.headers, self.secrets, self.defaults);
+        let settings = Settings { base_url, api_key, headers, secrets, sources, defaults };
+        // Checks headers and defaults now rather than when the first watch begins.
+        settings.policy("running").build()?;
         Ok(settings)
     }
 }
