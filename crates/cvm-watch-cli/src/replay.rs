@@ -1,5 +1,6 @@
 //! `cvm-watch replay`: a recording of `wait --record` once more, without a server and without time.
 
+use std::error::Error;
 use std::io::{BufReader, Read, Write};
 
 use cvm_watch_core::printable;
@@ -23,10 +24,14 @@ pub(crate) fn run(args: &ReplayArgs) -> Exit {
     let played = match played {
         Ok(played) => played,
         Err(error) => {
-            output::failure(&format!("cannot replay {}: {error}", input::shown(&args.file)));
+            let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            output::failure(&format!("cannot replay {}: {error}{source}", input::shown(&args.file)));
             return Exit::Usage;
         }
     };
+    if let Some(line) = played.echo {
+        output::to_stderr(format!("note: the server echoed a secret, so the recording is compared up to line {line}"));
+    }
     if let Some(line) = played.unfinished {
         output::to_stderr(format!("note: line {line}, the last one, is cut off and was left out"));
     }

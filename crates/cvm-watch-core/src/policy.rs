@@ -214,9 +214,4 @@ impl Policy {
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
-
-    /// Every text that [`redactor`](Self::redactor) replaces.
-    pub fn masked_texts(&self) -> impl Iterator<Item = &str> {
-        self.redactor.texts()
-    }
 }

@@ -58,7 +58,7 @@ impl Redactor {
         new.into_iter().for_each(|secret| self.add(secret));
     }
 
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+    fn texts(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|finder| core::str::from_utf8(finder.needle()).ok())
     }
 

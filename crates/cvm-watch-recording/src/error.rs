@@ -2,23 +2,18 @@
 
 use std::io;
 
-use cvm_watch_driver::core::ConfigError;
-
 /// Why a watch is not recorded, or no further.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// One of its secrets could not be kept out of the recording; see [`check`](crate::check).
-    #[error(transparent)]
-    Secret(#[from] ConfigError),
-    /// The core was told something that is newer than this crate.
+    /// One of its secrets is also part of what a recording begins with; see [`check`](crate::check).
+    #[error("a secret is part of the id, of a status or of a header's name; use another one")]
+    Secret,
+    /// The core was called in a way that is newer than this crate.
     #[error(
-        "the watch was told something that this version of cvm-watch-recording does not know; use one of the core's version"
+        "the watch received an input that this version of cvm-watch-recording does not know; use one of the core's version"
     )]
     Unknown,
-    /// The calls are those of a fleet. The format holds one watch.
-    #[error("the watches of a fleet cannot be recorded; record a watch that runs alone")]
-    Fleet,
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] io::Error),
@@ -29,7 +24,7 @@ pub enum RecordError {
 #[non_exhaustive]
 pub enum ReadError {
     /// It could not be read.
-    #[error("line {line}: {source}")]
+    #[error("line {line} cannot be read")]
     Read {
         /// The line, from 1.
         line: u64,

@@ -1,18 +1,17 @@
 //! The lines of a recording: one object of JSON each, in ASCII, so that nothing in one can act on a
 //! terminal.
 
+use std::borrow::Cow;
 use std::io;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cvm_watch_driver::core::{AttemptId, CloseCause, Input, ResponseHead, TlsFault, UnixSeconds};
+use cvm_watch_driver::core::{AttemptId, CloseCause, Input, Policy, ResponseHead, UnixSeconds};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 
-use crate::parameters::Parameters;
-
 /// The version of the format. It changes when a program that reads the old one cannot read the new.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// What the line of an action begins with.
 pub(crate) const ACTION: &str = "{\"action\":";
 
@@ -24,39 +23,58 @@ pub(crate) struct First {
     pub(crate) recording: u32,
     /// The version of the crate that wrote it.
     pub(crate) by: String,
-    /// When the watch began, in nanoseconds of its clock.
-    pub(crate) start: u64,
-    pub(crate) seed: u64,
-    #[serde(default)]
-    pub(crate) permits: bool,
-    pub(crate) config: Parameters,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet: Option<Fleet>,
 }
 
-/// One call of the core that tells it something.
+/// That it is a recording of a fleet.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Told {
-    /// Nanoseconds since the start.
-    pub(crate) at: u64,
-    /// Whether there were actions left that nobody had asked for.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub(crate) undrained: bool,
-    pub(crate) told: What,
+pub(crate) struct Fleet {
+    pub(crate) max_streams: usize,
+    pub(crate) until: Until,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Until {
+    All,
+    Any,
+}
+
+/// One call of the core that reports something to it.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reported {
+    /// The time, in nanoseconds of the clock of the watch.
+    pub(crate) at: u64,
+    /// The member of the fleet that it concerns. None if it concerns all, or if there is no fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) member: Option<u64>,
+    /// Whether there were actions left that had not been polled.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) undrained: bool,
+    pub(crate) input: Report,
+}
+
+/// What was reported.
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum What {
+pub(crate) enum Report {
+    /// A watch begins.
+    Watch {
+        id: String,
+        seed: u64,
+        /// None if it is the same as that of the watch before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<Box<Policy>>,
+    },
     Abort,
     Tick,
     Resumed,
-    Permit,
-    Yield {
-        attempt: u64,
-    },
     Closed {
         attempt: u64,
-        cause: String,
+        cause: CloseCause,
     },
     Head {
         attempt: u64,
@@ -71,17 +89,21 @@ pub(crate) enum What {
         bytes: Bytes,
         taken: usize,
     },
-    /// What was left of the last chunk.
+    /// What was left of the member's last chunk.
     Rest {
         taken: usize,
     },
+    Paused(bool),
+    Removed,
+    /// From here on the server has echoed a secret: it is redacted, so nothing can be compared.
+    SecretEchoed,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Header {
-    name: String,
-    value: Bytes,
+    pub(crate) name: String,
+    pub(crate) value: Bytes,
 }
 
 /// Bytes: as text where they are UTF-8.
@@ -90,6 +112,8 @@ pub(crate) struct Header {
 pub(crate) enum Bytes {
     Text(String),
     Base64(String),
+    /// So many, left out since there is a secret among them.
+    Omitted(usize),
 }
 
 impl Bytes {
@@ -100,32 +124,36 @@ impl Bytes {
         }
     }
 
+    /// Leaves the bytes out.
+    pub(crate) fn omit(&mut self) {
+        let length = match self {
+            Self::Text(text) => text.len(),
+            Self::Base64(text) => BASE64_STANDARD.decode(text).map_or(0, |bytes| bytes.len()),
+            Self::Omitted(length) => *length,
+        };
+        *self = Self::Omitted(length);
+    }
+
     pub(crate) fn into_vec(self) -> Result<Vec<u8>, String> {
         match self {
             Self::Text(text) => Ok(text.into_bytes()),
             Self::Base64(text) => BASE64_STANDARD.decode(text).map_err(|error| format!("bad base64: {error}")),
+            Self::Omitted(length) => Err(format!("{length} bytes are omitted")),
         }
     }
 }
 
-impl What {
-    /// What stands for an input, if it is known here; `replace` puts stand-ins into a header's value.
-    pub(crate) fn new(input: &Input<'_>, replace: impl Fn(&mut [u8])) -> Option<Self> {
+impl Report {
+    /// What is written of an input, if it is known here.
+    pub(crate) fn new(input: &Input<'_>) -> Option<Self> {
         Some(match input {
             Input::Abort => Self::Abort,
             Input::Tick => Self::Tick,
             Input::Resumed => Self::Resumed,
-            Input::Permit => Self::Permit,
-            Input::Yield { attempt } => Self::Yield { attempt: attempt.number() },
-            Input::Closed { attempt, cause } => {
-                Self::Closed { attempt: attempt.number(), cause: cause_name(*cause).to_owned() }
-            }
+            Input::Closed { attempt, cause } => Self::Closed { attempt: attempt.number(), cause: *cause },
             Input::Head { attempt, head, wall } => {
-                let header = |(name, value): (&str, &[u8])| {
-                    let mut value = value.to_vec();
-                    replace(&mut value);
-                    Header { name: name.to_owned(), value: Bytes::new(value) }
-                };
+                let header =
+                    |(name, value): (&str, &[u8])| Header { name: name.to_owned(), value: Bytes::new(value.to_vec()) };
                 let headers = head.headers().map(header).collect();
                 let wall = wall.map(|wall| wall.0);
                 Self::Head { attempt: attempt.number(), status: head.status(), headers, wall }
@@ -159,36 +187,6 @@ impl OwnedHead {
     }
 }
 
-const CAUSES: [(CloseCause, &str); 15] = [
-    (CloseCause::Dns, "dns"),
-    (CloseCause::Refused, "refused"),
-    (CloseCause::Reset, "reset"),
-    (CloseCause::HostUnreachable, "unreachable"),
-    (CloseCause::Proxy, "proxy"),
-    (CloseCause::ProxyAuthentication, "proxy_authentication"),
-    (CloseCause::Tls(TlsFault::Certificate), "tls_certificate"),
-    (CloseCause::Tls(TlsFault::HostName), "tls_host_name"),
-    (CloseCause::Tls(TlsFault::Authority), "tls_authority"),
-    (CloseCause::Tls(TlsFault::Other), "tls"),
-    (CloseCause::NotHttp, "not_http"),
-    (CloseCause::HeadTooLarge, "head_too_large"),
-    (CloseCause::Truncated, "truncated"),
-    (CloseCause::Ended, "ended"),
-    (CloseCause::Other, "other"),
-];
-
-fn cause_name(cause: CloseCause) -> &'static str {
-    CAUSES.iter().find(|(known, _)| *known == cause).map_or("other", |(_, name)| name)
-}
-
-pub(crate) fn cause(name: &str) -> Result<CloseCause, String> {
-    let known = CAUSES.iter().find(|(_, known)| *known == name).map(|(cause, _)| *cause);
-    known.ok_or_else(|| {
-        let names: Vec<_> = CAUSES.iter().map(|(_, name)| *name).collect();
-        format!("the cause \"{}\" is none of {}", name.escape_debug(), names.join(", "))
-    })
-}
-
 /// One line of JSON, without its end.
 pub(crate) fn json(value: &impl Serialize) -> String {
     let mut out = Vec::new();
@@ -199,16 +197,14 @@ pub(crate) fn json(value: &impl Serialize) -> String {
 }
 
 /// A line of JSON with each string in it changed.
-pub(crate) fn map_strings(line: &str, change: impl Fn(&mut [u8])) -> String {
+pub(crate) fn map_strings(line: &str, change: impl Fn(&str) -> Cow<'_, str>) -> String {
     let mut out = String::new();
     let mut rest = line;
     while let Some((before, from)) = rest.find('"').and_then(|at| rest.split_at_checked(at)) {
         out.push_str(before);
         let mut strings = serde_json::Deserializer::from_str(from).into_iter::<String>();
         let Some(Ok(text)) = strings.next() else { break };
-        let mut bytes = text.into_bytes();
-        change(&mut bytes);
-        out.push_str(&json(&String::from_utf8_lossy(&bytes)));
+        out.push_str(&json(&change(&text)));
         rest = from.get(strings.byte_offset()..).unwrap_or_default();
     }
     out.push_str(rest);
@@ -257,11 +253,9 @@ mod tests {
     #[test]
     fn each_string_of_a_line_is_changed_and_nothing_else() {
         let line = r#"{"a":["x\"x",1.50,null],"\u00e4x":"\\x"}"#;
-        let changed = map_strings(line, |text| {
-            text.iter_mut().filter(|byte| **byte == b'x').for_each(|byte| *byte = b'"');
-        });
+        let changed = map_strings(line, |text| text.replace('x', "\"").into());
         assert_eq!(changed, r#"{"a":["\"\"\"",1.50,null],"\u00e4\"":"\\\""}"#);
-        assert_eq!(map_strings(line, |_| {}), line);
+        assert_eq!(map_strings(line, |text| text.into()), line);
     }
 
     #[test]
@@ -271,13 +265,6 @@ mod tests {
             assert_eq!(serde_json::from_str::<Bytes>(&line).unwrap().into_vec().unwrap(), bytes);
         }
         assert!(Bytes::Base64("?".to_owned()).into_vec().unwrap_err().contains("base64"));
-    }
-
-    #[test]
-    fn each_cause_has_a_name_of_its_own() {
-        for (known, name) in CAUSES {
-            assert_eq!((cause_name(known), cause(name)), (name, Ok(known)));
-        }
-        assert!(cause("x").unwrap_err().contains("is none of dns, refused"));
+        assert!(Bytes::Omitted(7).into_vec().unwrap_err().contains("omitted"));
     }
 }

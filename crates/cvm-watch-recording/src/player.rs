@@ -1,60 +1,80 @@
 //! A recording played through the core.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 use std::sync::Arc;
 
-use cvm_watch_driver::core::{AttemptId, Input, Timestamp, Watch};
+use cvm_watch_driver::core::{Action, AttemptId, CvmId, Fleet, Input, MemberId, Policy, Timestamp, Until, Watch};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::action;
 use crate::error::ReadError;
-use crate::line::{self, First, OwnedHead, Told, What};
+use crate::line::{self, First, OwnedHead, Report, Reported};
 
-/// The most bytes of one line; a hostile file makes the player hold no more.
+/// The most bytes of one line, so that a hostile file does not fill the memory.
 const LONGEST_LINE: u64 = 64 << 20;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Plays a recording: tells the core all that it was told then, and compares what it answers.
+/// Plays a recording: reports to the core all that was reported to it then, and compares its actions.
 ///
 /// ```
 /// use cvm_watch_recording::Player;
 ///
-/// let recording = r#"{"recording":1,"by":"0.1.0","start":0,"seed":1,"config":{"id":"my-cvm","target":"running"}}
-/// {"at":5,"undrained":true,"told":"abort"}
-/// {"action":"fail","kind":"aborted","text":"the watch was aborted"}
+/// let recording = r#"{"recording":2,"by":"0.1.0"}
+/// {"at":0,"input":{"watch":{"id":"my-cvm","seed":1,"policy":{"target":"running"}}}}
+/// {"at":5,"undrained":true,"input":"abort"}
+/// {"action":"fail","kind":"aborted"}
 /// "#;
 /// let mut actions = Vec::new();
 /// let played = Player::new(recording.as_bytes())?.play(|action| actions.push(action.to_owned()))?;
-/// assert_eq!(actions, [r#"{"action":"fail","kind":"aborted","text":"the watch was aborted"}"#]);
+/// assert_eq!(actions, [r#"{"action":"fail","kind":"aborted"}"#]);
 /// assert_eq!(played.difference, None);
 /// # Ok::<(), cvm_watch_recording::ReadError>(())
 /// ```
 #[derive(Debug)]
 pub struct Player<R> {
     lines: Lines<R>,
-    watch: Watch,
-    start: Timestamp,
-    /// The chunk that was told last, and how much of it was taken.
+    core: Core,
+    /// The policy of the last watch.
+    policy: Option<Arc<Policy>>,
+    members: BTreeMap<u64, Member>,
+    played: Played,
+}
+
+/// The core, as the first lines of the recording say.
+#[derive(Debug)]
+enum Core {
+    /// A watch that has not begun.
+    None,
+    Watch(Box<Watch>),
+    Fleet(Box<Fleet>),
+}
+
+#[derive(Debug)]
+struct Member {
+    id: MemberId,
+    attempt: AttemptId,
+    /// The last chunk of its body, and how much of it was taken.
     chunk: Vec<u8>,
     taken: usize,
-    attempt: u64,
-    played: Played,
 }
 
 /// How a recording was played.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Played {
-    /// How many actions came.
+    /// How many actions there were.
     pub actions: u64,
-    /// Where the core did otherwise than it did then, if it did: the first time.
+    /// Where the core first did something else than it did then, if it did.
     pub difference: Option<Difference>,
-    /// The last line, if it ends in the middle, as that of a program that was killed does. It was
-    /// left out.
+    /// The line from which on nothing was played, since the server had echoed a secret, which the
+    /// recording does not hold.
+    pub echo: Option<u64>,
+    /// The last line, if it is cut off, as that of a program that was killed is. It was left out.
     pub unfinished: Option<u64>,
 }
 
-/// Where the core did otherwise than the recording says.
+/// Where the core did something else than the recording says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
@@ -67,12 +87,11 @@ pub struct Difference {
 }
 
 impl<R: BufRead> Player<R> {
-    /// Reads the first line, and begins the watch.
+    /// Reads the first line.
     ///
     /// # Errors
     ///
-    /// A first line that is not that of a recording, or of a format that is not known here, or with
-    /// parameters that are refused.
+    /// A first line that is not that of a recording, or of a format that is not known here.
     pub fn new(recording: R) -> Result<Self, ReadError> {
         let mut lines = Lines { from: recording, number: 0, unfinished: None };
         let Some(text) = lines.next()? else {
@@ -90,22 +109,22 @@ impl<R: BufRead> Player<R> {
             return Err(lines.wrong(problem));
         }
         let first: First = lines.parse(&text)?;
-        let (id, policy) = first.config.build().map_err(|error| lines.wrong(error.to_string()))?;
-        let policy = Arc::new(policy);
-        let start = Timestamp::from_nanos(first.start);
-        let watch = if first.permits {
-            Watch::with_permits(policy, id, first.seed, start)
-        } else {
-            Watch::new(policy, id, first.seed, start)
+        let core = match first.fleet {
+            None => Core::None,
+            Some(line::Fleet { max_streams, until }) => {
+                let until = if matches!(until, line::Until::Any) { Until::Any } else { Until::All };
+                let fleet = Fleet::new(max_streams, until).map_err(|error| lines.wrong(error.to_string()))?;
+                Core::Fleet(Box::new(fleet))
+            }
         };
-        Ok(Self { lines, watch, start, chunk: Vec::new(), taken: 0, attempt: 0, played: Played::default() })
+        Ok(Self { lines, core, policy: None, members: BTreeMap::new(), played: Played::default() })
     }
 
     /// Plays the rest, and gives each action of the core to `each`, as a line without its end.
     ///
     /// # Errors
     ///
-    /// A line that cannot be read. What comes before it was played.
+    /// A line that cannot be read, or a policy that is refused. What comes before it was played.
     pub fn play(mut self, mut each: impl FnMut(&str)) -> Result<Played, ReadError> {
         while let Some(text) = self.lines.next()? {
             if text.starts_with(line::ACTION) {
@@ -113,61 +132,142 @@ impl<R: BufRead> Player<R> {
                 if now.as_deref() != Some(&text) {
                     self.differs(Some(text), now);
                 }
-            } else {
-                let told = self.lines.parse(&text)?;
-                self.tell(told, &mut each)?;
+                continue;
             }
+            let reported: Reported = self.lines.parse(&text)?;
+            if let Report::SecretEchoed = reported.input {
+                self.played.echo = Some(self.lines.number);
+                return Ok(self.played);
+            }
+            if !reported.undrained {
+                while let Some(now) = self.poll(&mut each) {
+                    self.differs(None, Some(now));
+                }
+            }
+            self.report(reported)?;
         }
         self.played.unfinished = self.lines.unfinished;
         Ok(self.played)
     }
 
-    fn tell(&mut self, told: Told, each: &mut impl FnMut(&str)) -> Result<(), ReadError> {
-        if !told.undrained {
-            while let Some(now) = self.poll(each) {
-                self.differs(None, Some(now));
+    fn report(&mut self, reported: Reported) -> Result<(), ReadError> {
+        let Reported { at, member, input, .. } = reported;
+        let now = Timestamp::from_nanos(at);
+        match input {
+            Report::Watch { id, seed, policy } => self.begin(now, member, &id, seed, policy)?,
+            Report::Abort => self.handle(now, member, Input::Abort)?,
+            Report::Tick => self.handle(now, member, Input::Tick)?,
+            Report::Resumed => self.handle(now, member, Input::Resumed)?,
+            Report::Closed { attempt, cause } => {
+                self.handle(now, member, Input::Closed { attempt: AttemptId::from_number(attempt), cause })?;
             }
-        }
-        let now = self.start + core::time::Duration::from_nanos(told.at);
-        match told.told {
-            What::Abort => self.watch.handle(now, Input::Abort),
-            What::Tick => self.watch.handle(now, Input::Tick),
-            What::Resumed => self.watch.handle(now, Input::Resumed),
-            What::Permit => self.watch.handle(now, Input::Permit),
-            What::Yield { attempt } => {
-                self.watch.handle(now, Input::Yield { attempt: AttemptId::from_number(attempt) });
-            }
-            What::Closed { attempt, cause } => {
-                let cause = line::cause(&cause).map_err(|problem| self.lines.wrong(problem))?;
-                self.watch.handle(now, Input::Closed { attempt: AttemptId::from_number(attempt), cause });
-            }
-            What::Head { attempt, status, headers, wall } => {
+            Report::Head { attempt, status, headers, wall } => {
                 let head = OwnedHead::new(status, headers).map_err(|problem| self.lines.wrong(problem))?;
-                self.watch.handle(now, head.input(attempt, wall));
+                self.handle(now, member, head.input(attempt, wall))?;
             }
-            What::Chunk { attempt, bytes, taken } => {
-                self.chunk = bytes.into_vec().map_err(|problem| self.lines.wrong(problem))?;
-                self.taken = 0;
-                self.attempt = attempt;
-                self.offer(now, taken);
+            Report::Chunk { attempt, bytes, taken } => {
+                let chunk = bytes.into_vec().map_err(|problem| self.lines.wrong(problem))?;
+                let of = self.member(member)?;
+                (of.attempt, of.chunk, of.taken) = (AttemptId::from_number(attempt), chunk, 0);
+                self.offer(now, member, taken)?;
             }
-            What::Rest { taken } => self.offer(now, taken),
+            Report::Rest { taken } => self.offer(now, member, taken)?,
+            Report::Paused(paused) => {
+                let id = self.member(member)?.id;
+                if let Core::Fleet(fleet) = &mut self.core {
+                    fleet.set_paused(now, id, paused);
+                }
+            }
+            Report::Removed => {
+                let id = self.member(member)?.id;
+                if let Core::Fleet(fleet) = &mut self.core {
+                    fleet.remove(id);
+                }
+                self.members.remove(&id.number());
+            }
+            Report::SecretEchoed => {}
         }
         Ok(())
     }
 
-    /// Offers what is left of the chunk.
-    fn offer(&mut self, now: Timestamp, then: usize) {
-        let rest = self.chunk.get(self.taken..).unwrap_or_default();
-        let taken = self.watch.receive(now, AttemptId::from_number(self.attempt), rest);
-        self.taken += taken;
+    fn begin(
+        &mut self,
+        now: Timestamp,
+        member: Option<u64>,
+        id: &str,
+        seed: u64,
+        policy: Option<Box<Policy>>,
+    ) -> Result<(), ReadError> {
+        let id = CvmId::new(id).map_err(|error| self.lines.wrong(error.to_string()))?;
+        if let Some(policy) = policy {
+            self.policy = Some(Arc::from(policy));
+        }
+        let policy = self.policy.clone().ok_or_else(|| self.lines.wrong("has no policy"))?;
+        let number = member.unwrap_or_default();
+        let id = match &mut self.core {
+            Core::Fleet(fleet) => fleet.add(policy, id, seed, now),
+            Core::None => {
+                self.core = Core::Watch(Box::new(Watch::new(policy, id, seed, now)));
+                MemberId::from_number(0)
+            }
+            Core::Watch(_) => return Err(self.lines.wrong("begins a second watch outside of a fleet")),
+        };
+        if id.number() != number {
+            return Err(self.lines.wrong(format!("member {number} would be the fleet's member {id}")));
+        }
+        let attempt = AttemptId::from_number(0);
+        self.members.insert(number, Member { id, attempt, chunk: Vec::new(), taken: 0 });
+        Ok(())
+    }
+
+    fn handle(&mut self, now: Timestamp, member: Option<u64>, input: Input<'_>) -> Result<(), ReadError> {
+        match (&mut self.core, member, input) {
+            (Core::Watch(watch), _, input) => watch.handle(now, input),
+            (Core::Fleet(fleet), None, Input::Tick) => fleet.tick(now),
+            (Core::Fleet(fleet), None, Input::Resumed) => fleet.resumed(now),
+            (Core::Fleet(fleet), None, Input::Abort) => fleet.abort(now),
+            (_, _, input) => {
+                let id = self.member(member)?.id;
+                if let Core::Fleet(fleet) = &mut self.core {
+                    fleet.handle(now, id, input);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Offers what is left of the member's chunk.
+    fn offer(&mut self, now: Timestamp, member: Option<u64>, then: usize) -> Result<(), ReadError> {
+        self.member(member)?;
+        let Some(member) = self.members.get_mut(&member.unwrap_or_default()) else { return Ok(()) };
+        let rest = member.chunk.get(member.taken..).unwrap_or_default();
+        let taken = match &mut self.core {
+            Core::Watch(watch) => watch.receive(now, member.attempt, rest),
+            Core::Fleet(fleet) => fleet.receive(now, member.id, member.attempt, rest),
+            Core::None => 0,
+        };
+        member.taken += taken;
         if taken != then {
             self.differs(Some(format!("{then} bytes taken")), Some(format!("{taken} bytes taken")));
         }
+        Ok(())
+    }
+
+    fn member(&mut self, number: Option<u64>) -> Result<&mut Member, ReadError> {
+        let number = number.unwrap_or_default();
+        let problem = self.lines.wrong(format!("member {number} has not begun"));
+        self.members.get_mut(&number).ok_or(problem)
     }
 
     fn poll(&mut self, each: &mut impl FnMut(&str)) -> Option<String> {
-        let line = action::line(&self.watch.poll_action()?);
+        let line = match &mut self.core {
+            Core::None => return None,
+            Core::Watch(watch) => action::line(None, &watch.poll_action()?),
+            Core::Fleet(fleet) => {
+                let (member, action): (MemberId, Action) = fleet.poll_action()?;
+                action::line(Some(member.number()), &action)
+            }
+        };
         self.played.actions += 1;
         each(&line);
         Some(line)

@@ -1,124 +1,100 @@
-//! A watch as it happens, written down line by line.
+//! A watch or a fleet as it happens, written down line by line.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{Action, AttemptId, CvmId, Input, Policy, Timestamp};
+use cvm_watch_driver::core::{Action, AttemptId, CvmId, Input, MemberId, Policy, Redactor, Timestamp, Until};
 
 use crate::action;
-use crate::echo::{self, Body};
+use crate::echo::{self, Tail};
 use crate::error::RecordError;
-use crate::line::{self, Bytes, First, Told, What};
-use crate::parameters::Parameters;
-use crate::stand_in::StandIns;
+use crate::line::{self, Bytes, First, Report, Reported};
 
-/// Writes down what an observer of a watch sees, with a stand-in for every secret.
+/// The most bytes that are held until it is decided whether they hold an echo.
+const MOST_HELD: usize = 1 << 20;
+
+/// Writes down what an observer of a watch or a fleet sees, with secrets redacted.
 ///
-/// Lines are written and flushed as soon as an action is asked for, so what is lost when the program
-/// is killed is at most the last input. Only bytes that may be the beginning of an echo of a secret,
-/// and what comes after them, wait until the next bytes or the end of the connection decide. What
-/// still waits is written when the recorder is dropped.
+/// Lines are written and flushed as soon as an action is polled, so if the program is killed, the last
+/// input at most is missing. Only bytes that may be the beginning of an echo of a secret, and what
+/// follows them, wait until the next bytes or the end of the connection decide. Lines that still wait
+/// are written when the recorder is dropped.
 ///
 /// ```
-/// use cvm_watch_driver::Observed;
 /// use cvm_watch_driver::core::{CvmId, MemberId, Policy, Timestamp};
+/// use cvm_watch_driver::Observed;
 /// use cvm_watch_recording::Recorder;
 ///
 /// let policy = Policy::builder("running").build()?;
 /// let id = CvmId::new("my-cvm")?;
 /// let mut file = Vec::new();
 /// let mut recorder = Recorder::new(&mut file);
-/// recorder.observe(Observed::Started { member: MemberId::from_number(0), policy: &policy, id: &id, seed: 1, now: Timestamp::ZERO })?;
+/// let (member, now) = (MemberId::from_number(0), Timestamp::ZERO);
+/// recorder.observe(Observed::Started { member, policy: &policy, id: &id, seed: 1, now })?;
 /// recorder.observe(Observed::Polled(None))?;
 /// drop(recorder);
-/// assert!(file.starts_with(b"{\"recording\":1,"));
+/// assert!(file.starts_with(b"{\"recording\":2,"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Recorder<W: Write> {
     to: W,
-    /// Lines to be written next.
-    ready: String,
-    watch: Option<Started>,
-    failed: bool,
+    has_failed: bool,
+    lines: Lines,
 }
 
-/// A watch that has begun.
-struct Started {
-    start: Timestamp,
-    stand_ins: StandIns,
-    /// The body that is being read.
-    body: Body,
-    attempt: u64,
-    /// What comes after bytes that are not final.
-    held: VecDeque<Held>,
-    drained: bool,
+/// Whether a watch can be recorded: whether what a recording begins with holds none of its secrets.
+///
+/// # Errors
+///
+/// A secret that is also part of the id, of a status or of a header's name.
+///
+/// ```
+/// use cvm_watch_driver::core::{ApiKey, CvmId, Policy};
+///
+/// let policy = Policy::builder("running").api_key(ApiKey::new("my-secret")?).build()?;
+/// assert!(cvm_watch_recording::check(&policy, &CvmId::new("my-cvm")?).is_ok());
+/// assert!(cvm_watch_recording::check(&policy, &CvmId::new("not-my-secret")?).is_err());
+/// # Ok::<(), cvm_watch_driver::core::ConfigError>(())
+/// ```
+pub fn check(policy: &Policy, id: &CvmId) -> Result<(), RecordError> {
+    let line = line::json(&(id.as_str(), policy));
+    if redact(&line, policy.redactor()) == line { Ok(()) } else { Err(RecordError::Secret) }
 }
 
-enum Held {
-    Line(String),
-    /// A chunk whose bytes are in the body.
-    Chunk {
-        told: Told,
-        length: usize,
-    },
+/// A line with secrets redacted in its strings.
+fn redact(line: &str, redactor: &Redactor) -> String {
+    line::map_strings(line, |text| echo::redact(text, redactor))
 }
 
 impl<W: Write> Recorder<W> {
-    /// A recorder that writes to a file, or whatever.
+    /// A recorder that writes to a file, or to any other writer.
     pub fn new(to: W) -> Self {
-        Self { to, ready: String::new(), watch: None, failed: false }
+        Self { to, has_failed: false, lines: Lines::default() }
     }
 
-    /// Writes down one thing that was observed.
+    /// Writes down one call.
     ///
     /// # Errors
     ///
-    /// With the start of the watch: a secret that could not be kept out of the recording. At any
-    /// time: what could not be written. After an error nothing more is written, and no further error
-    /// is given: a recording that lacks something in the middle would be none.
+    /// When a watch starts: see [`check`]. At any time: what could not be written. After an error
+    /// nothing more is written, and no further error is returned: a recording that lacks something in
+    /// the middle would be none.
     pub fn observe(&mut self, observed: Observed<'_>) -> Result<(), RecordError> {
-        if self.failed {
+        if self.has_failed {
             return Ok(());
         }
-        let written = self.write_down(observed);
-        self.failed = written.is_err();
+        let written = self.lines.add(observed).and_then(|()| self.write());
+        self.has_failed = written.is_err();
         written
     }
 
-    fn write_down(&mut self, observed: Observed<'_>) -> Result<(), RecordError> {
-        if let Observed::FleetStarted { .. } = observed {
-            return Err(RecordError::Fleet);
-        }
-        if let Observed::Started { policy, id, seed, now, .. } = observed {
-            let (first, started) = Started::new(policy, id, seed, now, false)?;
-            self.ready.push_str(&line::json(&first));
-            self.ready.push('\n');
-            self.watch = Some(started);
-            return self.flush();
-        }
-        let Some(watch) = &mut self.watch else { return Ok(()) };
-        match observed {
-            Observed::Handled { now, input, .. } => watch.handled(now, input)?,
-            Observed::Received { now, attempt, chunk, from, taken, .. } => {
-                watch.received(now, attempt, chunk, from, taken);
-            }
-            Observed::Polled(action) => {
-                watch.polled(action.map(|(_, action)| action));
-                watch.release(&mut self.ready);
-                return self.flush();
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), RecordError> {
-        if !self.ready.is_empty() {
-            self.to.write_all(self.ready.as_bytes())?;
+    fn write(&mut self) -> Result<(), RecordError> {
+        let ready = std::mem::take(&mut self.lines.ready);
+        if !ready.is_empty() {
+            self.to.write_all(ready.as_bytes())?;
             self.to.flush()?;
-            self.ready.clear();
         }
         Ok(())
     }
@@ -126,107 +102,216 @@ impl<W: Write> Recorder<W> {
 
 impl<W: Write> Drop for Recorder<W> {
     fn drop(&mut self) {
-        if let Some(watch) = &mut self.watch
-            && !self.failed
-        {
-            watch.body.end(&watch.stand_ins);
-            watch.release(&mut self.ready);
-            // Nobody is left to be told.
-            let _ = self.flush();
+        if !self.has_failed {
+            self.lines.end_bodies(None);
+            self.lines.release();
+            // There is no caller left to report an error to.
+            let _ = self.write();
         }
     }
 }
 
-impl Started {
-    fn new(
+/// What is to be written.
+#[derive(Default)]
+struct Lines {
+    /// Lines to be written next.
+    ready: String,
+    /// Lines from the first bytes on that may be part of an echo.
+    held: Vec<Held>,
+    held_bytes: usize,
+    is_fleet: bool,
+    /// The secrets of all members.
+    redactor: Redactor,
+    /// The policy of the last watch, as it was written.
+    policy: String,
+    bodies: BTreeMap<MemberId, Body>,
+    now: Timestamp,
+    is_drained: bool,
+    has_echo: bool,
+}
+
+enum Held {
+    Line(String),
+    /// A chunk, whose bytes are left out if there is an echo among them.
+    Chunk(Reported),
+}
+
+/// The body that a member reads.
+struct Body {
+    attempt: AttemptId,
+    tail: Tail,
+}
+
+impl Lines {
+    fn add(&mut self, observed: Observed<'_>) -> Result<(), RecordError> {
+        match observed {
+            Observed::FleetStarted { max_streams, until } => {
+                self.is_fleet = true;
+                let until = if until == Until::Any { line::Until::Any } else { line::Until::All };
+                self.begin(Some(line::Fleet { max_streams, until }));
+            }
+            Observed::Started { member, policy, id, seed, now } => self.watch(member, policy, id, seed, now)?,
+            Observed::Handled { now, member, input } => self.handled(now, member, input)?,
+            Observed::Received { now, member, attempt, chunk, from, taken } => {
+                self.now = now;
+                match from {
+                    0 => self.chunk(member, attempt, chunk, taken),
+                    _ => self.report(Some(member), Report::Rest { taken }),
+                }
+            }
+            Observed::Polled(action) => self.polled(action),
+            Observed::Paused { now, member, paused } => {
+                self.now = now;
+                self.report(Some(member), Report::Paused(paused));
+            }
+            Observed::Removed(member) => self.report(Some(member), Report::Removed),
+            _ => return Err(RecordError::Unknown),
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, fleet: Option<line::Fleet>) {
+        let first = First { recording: line::FORMAT, by: env!("CARGO_PKG_VERSION").to_owned(), fleet };
+        self.ready = line::json(&first) + "\n";
+        self.is_drained = true;
+    }
+
+    fn watch(
+        &mut self,
+        member: MemberId,
         policy: &Policy,
         id: &CvmId,
         seed: u64,
         now: Timestamp,
-        permits: bool,
-    ) -> Result<(First, Self), RecordError> {
-        let stand_ins = StandIns::new(policy, id)?;
-        let first = First {
-            recording: line::FORMAT,
-            by: env!("CARGO_PKG_VERSION").to_owned(),
-            start: now.as_nanos(),
-            seed,
-            permits,
-            config: Parameters::of(policy, id, &stand_ins),
-        };
-        let started =
-            Self { start: now, stand_ins, body: Body::default(), attempt: 0, held: VecDeque::new(), drained: false };
-        Ok((first, started))
-    }
-
-    fn handled(&mut self, now: Timestamp, input: &Input<'_>) -> Result<(), RecordError> {
-        if let Input::Closed { .. } = input {
-            self.body.end(&self.stand_ins);
+    ) -> Result<(), RecordError> {
+        if !self.is_fleet {
+            self.begin(None);
         }
-        let what = What::new(input, |text| echo::replace(text, &self.stand_ins)).ok_or(RecordError::Unknown)?;
-        let told = self.told(now, what);
-        self.held.push_back(Held::Line(line::json(&told)));
+        check(policy, id)?;
+        self.redactor.extend(policy.redactor());
+        self.now = now;
+        let written = line::json(policy);
+        let is_new = written != self.policy;
+        self.policy = written;
+        let policy = is_new.then(|| Box::new(policy.clone()));
+        self.report(Some(member), Report::Watch { id: id.as_str().to_owned(), seed, policy });
         Ok(())
     }
 
-    fn received(&mut self, now: Timestamp, attempt: AttemptId, chunk: &[u8], from: usize, taken: usize) {
-        if from > 0 {
-            let told = self.told(now, What::Rest { taken });
-            self.held.push_back(Held::Line(line::json(&told)));
-            return;
+    fn handled(&mut self, now: Timestamp, member: Option<MemberId>, input: &Input<'_>) -> Result<(), RecordError> {
+        self.now = now;
+        if let (Input::Closed { .. }, Some(member)) = (input, member) {
+            self.end_bodies(Some(member));
         }
-        if attempt.number() != self.attempt {
-            self.body.end(&self.stand_ins);
-            self.attempt = attempt.number();
+        let mut report = Report::new(input).ok_or(RecordError::Unknown)?;
+        if let (Report::Head { headers, .. }, Input::Head { head, .. }) = (&mut report, input) {
+            for (header, (_, value)) in headers.iter_mut().zip(head.headers()) {
+                let text = String::from_utf8_lossy(value);
+                let redacted = echo::redact(&text, &self.redactor);
+                if redacted != text {
+                    header.value = Bytes::Text(redacted.into_owned());
+                    self.echoed(member);
+                }
+            }
         }
-        self.body.push(chunk, &self.stand_ins);
-        let bytes = Bytes::Text(String::new());
-        let told = self.told(now, What::Chunk { attempt: attempt.number(), bytes, taken });
-        self.held.push_back(Held::Chunk { told, length: chunk.len() });
+        self.report(member, report);
+        Ok(())
     }
 
-    fn polled(&mut self, action: Option<&Action>) {
-        self.drained = action.is_none();
-        let Some(action) = action else { return };
-        if !matches!(action, Action::Emit { .. }) {
-            // Whatever else is done, no byte of this connection is read any more.
-            self.body.end(&self.stand_ins);
+    fn chunk(&mut self, member: MemberId, attempt: AttemptId, chunk: &[u8], taken: usize) {
+        if self.bodies.get(&member).is_some_and(|body| body.attempt != attempt) {
+            self.end_bodies(Some(member));
         }
-        // What the core did not mask is replaced as it was in what it was told.
-        let line = line::map_strings(&action::line(action), |text| echo::replace(text, &self.stand_ins));
-        self.held.push_back(Held::Line(line));
+        let body = self.bodies.entry(member).or_insert_with(|| Body { attempt, tail: Tail::default() });
+        let has_echo = body.tail.push(chunk, &self.redactor);
+        let bytes = Bytes::new(chunk.to_vec());
+        let reported = self.reported(Some(member), Report::Chunk { attempt: attempt.number(), bytes, taken });
+        self.held.push(Held::Chunk(reported));
+        self.held_bytes += chunk.len();
+        if has_echo || self.held_bytes > MOST_HELD {
+            self.echoed(Some(member));
+        }
     }
 
-    fn told(&mut self, now: Timestamp, told: What) -> Told {
-        let at = u64::try_from(now.since(self.start).as_nanos()).unwrap_or(u64::MAX);
-        let undrained = !core::mem::replace(&mut self.drained, false);
-        Told { at, undrained, told }
+    fn polled(&mut self, action: Option<(MemberId, &Action)>) {
+        self.is_drained = action.is_none();
+        if let Some((member, action)) = action {
+            if !matches!(action, Action::Emit { .. } | Action::SteadyTarget { .. }) {
+                // No further byte of this connection is read.
+                self.end_bodies(Some(member));
+            }
+            let line = action::line(self.number(Some(member)), action);
+            let redacted = redact(&line, &self.redactor);
+            if redacted != line {
+                self.echoed(Some(member));
+            }
+            self.held.push(Held::Line(redacted));
+        }
+        if !self.bodies.values().any(|body| body.tail.has_begun()) {
+            self.release();
+        }
     }
 
-    /// Moves every line that is final to those that are written.
-    fn release(&mut self, ready: &mut String) {
-        while let Some(held) = self.held.pop_front() {
+    /// Ends the body of a member, or all bodies: an echo that has begun goes no further.
+    fn end_bodies(&mut self, member: Option<MemberId>) {
+        let ends = |of: &MemberId| member.is_none_or(|member| *of == member);
+        let ended: Vec<_> = self.bodies.keys().copied().filter(ends).collect();
+        for member in ended {
+            if self.bodies.remove(&member).is_some_and(|body| body.tail.has_begun()) {
+                self.echoed(Some(member));
+            }
+        }
+    }
+
+    /// There is an echo in what was received last: leaves out the member's bytes that are held.
+    fn echoed(&mut self, member: Option<MemberId>) {
+        if !self.has_echo {
+            self.has_echo = true;
+            let echoed =
+                Reported { at: self.now.as_nanos(), member: None, undrained: false, input: Report::SecretEchoed };
+            self.held.insert(0, Held::Line(line::json(&echoed)));
+        }
+        let number = self.number(member);
+        for held in &mut self.held {
+            if let Held::Chunk(Reported { member, input: Report::Chunk { bytes, .. }, .. }) = held
+                && *member == number
+            {
+                bytes.omit();
+            }
+        }
+    }
+
+    fn report(&mut self, member: Option<MemberId>, report: Report) {
+        let reported = self.reported(member, report);
+        self.held.push(Held::Line(line::json(&reported)));
+    }
+
+    fn reported(&mut self, member: Option<MemberId>, input: Report) -> Reported {
+        let undrained = !std::mem::replace(&mut self.is_drained, false);
+        Reported { at: self.now.as_nanos(), member: self.number(member), undrained, input }
+    }
+
+    /// A member's number in the recording; a watch that is alone has none.
+    fn number(&self, member: Option<MemberId>) -> Option<u64> {
+        member.filter(|_| self.is_fleet).map(MemberId::number)
+    }
+
+    /// Moves the lines that are held to those that are written.
+    fn release(&mut self) {
+        for held in self.held.drain(..) {
             let line = match held {
                 Held::Line(line) => line,
-                Held::Chunk { mut told, length } => {
-                    let Some(taken) = self.body.take(length) else {
-                        self.held.push_front(Held::Chunk { told, length });
-                        return;
-                    };
-                    if let What::Chunk { bytes, .. } = &mut told.told {
-                        *bytes = Bytes::new(taken);
-                    }
-                    line::json(&told)
-                }
+                Held::Chunk(reported) => line::json(&reported),
             };
-            ready.push_str(&line);
-            ready.push('\n');
+            self.ready.push_str(&line);
+            self.ready.push('\n');
         }
+        self.held_bytes = 0;
     }
 }
 
-impl core::fmt::Debug for Started {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Started").field("attempt", &self.attempt).finish_non_exhaustive()
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").field("now", &self.now).finish_non_exhaustive()
     }
 }

@@ -33,9 +33,14 @@ fn wait(args: &WaitArgs, prepared: &Prepared, id: &str, report: &mut Report) -> 
     let Prepared { client, signals, ids, .. } = prepared;
     setup::remarks(args, ids, client.settings()).iter().for_each(|remark| report.remark(remark));
     let watching = client.watch(id, &args.target).abort_on(signals.first());
-    let mut watching = watching.configure(|policy| policy::configure(args, prepared.time_left(args), policy));
-    if let Some(file) = &args.record {
-        watching = record::record(watching, id, file, args.output)?;
+    let mut refused = None;
+    let mut watching = watching.configure(|policy| {
+        let policy = policy::configure(args, prepared.time_left(args), policy);
+        refused = record::refused(args, &policy, &ids.ids);
+        policy
+    });
+    if let Some(observer) = record::observer(args, refused)? {
+        watching = watching.observe(observer);
     }
     follow(watching, report, signals, client, args.deadline)
 }

@@ -1,16 +1,16 @@
-//! `--record`: the watch written down as it happens.
+//! `--record`: what happens, written down as it happens.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cvm_watch_core::CvmId;
-use cvm_watch_hyper::WatchHandle;
-use cvm_watch_recording::Recorder;
+use cvm_watch_core::{CvmId, PolicyBuilder};
+use cvm_watch_driver::Observed;
+use cvm_watch_recording::{RecordError, Recorder};
 
 use super::ended::Ended;
-use crate::args::OutputMode;
+use crate::args::{OutputMode, WaitArgs};
 use crate::output::Queue;
 use crate::{input, output};
 
@@ -19,24 +19,29 @@ const MOST_WAITING: usize = 8 << 20;
 /// How long the reader of a pipe holds up the end of the wait.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Records the watch, which is set up but for this.
-pub(super) fn record(watching: WatchHandle, id: &str, file: &Path, mode: OutputMode) -> Result<WatchHandle, Ended> {
-    let name = input::shown(file);
-    let mut refused = None;
-    let watching = watching.configure(|policy| {
-        // The watch itself reports parameters that are refused.
-        if let (Ok(id), Ok(policy)) = (CvmId::new(id), policy.clone().build()) {
-            refused = cvm_watch_recording::check(&policy, &id).err();
-        }
-        policy
-    });
-    if let Some(error) = refused {
-        return Err(Ended::invalid(&format!("cannot record to {name}: {error}")));
-    }
-    let opened = open(file, &name, mode);
+/// Why watches of these CVMs cannot be recorded, if they cannot.
+pub(super) fn refused(args: &WaitArgs, policy: &PolicyBuilder, ids: &[String]) -> Option<RecordError> {
+    args.record.as_ref()?;
+    // The watch itself reports parameters that are refused.
+    let policy = policy.clone().build().ok()?;
+    let check = |id: &String| cvm_watch_recording::check(&policy, &CvmId::new(id).ok()?).err();
+    ids.iter().find_map(check)
+}
+
+/// The observer that writes the recording, if one is wanted.
+pub(super) fn observer(
+    args: &WaitArgs,
+    refused: Option<RecordError>,
+) -> Result<Option<impl FnMut(Observed<'_>) + Send + use<>>, Ended> {
+    let Some(file) = &args.record else { return Ok(None) };
+    let (name, mode) = (input::shown(file), args.output);
+    let opened = match refused {
+        Some(error) => Err(error),
+        None => open(file, &name, mode).map_err(RecordError::from),
+    };
     let opened = opened.map_err(|error| Ended::invalid(&format!("cannot record to {name}: {error}")))?;
     let mut recorder = Recorder::new(opened);
-    Ok(watching.observe(move |observed| {
+    Ok(Some(move |observed: Observed<'_>| {
         // The recorder returns an error once.
         if let Err(error) = recorder.observe(observed) {
             tell(&name, &error.to_string(), mode);

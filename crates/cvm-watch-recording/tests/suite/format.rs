@@ -1,20 +1,23 @@
 //! What is written when, and what is made of a file that is not as it should be.
 
-use cvm_watch_driver::core::{ApiKey, CloseCause, CvmId, Policy};
+use std::time::Duration;
+
+use cvm_watch_driver::Observed;
+use cvm_watch_driver::core::{Action, ApiKey, CloseCause, CvmId, Input, MemberId, Policy, Timestamp};
 use cvm_watch_recording::{Player, Recorder};
 
-use crate::life::{ALONE, Answer, actions, play, record, record_and_look};
+use crate::scripted::{Answer, actions, play, record, record_and_look};
 
 const KEY: &str = "phak_Example/1234";
 
-fn config() -> Policy {
+fn policy() -> Policy {
     Policy::builder("running").api_key(ApiKey::new(KEY).unwrap()).max_retries(1).build().unwrap()
 }
 
 fn boot() -> String {
     let states = "event: state\ndata: {\"status\":\"starting\"}\n\nevent: state\ndata: {\"status\":\"running\"}\n\n";
     let lost = Answer { end: Some(CloseCause::Reset), ..Answer::stream(&["event: state\nda"]) };
-    record(&config(), &[lost, Answer::stream(&[states, "event: complete\ndata: {\"status\":\"running\"}\n\n"])])
+    record(&policy(), &[lost, Answer::stream(&[states, "event: complete\ndata: {\"status\":\"running\"}\n\n"])])
 }
 
 fn error(recording: &str) -> String {
@@ -29,18 +32,19 @@ fn a_recording_has_every_input_and_every_action_in_order() {
         .lines()
         .map(|line| {
             let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            let told = value.pointer("/told").map(|told| match told {
-                serde_json::Value::Object(told) => told.keys().next().cloned().unwrap_or_default(),
+            let input = value.pointer("/input").map(|input| match input {
+                serde_json::Value::Object(input) => input.keys().next().cloned().unwrap_or_default(),
                 other => other.as_str().unwrap_or_default().to_owned(),
             });
-            told.unwrap_or_else(|| value["action"].as_str().unwrap_or("first").to_owned())
+            input.unwrap_or_else(|| value["action"].as_str().unwrap_or("first").to_owned())
         })
         .collect();
-    let expected = "first connect head chunk closed retrying tick connect head chunk emit rest emit chunk emit \
+    let expected = "first watch connect head chunk closed retrying tick connect head chunk emit rest emit chunk emit \
                     disconnect resolve closed abort";
     assert_eq!(shown.join(" "), expected);
     let (played, how) = play(&recording);
     assert_eq!((played.iter().map(String::as_str).collect::<Vec<_>>(), how.difference), (actions(&recording), None));
+    assert_eq!((how.echo, how.unfinished), (None, None));
 }
 
 #[test]
@@ -48,18 +52,18 @@ fn a_changed_action_and_a_changed_input_are_found_with_their_line() {
     let recording = boot();
     let (_, how) = play(&recording.replacen("\"resolve\"", "\"resolved\"", 1));
     let difference = how.difference.unwrap();
-    assert_eq!(difference.line, 17);
+    assert_eq!(difference.line, 18);
     assert!(difference.then.unwrap().contains("resolved") && difference.now.unwrap().contains("\"resolve\""));
     // Without the loss nothing is retried, and so on; the first difference is the one that is told.
     let without: String =
-        recording.lines().filter(|line| !line.contains("closed")).map(|line| format!("{line}\n")).collect();
+        recording.lines().filter(|line| !line.contains("{\"closed\":{")).map(|line| format!("{line}\n")).collect();
     let difference = play(&without).1.difference.unwrap();
-    assert_eq!((difference.line, difference.now), (5, None));
+    assert_eq!((difference.line, difference.now), (6, None));
     // An action that is not in the recording.
     let without: String =
         recording.lines().filter(|line| !line.contains("retrying")).map(|line| format!("{line}\n")).collect();
     let difference = play(&without).1.difference.unwrap();
-    assert_eq!((difference.line, difference.then), (6, None));
+    assert_eq!((difference.line, difference.then), (7, None));
     assert!(difference.now.unwrap().contains("retrying"));
     // Another number of bytes taken.
     let difference = play(&recording.replacen("\"taken\":41", "\"taken\":40", 1)).1.difference.unwrap();
@@ -102,27 +106,37 @@ fn a_recording_that_an_editor_or_git_has_rewritten_is_the_same_recording() {
 
 #[test]
 fn what_is_no_recording_is_refused_with_its_line() {
-    let first = boot().lines().next().unwrap().to_owned();
+    let boot = boot();
+    let (first, rest) = boot.split_once('\n').unwrap();
+    let watch = rest.lines().next().unwrap();
     for (file, expected) in [
         (String::new(), "line 1: is not the first line of a recording"),
         ("\n".to_owned(), "line 1: is not the first line of a recording"),
         ("{\"status\":\"running\"}\n".to_owned(), "line 1: is not the first line of a recording"),
         ("\u{0}\u{1}".to_owned(), "line 1: is not the first line of a recording"),
-        (first.replace("\"recording\":1", "\"recording\":2"), "line 1: the format is 2, and only 1 is known here"),
-        (first.replace("\"interval\":{\"secs\":5", "\"interval\":{\"secs\":4"), "line 1: interval \"4s\" must be"),
-        (first.replace("\"keep_raw\"", "\"keep_row\""), "line 1: unknown field `keep_row`"),
-        (format!("{first}\nx\n"), "line 2: expected value"),
-        (format!("{first}\n{{\"at\":1,\"told\":\"sleep\"}}\n"), "line 2: unknown variant `sleep`"),
-        (format!("{first}\n{{\"at\":-1,\"told\":\"tick\"}}\n"), "line 2: invalid value"),
+        (first.replace("\"recording\":2", "\"recording\":1"), "line 1: the format is 1, and only 2 is known here"),
+        (first.replace("\"by\"", "\"bye\""), "line 1: unknown field `bye`"),
+        (format!("{first}\n{}\n", watch.replace("{\"secs\":5,", "{\"secs\":4,")), "line 2: interval \"4s\" must be"),
+        (format!("{first}\n{}\n", watch.replace("\"keep_raw\"", "\"keep_row\"")), "line 2: unknown field `keep_row`"),
+        (format!("{first}\n{}\n", watch.replace("\"id\":\"my-cvm\"", "\"id\":\"..\"")), "line 2: id \"..\" is a path"),
         (
-            format!("{first}\n{{\"at\":1,\"told\":{{\"closed\":{{\"attempt\":1,\"cause\":\"bored\"}}}}}}\n"),
-            "line 2: the cause \"bored\" is none of dns,",
+            format!("{first}\n{{\"at\":1,\"input\":{{\"watch\":{{\"id\":\"a\",\"seed\":1}}}}}}\n"),
+            "line 2: has no policy",
+        ),
+        (format!("{first}\n{watch}\n{watch}\n"), "line 3: begins a second watch outside of a fleet"),
+        (format!("{first}\n{{\"at\":1,\"input\":\"tick\"}}\n"), "line 2: member 0 has not begun"),
+        (format!("{first}\n{watch}\nx\n"), "line 3: expected value"),
+        (format!("{first}\n{watch}\n{{\"at\":1,\"input\":\"sleep\"}}\n"), "line 3: unknown variant `sleep`"),
+        (format!("{first}\n{watch}\n{{\"at\":-1,\"input\":\"tick\"}}\n"), "line 3: invalid value"),
+        (
+            format!("{first}\n{watch}\n{{\"at\":1,\"input\":{{\"closed\":{{\"attempt\":1,\"cause\":\"bored\"}}}}}}\n"),
+            "line 3: unknown variant `bored`, expected one of `dns`,",
         ),
         (
             format!(
-                "{first}\n{{\"at\":1,\"told\":{{\"chunk\":{{\"attempt\":1,\"taken\":1,\"bytes\":{{\"base64\":\"?\"}}}}}}}}\n"
+                "{first}\n{watch}\n{{\"at\":1,\"input\":{{\"chunk\":{{\"attempt\":1,\"taken\":1,\"bytes\":{{\"base64\":\"?\"}}}}}}}}\n"
             ),
-            "line 2: bad base64",
+            "line 3: bad base64",
         ),
         (format!("{first}\n{}", "[".repeat(100_000) + "\n"), "line 2: "),
     ] {
@@ -133,16 +147,19 @@ fn what_is_no_recording_is_refused_with_its_line() {
 
 #[test]
 fn any_numbers_in_a_recording_do_no_harm() {
-    let first = boot().lines().next().unwrap().to_owned();
+    let boot = boot();
+    let (first, rest) = boot.split_once('\n').unwrap();
+    let watch = rest.lines().next().unwrap();
     let huge = u64::MAX;
     let file = format!(
-        "{}\n{{\"at\":{huge},\"told\":{{\"rest\":{{\"taken\":{huge}}}}}}}\n\
-         {{\"at\":0,\"told\":{{\"head\":{{\"attempt\":{huge},\"status\":65535,\"headers\":[],\"wall\":{huge}}}}}}}\n\
-         {{\"at\":{huge},\"told\":\"tick\"}}\n{{\"at\":{huge},\"told\":{{\"yield\":{{\"attempt\":0}}}}}}\n\
-         {{\"at\":0,\"told\":\"permit\"}}\n{{\"at\":5,\"told\":\"resumed\"}}\n",
-        first
+        "{first}\n{}\n\
+         {{\"at\":{huge},\"input\":{{\"rest\":{{\"taken\":{huge}}}}}}}\n\
+         {{\"at\":0,\"input\":{{\"head\":{{\"attempt\":{huge},\"status\":65535,\"headers\":[],\"wall\":{huge}}}}}}}\n\
+         {{\"at\":{huge},\"input\":\"tick\"}}\n{{\"at\":0,\"input\":{{\"paused\":true}}}}\n\
+         {{\"at\":5,\"input\":\"resumed\"}}\n{{\"at\":5,\"input\":\"removed\"}}\n",
+        watch
             .replace("\"seed\":7", &format!("\"seed\":{huge}"))
-            .replace("\"start\":1000000000000000", "\"start\":18446744073709551615")
+            .replace("\"at\":1000000000000000", &format!("\"at\":{huge}"))
     );
     assert!(play(&file).1.difference.is_some());
 }
@@ -150,16 +167,34 @@ fn any_numbers_in_a_recording_do_no_harm() {
 #[test]
 fn bytes_that_may_begin_an_echo_wait_until_the_next_ones_decide() {
     let mut written = Vec::new();
-    let chunks = ["event: x\ndata: phak_Ex", "ample\\/1", "234\n\n", "data: 100", "%\n\n"];
+    let chunks = ["event: x\ndata: phak_Ex", "cellent\n\n", "data: 1", "00%\n\n"];
     let answer = Answer { end: None, ..Answer::stream(&chunks) };
-    let recording = record_and_look(&config(), &[answer], |file| {
+    let recording = record_and_look(&policy(), &[answer], |file| {
         let text = String::from_utf8(file.to_vec()).unwrap();
         written.push(text.lines().filter(|line| line.contains("\"chunk\"")).count());
     });
-    assert_eq!(written, [0, 0, 3, 4, 5]);
-    assert!(recording.contains("data: ~0^^^^^\"") && recording.contains("\"^^^^^\\\\/^\""), "{recording}");
-    assert!(actions(&recording)[1].contains("***"), "{recording}");
-    assert_eq!(play(&recording).1.difference, None);
+    assert_eq!(written, [0, 2, 3, 4]);
+    let (played, how) = play(&recording);
+    assert_eq!((played.iter().map(String::as_str).collect::<Vec<_>>(), how.difference), (actions(&recording), None));
+    assert_eq!(how.echo, None);
+}
+
+#[test]
+fn an_echo_ends_the_comparison_and_is_in_no_line() {
+    let chunks = ["data: 1\n\nevent: x\ndata: phak_Ex", "ample\\/1", "234\n\n", "data: 100%\n\n"];
+    let recording = record(&policy(), &[Answer { end: None, ..Answer::stream(&chunks) }]);
+    let lines: Vec<_> = recording.lines().collect();
+    let echoed = lines.iter().position(|line| line.ends_with("\"input\":\"secret_echoed\"}")).unwrap();
+    let (before, after) = (lines[..echoed].join("\n"), lines[echoed..].join("\n"));
+    // The bytes of the echo are left out. What follows is there to be read.
+    for length in [31, 8, 5] {
+        assert!(after.contains(&format!("\"bytes\":{{\"omitted\":{length}}}")), "{recording}");
+    }
+    assert!(after.contains("data: 100%") && after.contains(r#"{"other":{"name":"x","data":"***"}}"#), "{recording}");
+    assert!(!recording.contains("phak") && !recording.contains("ample"), "{recording}");
+    let (played, how) = play(&recording);
+    assert_eq!((how.difference, how.echo), (None, Some(echoed as u64 + 1)));
+    assert_eq!(played, actions(&before));
 }
 
 #[test]
@@ -174,16 +209,15 @@ fn a_recorder_that_cannot_write_says_so_once() {
             Ok(())
         }
     }
-    use cvm_watch_driver::Observed;
-    use cvm_watch_driver::core::{Action, Input, Timestamp};
-    let (policy, now) = (config(), Timestamp::ZERO);
+    let (policy, now) = (policy(), Timestamp::ZERO);
     let mut recorder = Recorder::new(Full(2));
-    let started =
-        Observed::Started { member: ALONE, policy: &policy, id: &CvmId::new("my-cvm").unwrap(), seed: 1, now };
+    let (member, id) = (MemberId::from_number(0), CvmId::new("my-cvm").unwrap());
+    let started = Observed::Started { member, policy: &policy, id: &id, seed: 1, now };
+    let action = Action::SteadyTarget { after: Duration::ZERO };
     let mut errors = Vec::new();
-    for observed in [started].into_iter().chain([Observed::Polled(Some((ALONE, &Action::AskPermit))); 3]) {
+    for observed in [started].into_iter().chain([Observed::Polled(Some((member, &action))); 3]) {
         errors.extend(recorder.observe(observed).err().map(|error| error.to_string()));
     }
-    recorder.observe(Observed::Handled { now, member: Some(ALONE), input: &Input::Abort }).unwrap();
+    recorder.observe(Observed::Handled { now, member: None, input: &Input::Abort }).unwrap();
     assert_eq!(errors.len(), 1, "{errors:?}");
 }

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
 
+mod fleet;
 mod folder;
 mod format;
-mod life;
 mod random;
+mod scripted;
 mod secrets;

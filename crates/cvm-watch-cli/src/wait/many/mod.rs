@@ -12,7 +12,7 @@ use cvm_watch_hyper::{FleetHandle, Update, WatchError};
 use super::ended::{By, Ended};
 use super::heartbeat::{Heard, Heartbeat};
 use super::prepare::Prepared;
-use super::{policy, runtime, setup};
+use super::{policy, record, runtime, setup};
 use crate::args::WaitArgs;
 use crate::exit::Exit;
 use crate::output;
@@ -29,16 +29,21 @@ pub(super) fn run(args: &WaitArgs, prepared: &Prepared, logs: bool) -> Exit {
 
 fn wait(args: &WaitArgs, prepared: &Prepared, board: &mut Board) -> Result<(), Ended> {
     let Prepared { client, signals, ids, .. } = prepared;
-    if args.record.is_some() {
-        return Err(Ended::invalid(&format!("--record goes with one CVM, not with {}", ids.ids.len())));
-    }
     setup::remarks(args, ids, client.settings()).iter().for_each(|remark| board.remark(remark));
-    let watching = client
+    let mut refused = None;
+    let mut watching = client
         .watch_all(&ids.ids, &args.target)
         .max_streams(args.max_streams)
         .until(if args.any { Until::Any } else { Until::All })
-        .configure(|policy| policy::configure(args, prepared.time_left(args), policy))
+        .configure(|policy| {
+            let policy = policy::configure(args, prepared.time_left(args), policy);
+            refused = record::refused(args, &policy, &ids.ids);
+            policy
+        })
         .abort_on(signals.first());
+    if let Some(observer) = record::observer(args, refused)? {
+        watching = watching.observe(observer);
+    }
     let by = || By { signal: signals.received(), sources: client.settings().sources(), deadline: args.deadline };
     runtime::block_on(follow(watching, board, by))
 }

@@ -1,4 +1,4 @@
-//! A watch lived through without sockets, and recorded.
+//! A watch without sockets that is run against scripted answers and recorded.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -12,8 +12,8 @@ use cvm_watch_driver::core::{
 };
 use cvm_watch_recording::{Played, Player, Recorder};
 
-/// The member number of a watch outside a fleet.
-pub(crate) const ALONE: MemberId = MemberId::from_number(0);
+/// The member number of a watch that is in no fleet.
+const ALONE: MemberId = MemberId::from_number(0);
 
 /// What a server does to one attempt.
 pub(crate) struct Answer {
@@ -37,14 +37,14 @@ impl Answer {
     }
 }
 
-struct Life {
+struct Run {
     watch: Watch,
     recorder: Recorder<Shared>,
     now: Timestamp,
     actions: Vec<Action>,
 }
 
-impl Life {
+impl Run {
     fn see(&mut self, observed: Observed<'_>) {
         self.recorder.observe(observed).unwrap();
     }
@@ -83,7 +83,7 @@ impl Life {
     }
 }
 
-/// Lets a watch live until it ends or the answers are used up, and gives its recording.
+/// Runs a watch until it ends or the answers are used up, and returns its recording.
 pub(crate) fn record(policy: &Policy, answers: &[Answer]) -> String {
     record_and_look(policy, answers, |_| {})
 }
@@ -96,20 +96,20 @@ pub(crate) fn record_and_look(policy: &Policy, answers: &[Answer], mut look: imp
     let mut recorder = Recorder::new(file.clone());
     recorder.observe(Observed::Started { member: ALONE, policy, id: &id, seed: 7, now }).unwrap();
     let watch = Watch::new(Arc::new(policy.clone()), id, 7, now);
-    let mut life = Life { watch, recorder, now, actions: Vec::new() };
-    life.drain();
+    let mut run = Run { watch, recorder, now, actions: Vec::new() };
+    run.drain();
     for answer in answers {
         // Until the next attempt begins.
         let attempt = loop {
-            let connect = life.actions.drain(..).find_map(|action| match action {
+            let connect = run.actions.drain(..).find_map(|action| match action {
                 Action::Connect { attempt, .. } => Some(attempt),
                 _ => None,
             });
-            match (connect, life.watch.next_wake()) {
+            match (connect, run.watch.next_wake()) {
                 (Some(attempt), _) => break Some(attempt),
                 (None, Some(wake)) => {
-                    life.now = life.now.max(wake.at);
-                    life.handle(Input::Tick);
+                    run.now = run.now.max(wake.at);
+                    run.handle(Input::Tick);
                 }
                 (None, None) => break None,
             }
@@ -119,28 +119,28 @@ pub(crate) fn record_and_look(policy: &Policy, answers: &[Answer], mut look: imp
         for (name, value) in &answer.headers {
             head.header(name, value);
         }
-        life.handle(Input::Head { attempt, head, wall: Some(UnixSeconds(1_800_000_000)) });
+        run.handle(Input::Head { attempt, head, wall: Some(UnixSeconds(1_800_000_000)) });
         for chunk in &answer.chunks {
-            life.receive(attempt, chunk);
+            run.receive(attempt, chunk);
             look(&file.0.borrow());
         }
         if let Some(cause) = answer.end {
-            life.handle(Input::Closed { attempt, cause });
+            run.handle(Input::Closed { attempt, cause });
         }
     }
-    // Whatever is left of its time.
+    // Its remaining deadlines.
     for _ in 0..3 {
-        if let Some(wake) = life.watch.next_wake() {
-            life.now = life.now.max(wake.at);
-            life.handle(Input::Tick);
+        if let Some(wake) = run.watch.next_wake() {
+            run.now = run.now.max(wake.at);
+            run.handle(Input::Tick);
         }
     }
-    life.handle(Input::Abort);
-    drop(life);
+    run.handle(Input::Abort);
+    drop(run);
     String::from_utf8(file.0.take()).unwrap()
 }
 
-/// Plays a recording; gives the actions too.
+/// Plays a recording, and returns the actions too.
 pub(crate) fn play(recording: &str) -> (Vec<String>, Played) {
     let mut actions = Vec::new();
     let player = Player::new(recording.as_bytes()).unwrap();
@@ -153,9 +153,9 @@ pub(crate) fn actions(recording: &str) -> Vec<&str> {
     recording.lines().filter(|line| line.starts_with("{\"action\":")).collect()
 }
 
-/// A file that is looked at while it is written.
+/// A file that can be read while it is written.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
+pub(crate) struct Shared(pub(crate) Rc<RefCell<Vec<u8>>>);
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
