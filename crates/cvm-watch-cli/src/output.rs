@@ -114,8 +114,8 @@ fn print_queued() -> impl FnMut((Standard, Vec<u8>)) + Send {
     }
 }
 
-/// Reports on standard error that standard output cannot be written: nobody can see what is missing
-/// in a file on a full disk. Whoever closed a pipe knows.
+/// Reports on standard error that standard output cannot be written, such as a file on a full disk. A
+/// pipe that its reader has closed is not reported.
 pub(crate) fn warn_of(error: &io::Error) {
     if error.kind() != io::ErrorKind::BrokenPipe {
         to_stderr(format!("warning: cannot write to stdout: {error}"));
@@ -168,7 +168,7 @@ pub(crate) fn to_stderr(line: impl Into<String>) {
     let _ = Lines::new(stderr()).print(line);
 }
 
-/// Prints a whole document on standard output. Whoever reads it may have seen enough before its end.
+/// Prints a whole document on standard output. A reader may close it before its end.
 pub(crate) fn document(text: &[u8]) -> Exit {
     match Standard::Output.write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-/// Items that a thread writes in their order. Pushing never blocks; whoever pushes keeps the queue
-/// short by waiting for [`Queue::at_most`] in between.
+/// Items that a thread writes in their order. Pushing never blocks; callers keep the queue short by
+/// waiting for [`Queue::at_most`] in between.
 pub(crate) struct Queue<T> {
     shared: Arc<Shared<T>>,
     has_thread: bool,
@@ -18,7 +18,7 @@ type Write<T> = Box<dyn FnMut(T) + Send>;
 
 struct Shared<T> {
     state: Mutex<State<T>>,
-    /// Only the thread locks it, or whoever pushes where there is no thread.
+    /// Locked by the thread, or by a caller that pushes if there is no thread.
     write: Mutex<Write<T>>,
     changed: Condvar,
     written: Notify,

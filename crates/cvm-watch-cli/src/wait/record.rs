@@ -44,7 +44,7 @@ pub(super) fn observer(
     Ok(Some(move |observed: Observed<'_>| {
         // The recorder returns an error once.
         if let Err(error) = recorder.observe(observed) {
-            tell(&name, &error.to_string(), mode);
+            warn(&name, &error.to_string(), mode);
         }
     }))
 }
@@ -79,7 +79,7 @@ impl Pipe {
     fn new(file: PathBuf, name: String, mode: OutputMode) -> Self {
         let mut opened = None;
         let mut has_failed = false;
-        let told = name.clone();
+        let shown = name.clone();
         let queue = Queue::new("recording", move |bytes: Vec<u8>| {
             if has_failed {
                 return;
@@ -91,7 +91,7 @@ impl Pipe {
             };
             if let Err(error) = written {
                 has_failed = true;
-                tell(&told, &error.to_string(), mode);
+                warn(&shown, &error.to_string(), mode);
             }
         });
         Self { queue, name, mode }
@@ -120,7 +120,7 @@ impl Drop for Pipe {
     }
 }
 
-fn tell(name: &str, problem: &str, mode: OutputMode) {
+fn warn(name: &str, problem: &str, mode: OutputMode) {
     if mode != OutputMode::Quiet {
         output::to_stderr(format!("warning: cannot record to {name}: {problem}; the wait goes on without"));
     }
