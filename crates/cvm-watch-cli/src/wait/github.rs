@@ -10,6 +10,7 @@ use std::path::Path;
 
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
+use tokio::time::Instant;
 
 use super::ended::{Ended, Trouble};
 use super::log::Log;
@@ -47,12 +48,23 @@ impl<W: Write> Github<W> {
         self.log.heartbeat();
     }
 
+    /// When a change that was held back is to be printed.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.log.due()
+    }
+
+    /// Prints the change that was held back, if there is one.
+    pub(super) fn flush(&mut self) {
+        self.log.flush();
+    }
+
     pub(super) fn warn(&mut self, message: &str) {
         self.log.line(warning(&self.id, message));
     }
 
     /// Prints the result, and adds it to the step's outputs and its summary.
     pub(super) fn end(&mut self, ended: &Ended) {
+        self.log.flush();
         if self.group_is_open {
             self.log.line(END.to_owned());
         }

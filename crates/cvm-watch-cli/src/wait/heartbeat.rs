@@ -19,6 +19,8 @@ pub(super) struct Heartbeat {
 pub(super) enum Heard<T> {
     /// The next of the stream.
     News(T),
+    /// A change that was held back is to be printed.
+    Due,
     /// Nothing was printed for a while.
     Silence,
 }
@@ -28,9 +30,17 @@ impl Heartbeat {
         Self { due: Instant::now() + PERIOD }
     }
 
-    /// The next of the stream, or silence; `None` at its end.
-    pub(super) async fn next<S: Stream + Unpin>(&mut self, stream: &mut S) -> Option<Heard<S::Item>> {
+    /// The next of the stream, or silence; `None` at its end. `due` is when a change that was held back is to be
+    /// printed.
+    pub(super) async fn next<S: Stream + Unpin>(
+        &mut self,
+        stream: &mut S,
+        due: Option<Instant>,
+    ) -> Option<Heard<S::Item>> {
         tokio::select! {
+            // A stream that always has more must not keep what is due from being printed.
+            biased;
+            () = sleep_until(due.unwrap_or(self.due)), if due.is_some() => Some(Heard::Due),
             news = next(stream) => news.map(Heard::News),
             () = sleep_until(self.due) => Some(Heard::Silence),
         }

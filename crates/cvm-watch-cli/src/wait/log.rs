@@ -7,6 +7,7 @@ use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
 use tokio::time::Instant;
 
+use super::pace::{self, Pace};
 use super::progress::Progress;
 use crate::duration;
 use crate::output::Lines;
@@ -17,21 +18,34 @@ pub(super) struct Log<W> {
     name: String,
     started: Instant,
     progress: Progress,
+    pace: Pace,
 }
 
 impl<W: Write> Log<W> {
     pub(super) fn new(to: W, id: &str) -> Self {
         let progress = Progress::new();
-        Self { to: Lines::new(to), name: printable(id, 100), started: Instant::now(), progress }
+        Self { to: Lines::new(to), name: printable(id, 100), started: Instant::now(), progress, pace: Pace::new() }
     }
 
-    /// Says whether there was something to print.
+    /// Says whether a line was printed.
     pub(super) fn update(&mut self, update: &Update) -> bool {
-        let news = self.progress.update(update);
-        if news {
+        let is_printed = self.progress.update(update) && self.pace.allows();
+        if is_printed {
             self.print("", &self.progress.text());
         }
-        news
+        is_printed
+    }
+
+    /// When a change that was held back is to be printed.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.pace.due()
+    }
+
+    /// Prints the change that was held back, if there is one.
+    pub(super) fn flush(&mut self) {
+        if self.pace.due().is_some() {
+            self.print("", &self.progress.text());
+        }
     }
 
     pub(super) fn heartbeat(&mut self) {
@@ -55,7 +69,9 @@ impl<W: Write> Log<W> {
     }
 
     fn print(&mut self, still: &str, text: &str) {
-        self.line(line(&self.passed(), &self.name, &format!("{still}{text}"), self.progress.attempt));
+        let left_out = pace::left_out(self.pace.print());
+        let text = line(&self.passed(), &self.name, &format!("{still}{text}"), self.progress.attempt);
+        self.line(text + &left_out);
     }
 }
 

@@ -11,6 +11,7 @@ mod log;
 mod many;
 mod ndjson;
 mod one;
+mod pace;
 mod policy;
 mod prepare;
 mod progress;

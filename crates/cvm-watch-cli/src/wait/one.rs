@@ -65,13 +65,17 @@ fn follow(
 async fn report_updates(updates: &mut (impl Stream<Item = Update> + Unpin), report: &mut Report) -> Option<String> {
     let mut last_status = None;
     let mut heartbeat = Heartbeat::new();
-    while let Some(heard) = heartbeat.next(updates).await {
+    while let Some(heard) = heartbeat.next(updates, report.due()).await {
         let printed = match heard {
             Heard::News(update) => {
                 if let Update::Event { event: Event::State(state), .. } = &update {
                     last_status = Some(state.status.clone());
                 }
                 report.update(&update)
+            }
+            Heard::Due => {
+                report.flush();
+                true
             }
             Heard::Silence => {
                 report.heartbeat();

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
+use tokio::time::Instant;
 
 use super::ended::Ended;
 use super::github::Github;
@@ -79,6 +80,24 @@ impl Report {
         }
     }
 
+    /// When a change that was held back is to be printed.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.form {
+            Form::Log(log) => log.due(),
+            Form::Github(github) => github.due(),
+            Form::Live(_) | Form::Ndjson(_) | Form::Quiet => None,
+        }
+    }
+
+    /// Prints the change that was held back, if there is one.
+    pub(super) fn flush(&mut self) {
+        match &mut self.form {
+            Form::Log(log) => log.flush(),
+            Form::Github(github) => github.flush(),
+            Form::Live(_) | Form::Ndjson(_) | Form::Quiet => {}
+        }
+    }
+
     /// Tells what there is to tell before the wait begins.
     pub(super) fn remark(&mut self, remark: &Remark) {
         match (remark, &mut self.form) {
@@ -97,7 +116,10 @@ impl Report {
                 live.clear();
                 self.people(ended);
             }
-            Form::Log(_) => self.people(ended),
+            Form::Log(log) => {
+                log.flush();
+                self.people(ended);
+            }
             Form::Github(github) => {
                 github.end(ended);
                 if let Err(trouble) = &ended.outcome {

@@ -1,5 +1,7 @@
 //! `--output text` without a terminal, and `--output quiet`.
 
+use std::time::{Duration, Instant};
+
 use cvm_watch_sim::{Attempt, Script, Sim};
 
 use crate::program::{Program, cvm_watch};
@@ -81,4 +83,32 @@ fn a_log_is_shown_when_asked_for_and_a_bad_filter_is_no_failure() {
     assert!(finished.code == Some(0) && finished.stderr.contains("connecting cvm=my-cvm attempt=1"), "{finished:?}");
     let finished = played(good(), "").env("RUST_LOG", "a=b=c").run();
     assert!(finished.code == Some(0) && finished.stderr.starts_with("warning: RUST_LOG is ignored"), "{finished:?}");
+}
+
+/// A server that changes its mind thousands of times a second.
+#[test]
+fn a_flood_of_changes_is_held_to_a_few_lines_a_second() {
+    let sim = Sim::start().unwrap();
+    let mut flood = String::new();
+    for step in 0..5_000 {
+        flood.push_str(&format!(
+            "event: state\ndata: {{\"status\":\"starting\",\"boot_progress\":\"step {step}\"}}\n\n"
+        ));
+    }
+    let script = Attempt::stream().bytes(flood).wait(Duration::from_secs(2)).state("running").complete("running");
+    for (ids, mode) in [("a", "text"), ("a", "github"), ("a b", "text"), ("a b", "github")] {
+        sim.script("a", script.clone());
+        sim.script("b", script.clone());
+        let started = Instant::now();
+        let finished = cvm_watch(&format!("wait {ids} --output {mode}")).base_url(&sim.base_url()).run();
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let shown = if mode == "text" { &finished.stderr } else { &finished.stdout };
+        let lines: Vec<_> = shown.lines().filter(|line| line.contains(" a: ")).collect();
+        let most = 12 + 2 * started.elapsed().as_secs_f64().ceil() as usize + 1;
+        assert!(lines.len() <= most && lines.len() > 12, "{most}: {lines:#?}");
+        // What was held back is printed while the server is silent, and says how much there was.
+        let held = lines.iter().position(|line| line.contains("step 4999 (")).unwrap_or_else(|| panic!("{lines:#?}"));
+        assert!(lines[held].ends_with(" changes left out)"), "{lines:#?}");
+        assert!(lines[held + 1].ends_with(" a: running"), "{lines:#?}");
+    }
 }

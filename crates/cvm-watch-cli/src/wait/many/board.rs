@@ -1,14 +1,16 @@
 //! Where the news of many CVMs goes: the output that was asked for.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 
 use console::Term;
 use cvm_watch_hyper::Update;
+use tokio::time::Instant;
 
 use super::super::ended::Ended;
 use super::super::ndjson::Ndjson;
 use super::super::setup::Remark;
-use super::super::{github, log};
+use super::super::{github, log, pace};
 use super::panel::Panel;
 use super::roster::Roster;
 use super::{table, workflow};
@@ -26,6 +28,8 @@ const MOST_TOLD: usize = 10;
 pub(super) struct Board {
     roster: Roster,
     form: Form,
+    /// The CVMs with a change that was held back, by when it is to be printed.
+    held: BTreeSet<(Instant, usize)>,
 }
 
 enum Form {
@@ -47,7 +51,7 @@ impl Board {
             OutputMode::Github => Form::Github { to: Lines::new(output::stdout()), group_is_open: false },
             OutputMode::Quiet => Form::Quiet,
         };
-        Self { roster, form }
+        Self { roster, form, held: BTreeSet::new() }
     }
 
     /// Tells what there is to tell before the wait begins.
@@ -64,12 +68,30 @@ impl Board {
     /// Says whether the heartbeat may wait, since something was printed.
     pub(super) fn update(&mut self, index: usize, update: &Update) -> bool {
         let is_news = self.roster.update(index, update);
-        if let Form::Ndjson(ndjson) = &mut self.form {
-            ndjson.update(index, update);
-        } else if is_news {
-            self.show(index);
+        match &mut self.form {
+            Form::Ndjson(ndjson) => ndjson.update(index, update),
+            Form::Log(_) | Form::Github { .. } if is_news && !self.roster.allows_line(index) => {
+                self.held.extend(self.roster.due(index).map(|due| (due, index)));
+                return false;
+            }
+            _ if is_news => self.show(index),
+            _ => {}
         }
         is_news
+    }
+
+    /// When a change that was held back is to be printed.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.held.first().map(|(due, _)| *due)
+    }
+
+    /// Prints the first change that was held back, if there is one.
+    pub(super) fn flush(&mut self) {
+        if let Some((_, index)) = self.held.pop_first()
+            && self.roster.due(index).is_some()
+        {
+            self.show(index);
+        }
     }
 
     pub(super) fn end(&mut self, index: usize, ended: Ended) {
@@ -143,11 +165,13 @@ impl Board {
 
     /// Shows how one of them stands now.
     fn show(&mut self, index: usize) {
+        let is_lines = matches!(self.form, Form::Log(_) | Form::Github { .. });
+        let left_out = if is_lines { pace::left_out(self.roster.print_line(index)) } else { String::new() };
         let roster = &self.roster;
         let Some(member) = roster.member(index) else { return };
         let line = || {
             let passed = duration::passed(roster.passed());
-            log::line(&passed, &member.name, &member.progress.text(), member.progress.attempt)
+            log::line(&passed, &member.name, &member.progress.text(), member.progress.attempt) + &left_out
         };
         match &mut self.form {
             Form::Panel(panel) => panel.show(index, roster),

@@ -50,7 +50,7 @@ fn wait(args: &WaitArgs, prepared: &Prepared, board: &mut Board) -> Result<(), E
 
 async fn follow<'a>(mut watching: FleetHandle, board: &mut Board, by: impl Fn() -> By<'a>) {
     let mut heartbeat = Heartbeat::new();
-    while let Some(heard) = heartbeat.next(&mut watching).await {
+    while let Some(heard) = heartbeat.next(&mut watching, board.due()).await {
         let printed = match heard {
             Heard::News((member, Update::Ended)) => {
                 if let Some(outcome) = watching.outcome(member) {
@@ -59,6 +59,10 @@ async fn follow<'a>(mut watching: FleetHandle, board: &mut Board, by: impl Fn() 
                 true
             }
             Heard::News((member, update)) => board.update(row(member), &update),
+            Heard::Due => {
+                board.flush();
+                true
+            }
             Heard::Silence => {
                 board.heartbeat();
                 true

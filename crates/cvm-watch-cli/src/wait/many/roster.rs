@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::super::ended::Ended;
 use super::super::ndjson::Counts;
+use super::super::pace::Pace;
 use super::super::progress::Progress;
 use crate::exit::Exit;
 
@@ -31,6 +32,7 @@ pub(super) struct Member {
     /// When there was news of it last, counted from the start.
     pub(super) changed: Duration,
     last_status: Option<String>,
+    pace: Pace,
     pub(super) end: Option<End>,
 }
 
@@ -48,6 +50,7 @@ impl Roster {
             progress: Progress::of_many(),
             changed: Duration::ZERO,
             last_status: None,
+            pace: Pace::new(),
             end: None,
         };
         let members = ids.iter().map(member).collect();
@@ -66,6 +69,21 @@ impl Roster {
             member.changed = passed;
         }
         is_news
+    }
+
+    /// Whether a change of this CVM may be printed now; if not, it is held back.
+    pub(super) fn allows_line(&mut self, index: usize) -> bool {
+        self.members.get_mut(index).is_some_and(|member| member.pace.allows())
+    }
+
+    /// When the change of this CVM that was held back is to be printed.
+    pub(super) fn due(&self, index: usize) -> Option<Instant> {
+        self.member(index)?.pace.due()
+    }
+
+    /// A line of this CVM is printed; says how many changes had none before it.
+    pub(super) fn print_line(&mut self, index: usize) -> u64 {
+        self.members.get_mut(index).map_or(0, |member| member.pace.print())
     }
 
     pub(super) fn end(&mut self, index: usize, ended: Ended) {
