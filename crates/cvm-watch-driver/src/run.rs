@@ -101,7 +101,12 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
             let ready = self.ready.len();
             let now = self.shared.timer.now();
             if self.is_tick_due(now, handled, ready) {
-                self.tick(now);
+                let wake = self.engine.next_wake().unwrap_or(now);
+                if self.sleep.poll_catch_up(&self.shared.timer, wake, now, cx).is_ready() {
+                    self.tick(now);
+                } else if !handled && ready == 0 {
+                    return Poll::Pending;
+                }
             } else if handled || ready > 0 {
                 // Whatever is ready is read before the task sleeps.
             } else if core::mem::take(&mut self.was_suspended) {
@@ -184,6 +189,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
     fn is_tick_due(&mut self, now: Timestamp, handled: bool, ready: usize) -> bool {
         if !self.is_due(now) {
             self.before_tick = None;
+            self.sleep.end_catch_up();
             return false;
         }
         let left = *self.before_tick.get_or_insert(ready);

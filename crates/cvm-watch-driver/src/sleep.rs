@@ -12,9 +12,16 @@ use crate::transport::Timer;
 /// moment.
 const SHORTEST_SYSTEM_SLEEP: Duration = Duration::from_secs(1);
 
+/// After a wake-up this much later than asked for, the runtime may not have looked for ready I/O yet: the
+/// process was stopped (Ctrl-Z, a frozen container), or had no CPU.
+const LATE: Duration = Duration::from_millis(50);
+/// The sleep in which the runtime does so.
+const CATCH_UP: Duration = Duration::from_millis(1);
+
 /// A sleep until a moment of the timer's clock.
 pub(crate) struct SleepUntil<C: Timer> {
     sleep: Option<(Timestamp, Pin<Box<C::Sleep>>)>,
+    catch_up: Option<Pin<Box<C::Sleep>>>,
     last_check: Timestamp,
     /// How long the machine had been suspended then.
     suspended: Duration,
@@ -22,7 +29,7 @@ pub(crate) struct SleepUntil<C: Timer> {
 
 impl<C: Timer> SleepUntil<C> {
     pub(crate) fn new(timer: &C) -> Self {
-        Self { sleep: None, last_check: timer.now(), suspended: timer.suspended() }
+        Self { sleep: None, catch_up: None, last_check: timer.now(), suspended: timer.suspended() }
     }
 
     /// Sleeps until `wake`, but no longer than the timer allows. Ready when the clock should be read
@@ -44,6 +51,30 @@ impl<C: Timer> SleepUntil<C> {
         ready!(sleep.as_mut().poll(cx));
         self.sleep = None;
         Poll::Ready(())
+    }
+
+    /// Ready when the timers that were due at `wake` may be judged: at once, unless the wake-up is late. Then
+    /// the runtime gets a moment in which it reports what has arrived.
+    pub(crate) fn poll_catch_up(
+        &mut self,
+        timer: &C,
+        wake: Timestamp,
+        now: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let sleep = match &mut self.catch_up {
+            Some(sleep) => sleep,
+            None if now.since(wake) < LATE => return Poll::Ready(()),
+            none => none.insert(Box::pin(timer.sleep_until(now + CATCH_UP))),
+        };
+        ready!(sleep.as_mut().poll(cx));
+        self.catch_up = None;
+        Poll::Ready(())
+    }
+
+    /// What has arrived has moved the wake: another late wake-up needs its own moment.
+    pub(crate) fn end_catch_up(&mut self) {
+        self.catch_up = None;
     }
 
     /// Whether the machine was suspended since the last call.

@@ -22,6 +22,8 @@ pub(crate) struct World(Rc<Inner>);
 #[derive(Default)]
 struct Inner {
     now: Cell<Timestamp>,
+    /// Until when the runtime has looked for ready I/O.
+    looked: Cell<Timestamp>,
     suspended: Cell<Duration>,
     /// Who wants to be woken when; each sleep by its own number.
     alarms: RefCell<BTreeMap<(Timestamp, u64), Waker>>,
@@ -65,6 +67,14 @@ impl World {
     /// The clock jumps, as after a laptop's nap.
     pub(crate) fn jump(&self, by: Duration) {
         self.0.now.set(self.now() + by);
+        self.0.looked.set(self.now());
+        self.wake_due();
+    }
+
+    /// The process was stopped and continues: timers are due, and the runtime has not looked for ready I/O yet.
+    /// It does when the task waits.
+    pub(crate) fn stop(&self, time: Duration) {
+        self.0.now.set(self.now() + time);
         self.wake_due();
     }
 
@@ -141,14 +151,15 @@ impl World {
     pub(crate) fn advance(&self) -> bool {
         let Some(next) = self.0.alarms.borrow().keys().next().map(|(at, _)| *at) else { return false };
         self.0.now.set(self.now().max(next));
+        self.0.looked.set(self.now());
         self.wake_due();
         true
     }
 
-    /// Ready at a moment.
+    /// I/O that is ready at a moment.
     pub(crate) fn sleep_until(&self, at: Timestamp) -> VirtualSleep {
         self.0.slept.set(self.0.slept.get() + 1);
-        VirtualSleep { world: self.clone(), at, number: self.0.slept.get() }
+        VirtualSleep { world: self.clone(), at, number: self.0.slept.get(), is_io: true }
     }
 
     fn wake_due(&self) {
@@ -213,7 +224,9 @@ impl Timer for VirtualTimer {
 
     fn sleep_until(&self, at: Timestamp) -> VirtualSleep {
         self.0.0.sleeps.borrow_mut().push((self.0.now(), at));
-        self.0.sleep_until(at)
+        let mut sleep = self.0.sleep_until(at);
+        sleep.is_io = false;
+        sleep
     }
 }
 
@@ -221,6 +234,7 @@ pub(crate) struct VirtualSleep {
     world: World,
     at: Timestamp,
     number: u64,
+    is_io: bool,
 }
 
 impl Drop for VirtualSleep {
@@ -233,7 +247,8 @@ impl Future for VirtualSleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.at <= self.world.now() {
+        let now = if self.is_io { self.world.0.looked.get() } else { self.world.now() };
+        if self.at <= now {
             return Poll::Ready(());
         }
         self.world.0.alarms.borrow_mut().insert((self.at, self.number), cx.waker().clone());

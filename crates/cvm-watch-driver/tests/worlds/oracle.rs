@@ -9,7 +9,7 @@ mod ends;
 mod limits;
 mod stream;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cvm_watch_driver::Update;
@@ -54,6 +54,8 @@ pub(crate) struct Law {
     events: u64,
     /// The last poll may have come too late, for reasons outside the driver.
     excused: bool,
+    /// A limit that passed before a late wake-up, and when that was.
+    catches_up: Cell<Option<(Nanos, Nanos)>>,
     at_this_moment: Moment,
     polls: u64,
 }
@@ -158,6 +160,7 @@ impl Law {
             announced: 0,
             events: 0,
             excused: true,
+            catches_up: Cell::new(None),
             at_this_moment: Moment::default(),
             polls: 0,
         }))
