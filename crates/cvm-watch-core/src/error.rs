@@ -338,6 +338,11 @@ pub enum RejectCause {
         /// The content encoding that came.
         found: String,
     },
+    /// An event stream in a transfer encoding other than `chunked`.
+    TransferEncoding {
+        /// The transfer encoding that came.
+        found: String,
+    },
 }
 
 impl fmt::Display for Rejection {
@@ -361,6 +366,13 @@ impl fmt::Display for Rejection {
                 return write!(
                     f,
                     " with content encoding \"{found}\", which was not asked for; check proxies on the way"
+                );
+            }
+            RejectCause::TransferEncoding { found } => {
+                let found = printable(found, 60);
+                return write!(
+                    f,
+                    " with transfer encoding \"{found}\", which is not supported; check proxies on the way"
                 );
             }
         }

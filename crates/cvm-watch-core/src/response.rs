@@ -2,6 +2,7 @@
 
 mod body;
 
+use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
@@ -34,10 +35,12 @@ pub struct ResponseHead<'a> {
     status: u16,
     content_type: Option<&'a [u8]>,
     content_encoding: Option<&'a [u8]>,
+    transfer_encoding: Option<&'a [u8]>,
     retry_after: Option<&'a [u8]>,
     date: Option<&'a [u8]>,
     location: Option<&'a [u8]>,
     request_id: Option<&'a [u8]>,
+    cf_ray: Option<&'a [u8]>,
 }
 
 impl<'a> ResponseHead<'a> {
@@ -47,10 +50,12 @@ impl<'a> ResponseHead<'a> {
             status,
             content_type: None,
             content_encoding: None,
+            transfer_encoding: None,
             retry_after: None,
             date: None,
             location: None,
             request_id: None,
+            cf_ray: None,
         }
     }
 
@@ -65,6 +70,10 @@ impl<'a> ResponseHead<'a> {
             if self.content_encoding.is_none_or(is_identity) {
                 self.content_encoding = Some(value);
             }
+        } else if is("transfer-encoding") {
+            if self.transfer_encoding.is_none_or(is_chunked) {
+                self.transfer_encoding = Some(value);
+            }
         } else if is("retry-after") {
             self.retry_after = Some(value);
         } else if is("date") {
@@ -73,6 +82,8 @@ impl<'a> ResponseHead<'a> {
             self.location = Some(value);
         } else if is("x-request-id") {
             self.request_id = Some(value);
+        } else if is("cf-ray") {
+            self.cf_ray = Some(value);
         }
         self
     }
@@ -96,10 +107,12 @@ impl<'a> ResponseHead<'a> {
         let headers = [
             ("content-type", self.content_type),
             ("content-encoding", self.content_encoding),
+            ("transfer-encoding", self.transfer_encoding),
             ("retry-after", self.retry_after),
             ("date", self.date),
             ("location", self.location),
             ("x-request-id", self.request_id),
+            ("cf-ray", self.cf_ray),
         ];
         headers.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)))
     }
@@ -123,6 +136,8 @@ pub(crate) struct ErrorHead {
     pub(crate) retry_after: Option<Duration>,
     location: Option<String>,
     request_id: Option<String>,
+    /// The encoding of the body, if it has one that makes it unreadable.
+    encoding: Option<String>,
 }
 
 /// What a whole error answer means.
@@ -136,18 +151,25 @@ pub(crate) enum Answer {
 
 pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets: &Redactor) -> HeadMeaning {
     let text = |value: &[u8]| redacted_and_cut(secrets, &String::from_utf8_lossy(value), MAX_HEADER_TEXT);
+    let encoded = head.content_encoding.filter(|encoding| !is_identity(encoding));
+    let transferred = head.transfer_encoding.filter(|encoding| !is_chunked(encoding));
     let kept = ErrorHead {
         status: head.status,
         retry_after: head.retry_after.and_then(|value| retry_after(value, head.date, wall)),
         location: head.location.map(text),
-        request_id: head.request_id.map(text),
+        request_id: head.request_id.or(head.cf_ray).map(text),
+        encoding: encoded.or(transferred).map(text),
     };
     if head.status != 200 {
         return HeadMeaning::ReadBody(kept);
     }
-    if let Some(encoding) = head.content_encoding.filter(|encoding| !is_identity(encoding)) {
+    if let Some(encoding) = encoded {
         let found = text(encoding);
         return HeadMeaning::Reject(kept.reject(RejectCause::ContentEncoding { found }));
+    }
+    if let Some(encoding) = transferred {
+        let found = text(encoding);
+        return HeadMeaning::Reject(kept.reject(RejectCause::TransferEncoding { found }));
     }
     match head.content_type {
         Some(content_type) if !is_event_stream(content_type) => {
@@ -161,7 +183,14 @@ pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets:
 impl ErrorHead {
     /// Judges the answer with as much of its body as came.
     pub(crate) fn judge(self, body: &[u8], secrets: &Redactor) -> Answer {
-        let body = ErrorBody::read(body, secrets);
+        let mut body = match self.encoding.as_deref().or_else(|| body::compression(body)) {
+            Some(encoding) => ErrorBody::encoded(body.len(), encoding),
+            None => ErrorBody::read(body, secrets),
+        };
+        if matches!(self.status, 403 | 429 | 520..=530) && body.is_of_a_proxy {
+            let text = body.message.unwrap_or_default();
+            body.message = Some(format!("a proxy or CDN answered, not the API: {text}"));
+        }
         let worth_a_retry = match self.status {
             408 | 425 | 429 | 500..=599 => true,
             // The platform marks its own final conflicts with a code; one without is a passing one.
@@ -205,16 +234,36 @@ impl ErrorHead {
     }
 }
 
-/// The essence of a MIME type is what stands before the parameters, in any case.
+/// Whether each of the types in this header, which commas separate, is an event stream. The essence
+/// of a type is what stands before its parameters, in any case.
 fn is_event_stream(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    let mut quoted = false;
+    let types = content_type.split(|byte| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    });
+    let mut types = types.map(<[u8]>::trim_ascii).filter(|one| !one.is_empty()).peekable();
+    types.peek().is_some()
+        && types.all(|one| {
+            let essence = one.split(|byte| *byte == b';').next().unwrap_or_default();
+            essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+        })
 }
 
+/// Servers send `none`, and the character set by mistake, with bodies that are not encoded.
 fn is_identity(encoding: &[u8]) -> bool {
-    encoding.split(|byte| *byte == b',').all(|coding| {
+    all_codings(encoding, &["identity", "none", "utf-8"])
+}
+
+fn is_chunked(encoding: &[u8]) -> bool {
+    all_codings(encoding, &["chunked", "identity"])
+}
+
+/// Whether each of the codings in this header is one of these, or empty.
+fn all_codings(header: &[u8], known: &[&str]) -> bool {
+    header.split(|byte| *byte == b',').all(|coding| {
         let coding = coding.trim_ascii();
-        coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+        coding.is_empty() || known.iter().any(|known| coding.eq_ignore_ascii_case(known.as_bytes()))
     })
 }
 
@@ -234,7 +283,6 @@ fn retry_after(value: &[u8], date: Option<&[u8]>, wall: Option<UnixSeconds>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
 
     fn judged(status: u16, headers: &[(&str, &str)], body: &str) -> String {
         let secrets = Redactor::default();
@@ -282,11 +330,80 @@ mod tests {
         for judged in [twice("text/html", "text/event-stream"), twice("text/event-stream", "text/html")] {
             assert!(judged.contains("content type \"text/html\""), "{judged}");
         }
+        // On one line they mean the same.
+        for (joined, expected) in [
+            ("text/event-stream, text/event-stream", true),
+            ("text/event-stream;charset=utf-8 ,Text/Event-Stream", true),
+            ("text/event-stream,", true),
+            ("text/event-stream; x=\"a, text/html\"", true),
+            ("text/event-stream, text/html", false),
+            ("text/html, text/event-stream", false),
+            (",", false),
+        ] {
+            assert_eq!(judged(200, &[("content-type", joined)], "") == "stream", expected, "{joined}");
+        }
+    }
+
+    #[test]
+    fn a_transfer_encoding_other_than_chunked_is_rejected_by_its_name() {
+        for encoding in ["chunked", "Chunked", "chunked, chunked", "identity", ""] {
+            assert_eq!(judged(200, &[("transfer-encoding", encoding)], ""), "stream", "{encoding}");
+        }
+        for headers in [
+            &[("transfer-encoding", "gzip")][..],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")],
+        ] {
+            let judged = judged(200, headers, "");
+            assert!(judged.contains("with transfer encoding \"gzip"), "{judged}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_body_is_named_and_not_shown() {
+        let body = "\u{1}".repeat(3000);
+        for headers in [&[("content-encoding", "gzip")][..], &[("transfer-encoding", "gzip, chunked")]] {
+            let rejected = judged(404, headers, &body);
+            assert!(rejected.starts_with("the server rejected the watch: HTTP 404: 3 KiB of gzip"), "{rejected}");
+        }
+        assert!(judged(503, &[("content-encoding", "br")], "abc").starts_with("retry 503 3 bytes of br"));
+    }
+
+    #[test]
+    fn an_answer_of_a_proxy_is_told_from_one_of_the_api() {
+        for (status, body, expected) in [
+            (403, "error code: 1010", "a proxy or CDN answered, not the API: error code: 1010"),
+            (403, "<html><title>Just a moment...</title></html>", "not the API: Just a moment..."),
+            (429, "<html><title>Slow down</title></html>", "not the API: Slow down"),
+            (522, "error code: 522\n", "not the API: error code: 522"),
+        ] {
+            let judged = judged(status, &[], body);
+            assert!(judged.contains(expected), "{judged}");
+        }
+        for (status, body) in [(403, r#"{"message":"no"}"#), (404, "<title>no</title>"), (502, "<title>no</title>")] {
+            assert!(!judged(status, &[], body).contains("CDN"), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_ray_of_a_cdn_is_the_request_id_where_there_is_no_other() {
+        let id = |headers: &[(&str, &str)]| {
+            let mut head = ResponseHead::new(403);
+            for (name, value) in headers {
+                head.header(name, value.as_bytes());
+            }
+            let secrets = Redactor::default();
+            let HeadMeaning::ReadBody(head) = judge(&head, None, &secrets) else { panic!("not an error") };
+            let Answer::Reject(rejection) = head.judge(b"", &secrets) else { panic!("not rejected") };
+            rejection.request_id
+        };
+        assert_eq!(id(&[("CF-Ray", "8f-FRA")]).as_deref(), Some("8f-FRA"));
+        assert_eq!(id(&[("x-request-id", "r-1"), ("cf-ray", "8f-FRA")]).as_deref(), Some("r-1"));
     }
 
     #[test]
     fn a_content_encoding_other_than_identity_is_rejected() {
-        for encoding in ["identity", "IDENTITY", "", "identity, identity"] {
+        for encoding in ["identity", "IDENTITY", "", "identity, identity", "none", "UTF-8"] {
             assert_eq!(judged(200, &[("content-encoding", encoding)], ""), "stream", "{encoding}");
         }
         for headers in

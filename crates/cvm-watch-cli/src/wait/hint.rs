@@ -31,7 +31,7 @@ fn after_rejection(cause: &RejectCause, status: u16, origins: &Sources) -> Strin
         (RejectCause::ContentType { .. }, _) => {
             format!("what answers is not Phala Cloud's API: check the base URL, which is {}", base_url(origins))
         }
-        (RejectCause::ContentEncoding { .. }, _) => {
+        (RejectCause::ContentEncoding { .. } | RejectCause::TransferEncoding { .. }, _) => {
             "a proxy on the way changes the answers; go around it with NO_PROXY".to_owned()
         }
         (_, 401) => format!("check the API key, which is {}", key(origins)),

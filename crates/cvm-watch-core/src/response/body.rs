@@ -7,6 +7,7 @@
 //! - text or HTML.
 
 use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -48,30 +49,59 @@ pub(crate) struct ErrorBody {
     pub(crate) suggestions: Vec<String>,
     pub(crate) links: Vec<String>,
     pub(crate) request_id: Option<String>,
+    /// Whether it is a page or a line that proxies and CDNs send, and the API does not.
+    pub(crate) is_of_a_proxy: bool,
+}
+
+/// The compression that the first bytes of a body show.
+pub(super) fn compression(body: &[u8]) -> Option<&'static str> {
+    match body {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        _ => None,
+    }
 }
 
 impl ErrorBody {
     /// Reads as much of a body as came; what is no JSON reads as text.
     pub(crate) fn read(bytes: &[u8], secrets: &Redactor) -> Self {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut body = match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Self::from_object(&object),
-            // A secret in it may be cut in the middle, and folding would change it.
-            _ => Self { message: plain_text(&secrets.redact_cut(&String::from_utf8_lossy(bytes))), ..Self::default() },
+            _ => {
+                // A secret in it may be cut in the middle, and folding would change it.
+                let text = secrets.redact_cut(&String::from_utf8_lossy(bytes));
+                let is_of_a_proxy = text.trim_start().starts_with('<') || is_error_code(&text);
+                Self { message: plain_text(&text), is_of_a_proxy, ..Self::default() }
+            }
         };
         body.redact(secrets);
         body
     }
 
+    /// A body that cannot be read, of which this many bytes came.
+    pub(crate) fn encoded(length: usize, encoding: &str) -> Self {
+        let size = match length {
+            0 => return Self::default(),
+            1 => "1 byte".to_owned(),
+            2..1024 => format!("{length} bytes"),
+            MAX_BODY.. => format!("at least {} KiB", MAX_BODY >> 10),
+            _ => format!("{} KiB", (length + 512) >> 10),
+        };
+        Self { message: Some(format!("{size} of {encoding}")), ..Self::default() }
+    }
+
     fn from_object(object: &Map<String, Value>) -> Self {
         let text = |name: &str| object.get(name).and_then(text);
         let mut body = Self {
-            message: text("message"),
+            message: text("message").or_else(|| text("Message")).or_else(|| text("msg")),
             error_code: text("error_code").or_else(|| text("code")),
             has_error_code: object.get("error_code").is_some_and(|code| !code.is_null()),
             details: texts(object.get("details")),
             suggestions: texts(object.get("suggestions")),
             links: texts(object.get("links")),
             request_id: text("request_id"),
+            is_of_a_proxy: false,
         };
         match object.get("detail") {
             Some(Value::Object(detail)) => {
@@ -80,14 +110,19 @@ impl ErrorBody {
                 body.error_code = body.error_code.or(inner.error_code);
                 body.has_error_code |= inner.has_error_code;
             }
-            Some(Value::Array(problems)) => {
-                let problems: Vec<_> = problems.iter().filter_map(problem).take(MAX_ITEMS).collect();
-                body.message = body.message.or_else(|| (!problems.is_empty()).then(|| problems.join("; ")));
-            }
+            Some(Value::Array(list)) => body.message = body.message.or_else(|| problems(list)),
             Some(detail) => body.message = body.message.or_else(|| self::text(detail)),
             None => {}
         }
-        body.message = body.message.or_else(|| text("error"));
+        let inner = |name: &str, field: &str| object.get(name)?.as_object()?.get(field).and_then(self::text);
+        body.message = body
+            .message
+            .or_else(|| text("error_description"))
+            .or_else(|| text("error"))
+            .or_else(|| inner("error", "message"))
+            .or_else(|| object.get("errors")?.as_array().and_then(|list| problems(list)))
+            .or_else(|| text("title"))
+            .or_else(|| inner("fault", "faultstring"));
         body
     }
 
@@ -100,12 +135,24 @@ impl ErrorBody {
     }
 }
 
+/// The problems of a list in one text.
+fn problems(list: &[Value]) -> Option<String> {
+    let problems: Vec<_> = list.iter().filter_map(problem).take(MAX_ITEMS).collect();
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
+/// Whether this is the one line `error code: 1010` of a CDN.
+fn is_error_code(text: &str) -> bool {
+    let text = text.trim().to_ascii_lowercase();
+    text.strip_prefix("error code:").is_some_and(|code| code.trim().bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// One validation problem: `query.interval: must be at least 5`.
 fn problem(value: &Value) -> Option<String> {
     let Value::Object(object) = value else {
         return text(value);
     };
-    let message = object.get("msg").or_else(|| object.get("message")).and_then(text)?;
+    let message = ["msg", "message", "detail", "title"].iter().find_map(|name| object.get(*name).and_then(text))?;
     let place: Vec<_> = match object.get("loc") {
         Some(Value::Array(parts)) => parts.iter().filter_map(text).collect(),
         _ => Vec::new(),
@@ -158,7 +205,6 @@ fn html_title(page: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
 
     fn read(body: &str) -> ErrorBody {
         ErrorBody::read(body.as_bytes(), &Redactor::default())
@@ -179,6 +225,17 @@ mod tests {
             (r#"{"detail":{"message":"gone","code":"cvm_gone"}}"#, "gone"),
             (r#"{"message":"teapot","code":418}"#, "teapot"),
             (r#"{"error":"unauthorized"}"#, "unauthorized"),
+            (r#"{"error":{"code":403,"message":"billing disabled"}}"#, "billing disabled"),
+            (r#"{"success":false,"errors":[{"code":1015,"message":"limited"},"twice"]}"#, "limited; twice"),
+            (r#"{"errors":[{"title":"Bad","detail":"too small"}]}"#, "too small"),
+            (r#"{"Message":"Forbidden"}"#, "Forbidden"),
+            (r#"{"type":"about:blank","title":"No credit","status":403}"#, "No credit"),
+            (r#"{"title":"No credit","detail":"the balance is 30"}"#, "the balance is 30"),
+            (r#"{"code":7,"msg":"no route"}"#, "no route"),
+            (r#"{"error":"denied","error_description":"no consent"}"#, "no consent"),
+            (r#"{"fault":{"faultstring":"no quota"}}"#, "no quota"),
+            ("\u{feff}{\"message\":\"marked\"}", "marked"),
+            ("\u{feff}plain", "plain"),
             ("  bad \n gateway ", "bad gateway"),
             ("<html><head><TITLE>502 Bad\nGateway</TITLE></head><body>x</body></html>", "502 Bad Gateway"),
             ("<p>oops</p>", "<p>oops</p>"),
@@ -208,6 +265,7 @@ mod tests {
                 suggestions: ["s".into(), "t".into()].into(),
                 links: ["https://x".into(), "7".into()].into(),
                 request_id: Some("r-1".into()),
+                is_of_a_proxy: false,
             }
         );
     }

@@ -63,22 +63,53 @@ impl Head {
             return None;
         }
         let refusal = |cause| Some(Refusal { status: 200, cause, ..Refusal::default() });
-        let codings = self.values("content-encoding").flat_map(|value| value.split(|byte| *byte == b','));
-        if codings.map(tidy).any(|coding| !coding.is_empty() && coding != "identity") {
+        if self.encoding("content-encoding", &["", "identity", "none", "utf-8"]).is_some() {
             return refusal("content encoding");
         }
-        // Of several, each must be an event stream.
-        let essences =
-            self.values("content-type").map(|value| tidy(value.split(|byte| *byte == b';').next().unwrap_or(&[])));
-        if essences.into_iter().any(|essence| essence != "text/event-stream") {
+        if self.encoding("transfer-encoding", &["", "identity", "chunked"]).is_some() {
+            return refusal("transfer encoding");
+        }
+        // Of several, on lines or joined by commas, each must be an event stream.
+        let is_stream = |essence: &str| essence.split(';').next().unwrap_or_default().trim() == "text/event-stream";
+        let wrong = |value: &[u8]| {
+            let mut types = outside_quotes(&tidy(value));
+            types.retain(|one| !one.trim().is_empty());
+            types.is_empty() || !types.iter().all(|one| is_stream(one))
+        };
+        if self.values("content-type").any(wrong) {
             return refusal("content type");
         }
         None
     }
 
+    /// The first value of this header with a coding that is none of these.
+    fn encoding(&self, name: &str, known: &[&str]) -> Option<String> {
+        let is_known = |value: &&[u8]| value.split(|byte| *byte == b',').all(|coding| known.contains(&&*tidy(coding)));
+        let value = self.values(name).find(|value| !is_known(value))?;
+        Some(cut(&String::from_utf8_lossy(value), 1024))
+    }
+
     /// Rows 12 to 14: any status but 200, with as much of its body as came.
     pub fn judge(&self, body: &[u8]) -> Answer {
-        let body = Body::read(&body[..body.len().min(64 << 10)]);
+        let body = &body[..body.len().min(64 << 10)];
+        let magic = || match body {
+            [0x1f, 0x8b, ..] => Some("gzip".to_owned()),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd".to_owned()),
+            _ => None,
+        };
+        let encoding = self
+            .encoding("content-encoding", &["", "identity", "none", "utf-8"])
+            .or_else(|| self.encoding("transfer-encoding", &["", "identity", "chunked"]))
+            .or_else(magic);
+        let mut body = match encoding {
+            Some(encoding) => Body::encoded(body.len(), &encoding),
+            None => Body::read(body),
+        };
+        let by_a_cdn = matches!(self.status, 403 | 429) || (520..=530).contains(&self.status);
+        if by_a_cdn && body.is_a_page {
+            let said = body.message.unwrap_or_default();
+            body.message = Some(format!("a proxy or CDN answered, not the API: {said}"));
+        }
         let retried = match self.status {
             408 | 425 | 429 => true,
             409 => !body.is_final_conflict,
@@ -131,21 +162,44 @@ struct Body {
     error_code: Option<String>,
     /// Whether it has the mark of the platform's own final errors.
     is_final_conflict: bool,
+    /// Whether it is HTML or the line of a CDN.
+    is_a_page: bool,
 }
 
 impl Body {
+    fn encoded(length: usize, encoding: &str) -> Self {
+        let size = match length {
+            0 => None,
+            1 => Some("1 byte".to_owned()),
+            65_536 => Some("at least 64 KiB".to_owned()),
+            _ if length < 1024 => Some(format!("{length} bytes")),
+            _ => Some(format!("{} KiB", (length + 512) / 1024)),
+        };
+        let message = size.map(|size| format!("{size} of {encoding}"));
+        Self { message, error_code: None, is_final_conflict: false, is_a_page: false }
+    }
+
     fn read(bytes: &[u8]) -> Self {
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Self {
                 message: message(&object).map(|text| cut(&text, MAX_TEXT)),
                 error_code: error_code(&object).map(|text| cut(&text, MAX_TEXT)),
                 is_final_conflict: is_final_conflict(&object),
+                is_a_page: false,
             },
-            _ => Self {
-                message: words(&String::from_utf8_lossy(bytes)).map(|text| cut(&text, MAX_TEXT)),
-                error_code: None,
-                is_final_conflict: false,
-            },
+            _ => {
+                let text = String::from_utf8_lossy(bytes);
+                let line = text.trim().to_ascii_lowercase();
+                let code = line.strip_prefix("error code:").map(str::trim);
+                Self {
+                    message: words(&text).map(|text| cut(&text, MAX_TEXT)),
+                    error_code: None,
+                    is_final_conflict: false,
+                    is_a_page: text.trim().starts_with('<')
+                        || code.is_some_and(|code| code.chars().all(|char| char.is_ascii_digit())),
+                }
+            }
         }
     }
 }
@@ -153,14 +207,41 @@ impl Body {
 fn message(object: &Map<String, Value>) -> Option<String> {
     let detail = || match object.get("detail")? {
         Value::Object(detail) => message(detail),
-        Value::Array(problems) => {
-            let problems: Vec<_> = problems.iter().filter_map(problem).take(16).collect();
-            (!problems.is_empty()).then(|| problems.join("; "))
-        }
+        Value::Array(problems) => all_of(problems),
         detail => scalar(detail),
     };
     let field = |name| object.get(name).and_then(scalar);
-    field("message").or_else(detail).or_else(|| field("error"))
+    let within = |name: &str, field: &str| object.get(name)?.get(field).and_then(scalar);
+    field("message")
+        .or_else(|| field("Message"))
+        .or_else(|| field("msg"))
+        .or_else(detail)
+        .or_else(|| field("error_description"))
+        .or_else(|| field("error"))
+        .or_else(|| within("error", "message"))
+        .or_else(|| all_of(object.get("errors")?.as_array()?))
+        .or_else(|| field("title"))
+        .or_else(|| within("fault", "faultstring"))
+}
+
+fn all_of(problems: &[Value]) -> Option<String> {
+    let problems: Vec<_> = problems.iter().filter_map(problem).take(16).collect();
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
+/// What commas outside of quotes separate.
+fn outside_quotes(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    for char in text.chars() {
+        quoted ^= char == '"';
+        if char == ',' && !quoted {
+            parts.push(String::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.push(char);
+        }
+    }
+    parts
 }
 
 fn error_code(object: &Map<String, Value>) -> Option<String> {
@@ -177,7 +258,7 @@ fn is_final_conflict(object: &Map<String, Value>) -> bool {
 /// One problem of a validation error: its place, and what is wrong there.
 fn problem(problem: &Value) -> Option<String> {
     let Some(object) = problem.as_object() else { return scalar(problem) };
-    let words = object.get("msg").or_else(|| object.get("message")).and_then(scalar)?;
+    let words = ["msg", "message", "detail", "title"].iter().find_map(|name| object.get(*name).and_then(scalar))?;
     let place =
         object.get("loc").and_then(Value::as_array).into_iter().flatten().filter_map(scalar).collect::<Vec<_>>();
     Some(if place.is_empty() { words } else { format!("{}: {words}", place.join(".")) })

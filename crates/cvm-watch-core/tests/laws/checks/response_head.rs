@@ -21,6 +21,8 @@ const NAMES: &[&str] = &[
     "DATE",
     "location",
     "x-request-id",
+    "transfer-encoding",
+    "cf-ray",
     "x-other",
 ];
 
@@ -62,7 +64,9 @@ pub fn check(data: &[u8]) {
     };
     // The twin masks nothing, so it has nothing to say of words in which the key, or the part of it
     // that a cut left, could hide.
-    let may_be_masked = body.iter().any(|byte| matches!(byte, b'%' | b'\\')) || contains(body, &KEY[..4]);
+    let texts = head.headers.iter().map(|(_, value)| value.as_slice()).chain([body]);
+    let hides = |text: &[u8]| text.iter().any(|byte| matches!(byte, b'%' | b'\\')) || contains(text, &KEY[..4]);
+    let may_be_masked = texts.into_iter().any(hides);
     if may_be_masked {
         assert_eq!(found.wordless(), expected.wordless());
     } else {
@@ -128,6 +132,7 @@ fn answered(head: &Head, body: &[u8]) -> Found {
                     RejectCause::Redirect { .. } => "redirect",
                     RejectCause::ContentType { .. } => "content type",
                     RejectCause::ContentEncoding { .. } => "content encoding",
+                    RejectCause::TransferEncoding { .. } => "transfer encoding",
                     other => panic!("the twin knows no {other:?}"),
                 };
                 let (message, error_code) = (rejection.message, rejection.error_code);

@@ -51,6 +51,7 @@ impl Expected {
                     RejectCause::Redirect { .. } => "redirect",
                     RejectCause::ContentType { .. } => "content type",
                     RejectCause::ContentEncoding { .. } => "content encoding",
+                    RejectCause::TransferEncoding { .. } => "transfer encoding",
                     _ => "another cause",
                 };
                 (refusal.status, refusal.cause, &refusal.message, &refusal.error_code)
