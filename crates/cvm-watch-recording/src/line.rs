@@ -27,6 +27,22 @@ pub(crate) struct First {
     pub(crate) fleet: Option<Fleet>,
 }
 
+/// The first line of format 1, which had one watch, and times since its start. Its actions are written
+/// in another way, so most of them differ.
+#[derive(Debug, Deserialize)]
+pub(crate) struct FirstOfFormat1 {
+    pub(crate) start: u64,
+    pub(crate) seed: u64,
+    pub(crate) config: ConfigOfFormat1,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ConfigOfFormat1 {
+    pub(crate) id: String,
+    #[serde(flatten)]
+    pub(crate) policy: Policy,
+}
+
 /// That it is a recording of a fleet.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +70,7 @@ pub(crate) struct Reported {
     /// Whether there were actions left that had not been polled.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) undrained: bool,
+    #[serde(alias = "told")]
     pub(crate) input: Report,
 }
 

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::action;
 use crate::error::ReadError;
-use crate::line::{self, First, OwnedHead, Report, Reported};
+use crate::line::{self, ConfigOfFormat1, First, FirstOfFormat1, OwnedHead, Report, Reported};
 
 /// The most bytes of one line, so that a hostile file does not fill the memory.
 const LONGEST_LINE: u64 = 64 << 20;
@@ -35,6 +35,8 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 pub struct Player<R> {
     lines: Lines<R>,
     core: Core,
+    /// What is added to the times, in nanoseconds; 0 but for format 1.
+    start: u64,
     /// The policy of the last watch.
     policy: Option<Arc<Policy>>,
     members: BTreeMap<u64, Member>,
@@ -100,6 +102,14 @@ impl<R: BufRead> Player<R> {
         };
         let format: Format =
             serde_json::from_str(&text).map_err(|_| lines.wrong("is not the first line of a recording"))?;
+        if format.recording == 1 {
+            let first: FirstOfFormat1 = lines.parse(&text)?;
+            let (members, played) = (BTreeMap::new(), Played::default());
+            let mut player = Self { lines, core: Core::None, start: first.start, policy: None, members, played };
+            let ConfigOfFormat1 { id, policy } = first.config;
+            player.begin(Timestamp::from_nanos(first.start), None, &id, first.seed, Some(Box::new(policy)))?;
+            return Ok(player);
+        }
         if format.recording != line::FORMAT {
             let problem = format!(
                 "the format is {}, and only {} is known here; use another version",
@@ -117,7 +127,7 @@ impl<R: BufRead> Player<R> {
                 Core::Fleet(Box::new(fleet))
             }
         };
-        Ok(Self { lines, core, policy: None, members: BTreeMap::new(), played: Played::default() })
+        Ok(Self { lines, core, start: 0, policy: None, members: BTreeMap::new(), played: Played::default() })
     }
 
     /// Plays the rest, and gives each action of the core to `each`, as a line without its end.
@@ -152,7 +162,7 @@ impl<R: BufRead> Player<R> {
 
     fn report(&mut self, reported: Reported) -> Result<(), ReadError> {
         let Reported { at, member, input, .. } = reported;
-        let now = Timestamp::from_nanos(at);
+        let now = Timestamp::from_nanos(at.saturating_add(self.start));
         match input {
             Report::Watch { id, seed, policy } => self.begin(now, member, &id, seed, policy)?,
             Report::Abort => self.handle(now, member, Input::Abort)?,

@@ -114,7 +114,7 @@ fn what_is_no_recording_is_refused_with_its_line() {
         ("\n".to_owned(), "line 1: is not the first line of a recording"),
         ("{\"status\":\"running\"}\n".to_owned(), "line 1: is not the first line of a recording"),
         ("\u{0}\u{1}".to_owned(), "line 1: is not the first line of a recording"),
-        (first.replace("\"recording\":2", "\"recording\":1"), "line 1: the format is 1, and only 2 is known here"),
+        (first.replace("\"recording\":2", "\"recording\":3"), "line 1: the format is 3, and only 2 is known here"),
         (first.replace("\"by\"", "\"bye\""), "line 1: unknown field `bye`"),
         (format!("{first}\n{}\n", watch.replace("{\"secs\":5,", "{\"secs\":4,")), "line 2: interval \"4s\" must be"),
         (format!("{first}\n{}\n", watch.replace("\"keep_raw\"", "\"keep_row\"")), "line 2: unknown field `keep_row`"),
@@ -143,6 +143,16 @@ fn what_is_no_recording_is_refused_with_its_line() {
         let error = error(&file);
         assert!(error.starts_with(expected), "{error}");
     }
+}
+
+#[test]
+fn the_inputs_of_format_1_are_played() {
+    let recording = r#"{"recording":1,"by":"0.1.0","start":7,"seed":1,"config":{"id":"my-cvm","target":"running"}}
+{"at":5,"undrained":true,"told":"abort"}
+{"action":"fail","kind":"aborted"}
+"#;
+    let (played, how) = play(recording);
+    assert_eq!((played.len(), how.difference), (1, None));
 }
 
 #[test]
