@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cvm_watch_driver::core::{CloseCause, ConfigError};
@@ -50,6 +50,12 @@ pub trait Net: Send + Sync + 'static {
 
     /// Ends after this time.
     fn sleep(duration: Duration) -> Self::Sleep;
+
+    /// The time on the clock that [`sleep`](Self::sleep) goes by: that of the standard library by
+    /// default. A runtime whose clock can be paused in tests tells its own time.
+    fn now() -> Instant {
+        Instant::now()
+    }
 }
 
 /// Sets the options that every connection should have: no delay, and keep-alive probes after a

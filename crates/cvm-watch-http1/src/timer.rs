@@ -2,24 +2,28 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cvm_watch_driver::core::Timestamp;
 use cvm_watch_driver::{BootClock, Timer};
 
 use crate::connect::Net;
 
-/// Sleeps on the timer of the runtime `N`, and reads a clock that goes on while the machine is
-/// suspended.
+/// Sleeps on the timer of the runtime `N`, and tells the time of its clock with the time added for
+/// which the machine was suspended.
+///
+/// Under tokio's paused clock (`#[tokio::test(start_paused = true)]`) a wait of hours takes no time.
+/// async-std has no clock that can be paused.
 pub struct NetTimer<N> {
+    epoch: Instant,
     clock: BootClock,
     net: PhantomData<fn() -> N>,
 }
 
-impl<N> NetTimer<N> {
+impl<N: Net> NetTimer<N> {
     /// A timer whose epoch is now.
     pub fn new() -> Self {
-        Self { clock: BootClock::new(), net: PhantomData }
+        Self { epoch: N::now(), clock: BootClock::new(), net: PhantomData }
     }
 }
 
@@ -27,7 +31,7 @@ impl<N: Net> Timer for NetTimer<N> {
     type Sleep = N::Sleep;
 
     fn now(&self) -> Timestamp {
-        self.clock.now()
+        Timestamp::ZERO + N::now().saturating_duration_since(self.epoch) + self.clock.suspended()
     }
 
     fn suspended(&self) -> Duration {
@@ -53,7 +57,7 @@ impl<N> Clone for NetTimer<N> {
 
 impl<N> Copy for NetTimer<N> {}
 
-impl<N> Default for NetTimer<N> {
+impl<N: Net> Default for NetTimer<N> {
     fn default() -> Self {
         Self::new()
     }

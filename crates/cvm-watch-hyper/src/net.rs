@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cvm_watch_http1::{Net, Socket, set_socket_options};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -36,6 +36,10 @@ impl Net for Tokio {
 
     fn sleep(duration: Duration) -> Self::Sleep {
         tokio::time::sleep(duration)
+    }
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
     }
 }
 

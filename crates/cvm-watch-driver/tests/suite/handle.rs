@@ -222,3 +222,42 @@ fn each_watch_has_its_own_jitter_unless_it_is_given_a_seed() {
     let random: std::collections::BTreeSet<_> = (0..8).map(|_| delay(None)).collect();
     assert!(random.len() > 4, "{random:?}");
 }
+
+#[test]
+fn both_handles_have_every_setter_of_the_policy() {
+    let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let builder = read("../cvm-watch-core/src/policy/builder.rs");
+    let setters = read("src/setters.rs");
+    let names = |text: &str| -> Vec<String> {
+        let after = text.split("    pub fn ").skip(1);
+        let names =
+            after.filter(|rest| rest.contains("mut self")).map(|rest| rest.split('(').next().unwrap().to_owned());
+        names.collect()
+    };
+    let builder = builder.split("#[cfg(test)]").next().unwrap();
+    let policy = names(builder);
+    assert!(policy.len() > 12, "{policy:?}");
+    for name in policy {
+        // The key is the client's.
+        let is_there = setters.contains(&format!(" {name}(")) || setters.contains(&format!(" {name}<"));
+        assert!(is_there || name == "api_key", "no handle has {name}");
+    }
+}
+
+#[test]
+fn a_setter_overrides_a_default_of_the_client_and_an_error_can_be_kept() {
+    use cvm_watch_driver::{Client, Settings};
+    let world = World::default();
+    let settings = Settings::builder()
+        .base_url("http://127.0.0.1:9/api/v1")
+        .defaults(|policy| policy.deadline(9 * SECOND))
+        .build()
+        .unwrap();
+    let client = Client::new(settings, world.transport(Attempt::stream().stall()), world.timer());
+    let error = world.run(client.watch("my-cvm", "running")).unwrap_err();
+    assert!(error.clone().is_deadline() && error.rejection().is_none());
+    assert_eq!(world.now(), Timestamp::from_secs(9));
+    let error = world.run(client.watch("my-cvm", "running").deadline(2 * SECOND)).unwrap_err();
+    assert!(error.is_deadline());
+    assert_eq!(world.now(), Timestamp::from_secs(11));
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{Action, Input, Watch};
+use cvm_watch_driver::core::{Action, Fleet, Input, MemberId, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
 use crate::world::World;
@@ -88,4 +88,62 @@ fn an_observer_hears_of_an_abort() {
     });
     world.run(watch).unwrap_err();
     assert_eq!(*double.lock().unwrap(), 1);
+}
+
+/// A fleet fed with the observed calls alone, and what it answers beside what it answered then.
+#[derive(Default)]
+struct FleetDouble {
+    fleet: Option<Fleet>,
+    then: Vec<(MemberId, Action)>,
+    now: Vec<(MemberId, Action)>,
+}
+
+impl FleetDouble {
+    fn see(&mut self, observed: Observed<'_>) {
+        if let Observed::FleetStarted { max_streams, until } = observed {
+            self.fleet = Some(Fleet::new(max_streams, until).unwrap());
+            return;
+        }
+        let fleet = self.fleet.as_mut().unwrap();
+        match observed {
+            Observed::Started { member, policy, id, seed, now } => {
+                assert_eq!(fleet.add(Arc::new(policy.clone()), id.clone(), seed, now), member);
+            }
+            Observed::Handled { now, member: Some(member), input } => fleet.handle(now, member, input.clone()),
+            Observed::Handled { now, input: Input::Tick, .. } => fleet.tick(now),
+            Observed::Handled { now, input: Input::Resumed, .. } => fleet.resumed(now),
+            Observed::Handled { now, input: Input::Abort, .. } => fleet.abort(now),
+            Observed::Received { now, member, attempt, chunk, from, taken } => {
+                assert_eq!(fleet.receive(now, member, attempt, &chunk[from..]), taken);
+            }
+            Observed::Polled(action) => {
+                self.then.extend(action.map(|(member, action)| (member, action.clone())));
+                self.now.extend(fleet.poll_action());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_observed_calls_of_a_fleet_give_the_same_actions_of_every_member() {
+    let double = Arc::new(Mutex::new(FleetDouble::default()));
+    let seen = Arc::clone(&double);
+    let world = World::default();
+    let client = world.client_of(|id| match id {
+        "busy" => Script::new()
+            .then(Attempt::json(429, "{}").header("retry-after", "3"))
+            .then(Attempt::stream().state("running").complete("running")),
+        "gone" => Attempt::json(404, "{}").into(),
+        "silent" => Attempt::stream().stall().into(),
+        _ => Script::new()
+            .then(Attempt::stream().state("starting").stall())
+            .then(Attempt::stream().state("running").complete("running")),
+    });
+    let watches = client.watch_all(["a", "busy", "gone", "silent", "b"], "running").max_streams(2);
+    let watches = watches.deadline(Duration::from_secs(60)).observe(move |observed| seen.lock().unwrap().see(observed));
+    world.run(watches);
+    let double = Arc::into_inner(double).unwrap().into_inner().unwrap();
+    assert!(double.then.len() >= 20, "{:?}", double.then);
+    assert_eq!(double.now, double.then);
 }

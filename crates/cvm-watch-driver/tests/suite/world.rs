@@ -104,7 +104,16 @@ impl World {
     pub(crate) fn client_of_each(&self, attempt: impl Fn(&str) -> Attempt + 'static) -> Client<Scripted, VirtualTimer> {
         let settings = Settings::builder().base_url("http://127.0.0.1:9/api/v1").build().unwrap();
         let transport = Scripted { world: self.clone(), attempt: Box::new(attempt) };
-        Client::new(settings, transport, VirtualTimer(self.clone()))
+        Client::new(settings, transport, self.timer())
+    }
+
+    /// A transport that makes this of every attempt.
+    pub(crate) fn transport(&self, attempt: Attempt) -> Scripted {
+        Scripted { world: self.clone(), attempt: Box::new(move |_| attempt.clone()) }
+    }
+
+    pub(crate) fn timer(&self) -> VirtualTimer {
+        VirtualTimer(self.clone())
     }
 
     /// Runs to the end, jumping over every pause.

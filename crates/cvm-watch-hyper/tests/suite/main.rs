@@ -14,4 +14,5 @@ use tokio::test as runtime_test;
 #[path = "../../../cvm-watch-http1/tests/clients/mod.rs"]
 mod clients;
 mod conformance;
+mod paused_clock;
 mod runtimes;
