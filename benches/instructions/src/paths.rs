@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use cvm_watch_core::sse::{Decoder, Item};
-use cvm_watch_core::{ApiKey, Policy, Event};
+use cvm_watch_core::{ApiKey, Event, Policy};
 use serde::Deserialize;
 
 use crate::corpus::{self, Corpus};
