@@ -1,5 +1,10 @@
 //! Which certificate authorities are trusted, and the TLS configuration made of that.
 
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use cvm_watch_driver::BaseUrl;
@@ -7,6 +12,9 @@ use cvm_watch_driver::core::ConfigError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, crypto};
+use rustls_native_certs::CertificateResult;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+use rustls_native_certs::load_certs_from_paths;
 
 /// The trusted authorities, loaded when they are first needed: plain `http` loads none.
 #[derive(Default)]
@@ -48,17 +56,12 @@ fn config(extra: &[String]) -> Result<ClientConfig, ConfigError> {
     for pem in extra {
         add_pem(&mut roots, pem)?;
     }
-    let machine = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(machine.certs);
+    let machine = Machine::from_env();
+    let problem = machine.add_to(&mut roots);
     #[cfg(feature = "bundled-roots")]
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if roots.is_empty() {
-        let first = machine.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-        let problem = format!(
-            "were not found on this machine{first}; install ca-certificates, point SSL_CERT_FILE at a PEM file, or build \
-             with the feature bundled-roots"
-        );
-        return Err(ConfigError::new("trusted certificates", "", problem));
+        return Err(problem);
     }
     // Explicit, since the process default may have been set by another crate.
     let provider = Arc::new(crypto::ring::default_provider());
@@ -67,6 +70,99 @@ fn config(extra: &[String]) -> Result<ClientConfig, ConfigError> {
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The most bytes of a certificate file; the largest bundles have under one MiB.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Where the machine's certificates are: in what the variables name, else in the system's store.
+struct Machine {
+    /// The value of `SSL_CERT_FILE`, unless that is empty.
+    file: Option<OsString>,
+    /// The value of `SSL_CERT_DIR`, unless that is empty.
+    folders: Option<OsString>,
+}
+
+impl Machine {
+    fn from_env() -> Self {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+        Self { file: set("SSL_CERT_FILE"), folders: set("SSL_CERT_DIR") }
+    }
+
+    /// Adds the certificates; the error is for the case that there are no others.
+    fn add_to(&self, roots: &mut RootCertStore) -> ConfigError {
+        let mut problem = None;
+        if let Some(file) = &self.file {
+            let found = read(Path::new(file)).map(|certificates| roots.add_parsable_certificates(certificates).0);
+            problem = Some(unusable("SSL_CERT_FILE", file, found.map(|_| ())));
+        }
+        for folder in self.folders.iter().flat_map(env::split_paths) {
+            let found = read_folder(&folder).map(|certificates| roots.add_parsable_certificates(certificates).0);
+            problem = problem.or_else(|| Some(unusable("SSL_CERT_DIR", folder.as_os_str(), found.map(|_| ()))));
+        }
+        if let Some(problem) = problem {
+            return problem;
+        }
+        let store = system_store();
+        roots.add_parsable_certificates(store.certs);
+        let first = store.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+        let problem = format!(
+            "were not found on this machine{first}; install ca-certificates, point SSL_CERT_FILE at a PEM file, or build \
+             with the feature bundled-roots"
+        );
+        ConfigError::new("trusted certificates", "", problem)
+    }
+}
+
+/// What is wrong with a path from which no certificate came: it could not be read, or was in vain.
+fn unusable(variable: &'static str, path: &OsStr, read: io::Result<()>) -> ConfigError {
+    let problem = match read {
+        Ok(()) => "holds no certificate of an authority that can be used; point it at PEM text".to_owned(),
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    ConfigError::new(variable, &path.to_string_lossy(), problem)
+}
+
+/// The certificates in a file; what is no certificate is passed over.
+fn read(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut pem = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut pem)?;
+    if pem.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is over {} MiB", MAX_FILE >> 20)));
+    }
+    Ok(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect())
+}
+
+/// The certificates in the files of a folder; a file that cannot be read is passed over.
+fn read_folder(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut all = Vec::new();
+    for entry in path.read_dir()? {
+        let path = entry?.path();
+        if path.is_file() {
+            all.extend(read(&path).unwrap_or_default());
+        }
+    }
+    Ok(all)
+}
+
+/// The system's own store, also if a variable is set and empty.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn system_store() -> CertificateResult {
+    let places = openssl_probe::probe();
+    let mut store = load_certs_from_paths(places.cert_file.as_deref(), None);
+    for folder in &places.cert_dir {
+        let more = load_certs_from_paths(None, Some(folder));
+        store.certs.extend(more.certs);
+        store.errors.extend(more.errors);
+    }
+    store.certs.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    store.certs.dedup();
+    store
+}
+
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+fn system_store() -> CertificateResult {
+    rustls_native_certs::load_native_certs()
 }
 
 /// The name that the server's certificate must be for: the host, which may be an IP address.
@@ -94,6 +190,31 @@ fn add_pem(roots: &mut RootCertStore, pem: &str) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn problem(file: Option<&str>, folders: Option<&str>) -> String {
+        let machine = Machine { file: file.map(OsString::from), folders: folders.map(OsString::from) };
+        let mut roots = RootCertStore::empty();
+        let problem = machine.add_to(&mut roots);
+        assert!(roots.is_empty());
+        problem.to_string()
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_told_from_one_that_holds_nothing() {
+        let missing = problem(Some("/no/such/file.pem"), None);
+        assert!(missing.starts_with("SSL_CERT_FILE \"/no/such/file.pem\" cannot be read: No such file"), "{missing}");
+        let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let useless = problem(Some(here), None);
+        assert!(useless.contains("holds no certificate of an authority"), "{useless}");
+        let folder = problem(None, Some(env!("CARGO_MANIFEST_DIR")));
+        assert!(folder.starts_with("SSL_CERT_DIR") && folder.contains("holds no certificate"), "{folder}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_without_an_end_is_not_read_without_end() {
+        assert!(problem(Some("/dev/zero"), None).ends_with("cannot be read: it is over 16 MiB"));
+    }
 
     #[test]
     fn text_without_a_certificate_is_refused() {
