@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // 1. Drain: do what each action says.
         while let Some(action) = watch.poll_action() {
             match action {
-                Action::Connect { attempt, request } => {
+                Action::Connect { attempt, request, .. } => {
                     println!("{now:>12}  connect #{attempt} to {}", request.path_and_query());
                     connection = Some((attempt, network(attempt)));
                 }

@@ -16,6 +16,7 @@ use crate::request::Request;
 #[non_exhaustive]
 pub enum Action {
     /// Open a new connection and send the request; answer with `Head` or `Closed`.
+    #[non_exhaustive]
     Connect {
         /// Goes back with every input that this connection causes.
         attempt: AttemptId,
@@ -28,6 +29,7 @@ pub enum Action {
         attempt: AttemptId,
     },
     /// Hand an event to the caller.
+    #[non_exhaustive]
     Emit {
         /// Which attempt's stream it came from.
         attempt: AttemptId,
@@ -40,11 +42,13 @@ pub enum Action {
     /// steady target counts from now on. A report; there is nothing to do.
     ///
     /// [`PolicyBuilder::after_change`]: crate::PolicyBuilder::after_change
+    #[non_exhaustive]
     SteadyTarget {
         /// How long only the target was seen, at least.
         after: Duration,
     },
     /// An attempt failed and another one will follow. A report; there is nothing to do.
+    #[non_exhaustive]
     Retrying {
         /// The attempt that failed.
         attempt: AttemptId,

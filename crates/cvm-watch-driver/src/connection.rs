@@ -51,7 +51,7 @@ impl<T: Transport> Connection<T> {
     pub(crate) fn execute<C: Timer>(&mut self, shared: &Shared<T, C>, watch: &Watch, action: Action) -> Option<Report> {
         let cvm = watch.id();
         let update = match action {
-            Action::Connect { attempt, request } => {
+            Action::Connect { attempt, request, .. } => {
                 debug!(%cvm, %attempt, base = %shared.base, request = request.path_and_query(), "connecting");
                 let request = Request::new(Arc::clone(&shared.base), request, watch.policy().connect_timeout());
                 self.error = None;
@@ -63,15 +63,15 @@ impl<T: Transport> Connection<T> {
                 self.close();
                 return None;
             }
-            Action::Emit { attempt, id, event } => {
+            Action::Emit { attempt, id, event, .. } => {
                 debug!(%cvm, %attempt, ?event, "event");
                 Update::Event { attempt, id, event }
             }
-            Action::SteadyTarget { after } => {
+            Action::SteadyTarget { after, .. } => {
                 debug!(%cvm, ?after, "steady target counts");
                 Update::SteadyTarget { after }
             }
-            Action::Retrying { attempt, delay, cause } => {
+            Action::Retrying { attempt, delay, cause, .. } => {
                 debug!(%cvm, %attempt, ?delay, %cause, "retrying");
                 Update::Retrying { attempt, delay, cause }
             }

@@ -13,15 +13,15 @@ const PRODUCT: &str = "cvm-watch/";
 /// The action as a line of JSON, without its end. The values of sensitive headers are redacted.
 pub(crate) fn line(member: Option<u64>, action: &Action) -> String {
     let shown = match action {
-        Action::Connect { attempt, request } => Shown::Connect {
+        Action::Connect { attempt, request, .. } => Shown::Connect {
             attempt: attempt.number(),
             path: request.path_and_query(),
             headers: request.headers().iter().map(|header| (header.name(), value(header))).collect(),
         },
         Action::Disconnect { attempt } => Shown::Disconnect { attempt: attempt.number() },
-        Action::Emit { attempt, id, event } => Shown::Emit { attempt: attempt.number(), id, event },
-        Action::SteadyTarget { after } => Shown::SteadyTarget { after: *after },
-        Action::Retrying { attempt, delay, cause } => {
+        Action::Emit { attempt, id, event, .. } => Shown::Emit { attempt: attempt.number(), id, event },
+        Action::SteadyTarget { after, .. } => Shown::SteadyTarget { after: *after },
+        Action::Retrying { attempt, delay, cause, .. } => {
             Shown::Retrying { attempt: attempt.number(), delay: *delay, cause }
         }
         Action::Resolve(state) => Shown::Resolve { state, raw: state.raw.as_deref() },

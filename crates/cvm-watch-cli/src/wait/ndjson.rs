@@ -103,10 +103,10 @@ impl<W: Write> Ndjson<W> {
             Event::Complete(complete) => ("complete", Body::raw(complete.raw.as_deref())),
             Event::Timeout(timeout) => ("timeout", Body::raw(timeout.raw.as_deref())),
             Event::Error(error) => ("error", Body::raw(error.raw.as_deref())),
-            Event::Other { name, data } => {
+            Event::Other { name, data, .. } => {
                 ("other", Body { name: Some(name), data: Some(Data::Text(data)), ..Body::default() })
             }
-            Event::Malformed { name, data, reason } => {
+            Event::Malformed { name, data, reason, .. } => {
                 let (name, reason) = (Some(name.as_str()), Some(reason.to_string()));
                 ("malformed", Body { name, data: Some(Data::Text(data)), reason, ..Body::default() })
             }

@@ -299,7 +299,7 @@ mod tests {
     fn events_that_say_nothing_of_the_cvm_are_no_news() {
         let mut progress = Progress::new();
         progress.update(&state(|_| {}));
-        assert!(!progress.update(&event(Event::Other { name: "x".to_owned(), data: "y".to_owned() })));
+        assert!(!progress.update(&event(Event::parse(&cvm_watch_core::sse::Event::new("x", "y", "")))));
         assert_eq!(progress.text(), "starting");
     }
 }

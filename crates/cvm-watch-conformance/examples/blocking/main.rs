@@ -31,7 +31,7 @@ fn watch(
         // 1. Drain: do what each action says.
         while let Some(action) = watch.poll_action() {
             let update = match action {
-                Action::Connect { attempt, request } => {
+                Action::Connect { attempt, request, .. } => {
                     connection = Some(Connection::new(attempt, base, &request));
                     continue;
                 }
@@ -39,8 +39,8 @@ fn watch(
                     connection = None;
                     continue;
                 }
-                Action::Emit { attempt, id, event } => Update::event(attempt, id, event),
-                Action::Retrying { attempt, delay, cause } => Update::retrying(attempt, delay, cause),
+                Action::Emit { attempt, id, event, .. } => Update::event(attempt, id, event),
+                Action::Retrying { attempt, delay, cause, .. } => Update::retrying(attempt, delay, cause),
                 Action::Resolve(state) => return Ok(state),
                 Action::Fail(failure) => return Err(failure.to_string()),
                 _ => continue,

@@ -34,6 +34,7 @@ pub enum Event {
     /// The server reports an error; the stream may go on.
     Error(ServerError),
     /// An event by another name, or by none.
+    #[non_exhaustive]
     Other {
         /// Its name; `message` when it has none.
         name: String,
@@ -41,6 +42,7 @@ pub enum Event {
         data: String,
     },
     /// An event that cannot be read.
+    #[non_exhaustive]
     Malformed {
         /// The event's name; empty when it was dropped before that was known.
         name: String,
@@ -187,8 +189,8 @@ impl Event {
         }
     }
 
-    /// An event that was dropped for its size.
-    pub(crate) fn too_large(limit: usize) -> Self {
+    /// The event for [`Item::TooLarge`](sse::Item::TooLarge), for tools that decode without watching.
+    pub fn too_large(limit: usize) -> Self {
         let reason = MalformedReason::EventTooLarge { limit };
         Self::Malformed { name: String::new(), data: String::new(), reason }
     }

@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         while let Some(action) = self.watch.poll_action() {
             assert!(!self.ended, "{action:?} came after the end");
             match action {
-                Action::Connect { attempt, request } => {
+                Action::Connect { attempt, request, .. } => {
                     assert!(self.link.is_none(), "two live attempts");
                     let timeout = request.path_and_query().rsplit('=').next().unwrap_or_default();
                     let id = request.headers().iter().find(|header| header.name() == "Last-Event-ID");
@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
                     let id = if id.is_empty() { id } else { format!(" (id {id:?})") };
                     self.say(&format!("{}{id}", shown(&event)));
                 }
-                Action::SteadyTarget { after } => {
+                Action::SteadyTarget { after, .. } => {
                     self.say(&format!("no other status for {after:?}, the target counts"));
                 }
                 Action::Retrying { delay, cause, .. } => {
@@ -238,7 +238,7 @@ pub(crate) fn shown(event: &Event) -> String {
         Event::Complete(complete) => format!("complete {}", complete.status),
         Event::Timeout(_) => "timeout".to_owned(),
         Event::Error(error) => format!("error {}", error.error.as_deref().unwrap_or_default()),
-        Event::Other { name, data } => format!("other {name} {data:?}"),
+        Event::Other { name, data, .. } => format!("other {name} {data:?}"),
         Event::Malformed { name, reason, .. } => format!("malformed {name:?}: {reason}"),
         other => format!("{other:?}"),
     }

@@ -58,8 +58,7 @@ impl Spoken {
 
     pub(crate) fn is_seen_as(&self, event: &Event, max_event_bytes: usize) -> bool {
         if self.size > max_event_bytes {
-            let reason = MalformedReason::EventTooLarge { limit: max_event_bytes };
-            return *event == Event::Malformed { name: String::new(), data: String::new(), reason };
+            return *event == Event::too_large(max_event_bytes);
         }
         match (&self.what, event) {
             (Said::State(told), Event::State(state)) => {
@@ -70,11 +69,11 @@ impl Spoken {
             (Said::Complete { status }, Event::Complete(complete)) => complete.status == *status,
             (Said::Timeout, Event::Timeout(timeout)) => timeout.error.as_deref() == Some("timeout"),
             (Said::Error { text }, Event::Error(error)) => error.message.as_ref() == Some(text),
-            (Said::Other { name, data }, Event::Other { name: seen, data: seen_data }) => {
+            (Said::Other { name, data }, Event::Other { name: seen, data: seen_data, .. }) => {
                 name == seen && data == seen_data
             }
-            (Said::Malformed { name, data, reason }, event) => {
-                *event == Event::Malformed { name: name.clone(), data: data.clone(), reason: *reason }
+            (Said::Malformed { name, data, reason }, Event::Malformed { name: n, data: d, reason: r, .. }) => {
+                (name, data, reason) == (n, d, r)
             }
             _ => false,
         }

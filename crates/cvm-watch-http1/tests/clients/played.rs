@@ -71,7 +71,7 @@ fn text(update: &Update) -> Option<String> {
             Event::Complete(complete) => format!("complete {}", complete.status),
             Event::Timeout(_) => "timeout".to_owned(),
             Event::Error(error) => format!("error {}", error.error.as_deref().unwrap_or_default()),
-            Event::Other { name, data } => format!("other {name} {data}"),
+            Event::Other { name, data, .. } => format!("other {name} {data}"),
             Event::Malformed { reason, .. } => format!("malformed: {reason}"),
             other => format!("{other:?}"),
         }),

@@ -15,14 +15,14 @@ pub fn check(data: &[u8]) {
     let name = choices.pick(&["state", "complete", "timeout", "error", "", "State", "note"]);
     let text = String::from_utf8_lossy(choices.rest()).replace('\r', "\n");
     let event = read(name, &text);
-    if let Event::Other { name: found, data } = &event {
+    if let Event::Other { name: found, data, .. } = &event {
         assert_eq!((found.as_str(), data), (if name.is_empty() { "message" } else { name }, &text));
         assert!(!["state", "complete", "timeout", "error"].contains(&name));
         return;
     }
     let whole = json::parse(&text);
     let fields = match (&event, &whole) {
-        (Event::Malformed { name: found, data, reason }, whole) => {
+        (Event::Malformed { name: found, data, reason, .. }, whole) => {
             assert_eq!((found.as_str(), data), (name, &text));
             return assert_unreadable(name, whole.as_ref(), *reason, &text);
         }

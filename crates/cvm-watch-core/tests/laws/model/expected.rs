@@ -28,16 +28,16 @@ pub enum ExpectedFailure {
 impl Expected {
     pub fn is(&self, action: &Action) -> bool {
         match (self, action) {
-            (Self::Emit { attempt, id, event }, Action::Emit { attempt: a, id: i, event: e }) => {
+            (Self::Emit { attempt, id, event }, Action::Emit { attempt: a, id: i, event: e, .. }) => {
                 *attempt == a.number() && id == i && event == e
             }
             (Self::Disconnect(attempt), Action::Disconnect { attempt: a }) => *attempt == a.number(),
-            (Self::Retrying { attempt, delay, cause }, Action::Retrying { attempt: a, delay: d, cause: c }) => {
+            (Self::Retrying { attempt, delay, cause }, Action::Retrying { attempt: a, delay: d, cause: c, .. }) => {
                 *attempt == a.number() && delay.contains(d) && cause == c
             }
-            (Self::SteadyTarget(after), Action::SteadyTarget { after: a }) => after == a,
+            (Self::SteadyTarget(after), Action::SteadyTarget { after: a, .. }) => after == a,
             (Self::AskPermit, Action::AskPermit) => true,
-            (Self::Connect { attempt, path, last_event_id }, Action::Connect { attempt: a, request }) => {
+            (Self::Connect { attempt, path, last_event_id }, Action::Connect { attempt: a, request, .. }) => {
                 let sent = request.headers().iter().find(|header| header.name() == "Last-Event-ID");
                 *attempt == a.number()
                     && path == request.path_and_query()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cvm_watch_core::{CvmState, Event, MalformedReason, sse};
+use cvm_watch_core::{CvmState, Event, sse};
 
 use super::Rules;
 use crate::checks::reference::{self, ReferenceItem};
@@ -72,14 +72,9 @@ impl Stream {
     fn understood(&self, rules: &Rules, item: ReferenceItem) -> Item {
         match item {
             ReferenceItem::Retry(millis) => Item::Retry(millis),
-            ReferenceItem::TooLarge => Item::Event {
-                id: self.last_event_id.clone(),
-                event: Event::Malformed {
-                    name: String::new(),
-                    data: String::new(),
-                    reason: MalformedReason::EventTooLarge { limit: rules.max_event_bytes },
-                },
-            },
+            ReferenceItem::TooLarge => {
+                Item::Event { id: self.last_event_id.clone(), event: Event::too_large(rules.max_event_bytes) }
+            }
             ReferenceItem::Event { name, data, id } => Item::Event { id, event: parse(&name, &data, rules.keep_raw) },
         }
     }
