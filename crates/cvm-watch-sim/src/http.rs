@@ -132,6 +132,9 @@ pub(crate) fn origin_form(target: &str) -> &str {
 
 /// The authority of an absolute-form target, and the rest.
 fn absolute_form(target: &str) -> Option<(&str, &str)> {
+    if target.starts_with('/') {
+        return None;
+    }
     let (scheme, rest) = target.split_once("://")?;
     let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     is_http.then(|| rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))

@@ -158,6 +158,8 @@ struct Records {
     connections: BTreeMap<u64, Connection>,
     connection_count: u64,
     open: usize,
+    /// How many threads wait for a change.
+    waiting: usize,
 }
 
 impl Log {
@@ -235,8 +237,7 @@ impl Log {
         let record = Connection { number, peer, accepted_at, sent: 0, sent_at: None, end: None };
         records.connections.insert(number, record);
         records.drop_old_connections(self.shared.keep);
-        drop(records);
-        self.shared.changed.notify_all();
+        self.notify(records);
         ConnectionRecorder { log: self.clone(), number, over: false }
     }
 
@@ -257,8 +258,7 @@ impl Log {
         if records.requests.len() > self.shared.keep {
             records.requests.pop_front();
         }
-        drop(records);
-        self.shared.changed.notify_all();
+        self.notify(records);
     }
 
     fn wait_until<T>(
@@ -276,8 +276,19 @@ impl Log {
             let Some(left) = timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
                 return Err(WaitError { what, timeout, seen: state });
             };
+            records.waiting += 1;
             let woken = self.shared.changed.wait_timeout(records, left);
             (records, _) = woken.unwrap_or_else(PoisonError::into_inner);
+            records.waiting -= 1;
+        }
+    }
+
+    /// Wakes the threads that wait, if there are any.
+    fn notify(&self, records: MutexGuard<'_, Records>) {
+        let waiting = records.waiting;
+        drop(records);
+        if waiting > 0 {
+            self.shared.changed.notify_all();
         }
     }
 
@@ -329,8 +340,7 @@ impl ConnectionRecorder {
         if let Some(connection) = records.connections.get_mut(&self.number) {
             connection.end = Some((end, at));
         }
-        drop(records);
-        self.log.shared.changed.notify_all();
+        self.log.notify(records);
     }
 }
 

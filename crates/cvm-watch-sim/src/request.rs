@@ -50,12 +50,9 @@ pub(crate) fn state_request(head: &RequestHead) -> Result<StateRequest, Refusal>
 /// The last value of a query parameter, with `%XX` and `+` decoded.
 pub(crate) fn query_value(target: &str, name: &str) -> Option<String> {
     let (_, query) = target.split_once('?')?;
-    let decode = |text: &str| {
-        let spaced = text.replace('+', " ");
-        percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-    };
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let value = pairs.rfind(|(known, _)| decode(known) == name);
+    let value = pairs.rfind(|(known, _)| *known == name || decode(known) == name);
     value.map(|(_, value)| decode(value))
 }
 

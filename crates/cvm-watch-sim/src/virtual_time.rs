@@ -65,7 +65,6 @@ const BASE_URL: &str = "http://127.0.0.1:9/api/v1";
 ///
 /// ```
 /// use std::time::Duration;
-/// use cvm_watch_driver::Timer;
 /// use cvm_watch_driver::core::Timestamp;
 /// use cvm_watch_sim::virtual_time::VirtualTime;
 ///
@@ -80,6 +79,8 @@ pub struct VirtualTime(Rc<Clock>);
 #[derive(Default)]
 struct Clock {
     now: Cell<Timestamp>,
+    /// Until when it is known what arrived on the connections.
+    arrived: Cell<Timestamp>,
     suspended: Cell<Duration>,
     /// What happens when; of two events at one moment the one with the lower number comes first.
     events: RefCell<BTreeMap<(Timestamp, u64), Event>>,
@@ -93,6 +94,20 @@ enum Event {
 }
 
 impl VirtualTime {
+    /// The time now; it begins at [`Timestamp::ZERO`].
+    pub fn now(&self) -> Timestamp {
+        self.0.now.get()
+    }
+
+    /// A future that is ready from this moment on.
+    pub fn sleep_until(&self, at: Timestamp) -> VirtualSleep {
+        self.sleep(at, false)
+    }
+
+    fn sleep(&self, at: Timestamp, is_io: bool) -> VirtualSleep {
+        VirtualSleep { time: self.clone(), key: (at, self.number()), is_io }
+    }
+
     /// Runs a task to its end, jumping over every wait.
     ///
     /// # Panics
@@ -100,8 +115,9 @@ impl VirtualTime {
     /// When the task waits and nothing is left that could happen.
     pub fn run<F: IntoFuture>(&self, task: F) -> F::Output {
         let mut task = pin!(task.into_future());
+        let woken = Arc::new(Woken::default());
         loop {
-            if let Poll::Ready(output) = self.poll(task.as_mut()) {
+            if let Poll::Ready(output) = self.poll_with(task.as_mut(), &woken) {
                 return output;
             }
             assert!(self.advance(), "the task waits for nothing, at {}", self.now());
@@ -109,9 +125,13 @@ impl VirtualTime {
     }
 
     /// Polls a task until it waits; the clock stands still.
-    pub fn poll<F: Future>(&self, mut task: Pin<&mut F>) -> Poll<F::Output> {
-        let woken = Arc::new(Woken::default());
-        let waker = Waker::from(Arc::clone(&woken));
+    pub fn poll<F: Future>(&self, task: Pin<&mut F>) -> Poll<F::Output> {
+        self.poll_with(task, &Arc::new(Woken::default()))
+    }
+
+    fn poll_with<F: Future>(&self, mut task: Pin<&mut F>, woken: &Arc<Woken>) -> Poll<F::Output> {
+        let waker = Waker::from(Arc::clone(woken));
+        woken.0.store(false, Ordering::Relaxed);
         loop {
             self.0.polls.set(self.polls() + 1);
             if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -123,7 +143,17 @@ impl VirtualTime {
         }
     }
 
-    /// How often tasks were polled by [`run`](Self::run) and [`poll`](Self::poll).
+    /// Runs several tasks until all have ended or nothing is left that could happen; whether all have ended.
+    pub fn run_tasks(&self, tasks: &mut Tasks) -> bool {
+        loop {
+            tasks.poll_woken();
+            if tasks.is_empty() || !self.advance() {
+                return tasks.is_empty();
+            }
+        }
+    }
+
+    /// How often a task was polled by [`run`](Self::run) and [`poll`](Self::poll).
     pub fn polls(&self) -> u64 {
         self.0.polls.get()
     }
@@ -139,6 +169,7 @@ impl VirtualTime {
     pub fn step(&self) -> bool {
         let Some(((at, _), event)) = self.0.events.borrow_mut().pop_first() else { return false };
         self.0.now.set(self.now().max(at));
+        self.0.arrived.set(self.now());
         event.happen();
         true
     }
@@ -150,9 +181,17 @@ impl VirtualTime {
 
     /// Lets time pass, as when a caller takes long. What is due meanwhile happens at the end of it.
     pub fn pass(&self, time: Duration) {
+        self.0.arrived.set(self.now() + time);
+        self.stop(time);
+    }
+
+    /// Stops the process for a time, as Ctrl-Z and `fg` do. Timers are due when it goes on, and what arrived meanwhile
+    /// is found when the task waits the next time.
+    pub fn stop(&self, time: Duration) {
         self.0.now.set(self.now() + time);
         while self.next_event().is_some_and(|at| at <= self.now()) {
-            self.step();
+            let Some((_, event)) = self.0.events.borrow_mut().pop_first() else { return };
+            event.happen();
         }
     }
 
@@ -186,7 +225,7 @@ impl Timer for VirtualTime {
     type Sleep = VirtualSleep;
 
     fn now(&self) -> Timestamp {
-        self.0.now.get()
+        self.now()
     }
 
     fn suspended(&self) -> Duration {
@@ -194,7 +233,7 @@ impl Timer for VirtualTime {
     }
 
     fn sleep_until(&self, at: Timestamp) -> VirtualSleep {
-        VirtualSleep { time: self.clone(), key: (at, self.number()) }
+        self.sleep_until(at)
     }
 }
 
@@ -213,19 +252,77 @@ impl Wake for Woken {
     }
 }
 
+/// Tasks that run side by side, each polled when it was woken and no more often; dropped, they are gone.
+///
+/// ```
+/// use cvm_watch_sim::virtual_time::{Tasks, VirtualSim};
+///
+/// let sim = VirtualSim::start();
+/// let (pool, driver) = sim.client().pool();
+/// let mut tasks = Tasks::default();
+/// tasks.spawn(driver);
+/// for id in ["my-cvm", "flaky-1"] {
+///     let watch = pool.watch(id, "running");
+///     tasks.spawn(async move { assert!(watch.await.is_ok()) });
+/// }
+/// drop(pool);
+/// assert!(sim.time().run_tasks(&mut tasks));
+/// ```
+#[derive(Default)]
+pub struct Tasks(Vec<(Task, Arc<Woken>)>);
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+impl Tasks {
+    /// Adds a task.
+    pub fn spawn(&mut self, task: impl Future<Output = ()> + 'static) {
+        self.0.push((Box::pin(task), Arc::new(Woken(AtomicBool::new(true)))));
+    }
+
+    /// Polls until no task is woken; the clock stands still.
+    pub fn poll_woken(&mut self) {
+        while self.0.iter().any(|(_, woken)| woken.0.load(Ordering::Relaxed)) {
+            self.0.retain_mut(|(task, woken)| {
+                let waker = Waker::from(Arc::clone(woken));
+                let is_woken = woken.0.swap(false, Ordering::Relaxed);
+                !is_woken || task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+            });
+        }
+    }
+
+    /// How many have not ended.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether all have ended.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
 /// The sleep of a [`VirtualTime`]: ready from its moment on.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct VirtualSleep {
     time: VirtualTime,
     key: (Timestamp, u64),
+    /// Whether it waits for what arrives on a connection.
+    is_io: bool,
 }
 
 impl Future for VirtualSleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.key.0 <= self.time.now() {
+        let now = if self.is_io { self.time.0.arrived.get() } else { self.time.now() };
+        if self.key.0 <= now {
             return Poll::Ready(());
         }
         // The end of time is never reached.
@@ -384,10 +481,10 @@ impl VirtualBody {
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = self.playback.due() else { return Poll::Pending };
         let at = self.opened + due;
-        if at > self.sim.time.now() {
+        if at > self.sim.time.0.arrived.get() {
             let sleep = match &mut self.sleep {
                 Some(sleep) if sleep.key.0 == at => sleep,
-                sleep => sleep.insert(self.sim.time.sleep_until(at)),
+                sleep => sleep.insert(self.sim.time.sleep(at, true)),
             };
             ready!(Pin::new(sleep).poll(cx));
         }

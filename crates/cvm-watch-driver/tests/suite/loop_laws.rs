@@ -7,41 +7,42 @@ use cvm_watch_driver::Update;
 use cvm_watch_driver::core::{Event, Failure, MemberId, Timestamp};
 use cvm_watch_sim::{Attempt, Script};
 
-use crate::world::World;
+use crate::sim::{client, recorded, start};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_deadline_passes_exactly_then() {
-    let world = World::default();
-    let watch = world.client(Attempt::stream().state("starting").stall()).watch("my-cvm", "running");
-    let error = world.run(watch.deadline(Duration::from_millis(77_123))).unwrap_err();
+    let sim = start();
+    let watch = client(&sim, Attempt::stream().state("starting").stall()).watch("my-cvm", "running");
+    let error = sim.time().run(watch.deadline(Duration::from_millis(77_123))).unwrap_err();
     assert!(matches!(error.failure(), Some(Failure::DeadlineExceeded { .. })), "{error}");
-    assert_eq!(world.now(), Timestamp::from_millis(77_123));
+    assert_eq!(sim.time().now(), Timestamp::from_millis(77_123));
 }
 
 #[test]
 fn no_sleep_is_longer_than_the_timer_allows() {
-    let world = World::default();
-    let watch = world.client(Attempt::stream().stall()).watch("my-cvm", "running").timeout(600 * SECOND);
-    world.run(watch.deadline(600 * SECOND)).unwrap_err();
-    let sleeps = world.sleeps();
+    let sim = start();
+    let (client, sleeps) = recorded(&sim, Attempt::stream().stall());
+    let watch = client.watch("my-cvm", "running").timeout(600 * SECOND);
+    sim.time().run(watch.deadline(600 * SECOND)).unwrap_err();
+    let sleeps = sleeps.borrow();
     assert!(sleeps.len() >= 20, "{sleeps:?}");
     assert!(sleeps.iter().all(|(asked, until)| until.since(*asked) <= 30 * SECOND), "{sleeps:?}");
 }
 
 #[test]
 fn after_a_nap_of_the_machine_the_loss_is_noticed_at_the_next_look() {
-    let world = World::default();
+    let sim = start();
     let script =
         Script::new().then(Attempt::stream().state("starting").stall()).then(Attempt::stream().complete("running"));
-    let watch = world.client(script).watch("my-cvm", "running").retry_delay(Duration::ZERO);
+    let watch = client(&sim, script).watch("my-cvm", "running").retry_delay(Duration::ZERO);
     let mut task = pin!(watch.into_future());
-    assert!(world.poll(task.as_mut()).is_pending());
-    world.jump(Duration::from_secs(8 * 3600));
-    world.run(task.as_mut()).unwrap();
+    assert!(sim.time().poll(task.as_mut()).is_pending());
+    sim.time().pass(Duration::from_secs(8 * 3600));
+    sim.time().run(task.as_mut()).unwrap();
     // One moment to read what has arrived, and then the second attempt completes at once.
-    let passed = world.now().since(Timestamp::from_secs(8 * 3600));
+    let passed = sim.time().now().since(Timestamp::from_secs(8 * 3600));
     assert!(passed < Duration::from_millis(10), "{passed:?}");
 }
 
@@ -52,152 +53,152 @@ fn what_arrived_while_the_process_was_stopped_is_read_before_a_timer_is_judged()
     let alive = Attempt::stream().state("starting").wait(SECOND).comment("still here").wait(SECOND);
     let late_head = Attempt::default().wait(SECOND).head(200, &[("content-type", "text/event-stream")]);
     let late_head = late_head.state("running").complete("running");
-    let world = World::default();
+    let sim = start();
     for (name, script) in [
         ("the end waits", late_end),
         ("the server was alive all along", alive.state("running").complete("running")),
         ("the head waits", late_head),
     ] {
-        let client = world.client(script);
-        let before = world.requests().len();
+        let client = client(&sim, script);
+        let before = sim.log().requests().len();
         let watch = client.watch("my-cvm", "running").max_retries(0);
         let watch = watch.idle_timeout(2 * SECOND).connect_timeout(2 * SECOND);
         let mut task = pin!(watch.into_future());
-        assert!(world.poll(task.as_mut()).is_pending(), "{name}");
-        world.stop(9 * SECOND);
-        let state = world.run(task.as_mut()).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!((state.status.as_str(), world.requests().len() - before), ("running", 1), "{name}");
+        assert!(sim.time().poll(task.as_mut()).is_pending(), "{name}");
+        sim.time().stop(9 * SECOND);
+        let state = sim.time().run(task.as_mut()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((state.status.as_str(), sim.log().requests().len() - before), ("running", 1), "{name}");
     }
     // A stream that stays silent is lost all the same, once that is certain.
-    let silent = world.client(Attempt::stream().state("starting").stall());
+    let silent = client(&sim, Attempt::stream().state("starting").stall());
     let watch = silent.watch("my-cvm", "running").max_retries(0).idle_timeout(2 * SECOND);
     let mut task = pin!(watch.into_future());
-    assert!(world.poll(task.as_mut()).is_pending());
+    assert!(sim.time().poll(task.as_mut()).is_pending());
     for _ in 0..2 {
-        world.stop(9 * SECOND);
+        sim.time().stop(9 * SECOND);
     }
-    let error = world.run(task.as_mut()).unwrap_err();
+    let error = sim.time().run(task.as_mut()).unwrap_err();
     assert!(error.to_string().contains("idle timeout"), "{error}");
 }
 
 #[test]
 fn after_a_nap_that_the_clock_knows_of_it_reconnects_at_once_and_counts_no_retry() {
-    let world = World::default();
+    let sim = start();
     let script =
         Script::new().then(Attempt::stream().state("starting").stall()).then(Attempt::stream().complete("running"));
-    let mut watch = world.client(script).watch("my-cvm", "running").retry_delay(60 * SECOND).max_retries(0);
+    let mut watch = client(&sim, script).watch("my-cvm", "running").retry_delay(60 * SECOND).max_retries(0);
     // Connecting, and the first state.
     for _ in 0..2 {
-        assert!(world.poll(pin!(watch.next_update())).is_ready());
+        assert!(sim.time().poll(pin!(watch.next_update())).is_ready());
     }
-    assert!(world.poll(pin!(watch.next_update())).is_pending());
-    world.nap(8 * 3600 * SECOND);
-    let state = world.run(watch).unwrap();
-    assert_eq!((state.status.as_str(), world.requests().len()), ("running", 2));
-    assert!(world.now() < Timestamp::from_secs(8 * 3600 + 6), "it waited until {}", world.now());
+    assert!(sim.time().poll(pin!(watch.next_update())).is_pending());
+    sim.time().suspend(8 * 3600 * SECOND);
+    let state = sim.time().run(watch).unwrap();
+    assert_eq!((state.status.as_str(), sim.log().requests().len()), ("running", 2));
+    assert!(sim.time().now() < Timestamp::from_secs(8 * 3600 + 6), "it waited until {}", sim.time().now());
 }
 
 #[test]
 fn what_came_before_a_nap_is_read_before_the_connection_is_given_up() {
-    let world = World::default();
+    let sim = start();
     let script = Attempt::stream().state("starting").wait(SECOND).complete("running");
-    let mut watch = world.client(script).watch("my-cvm", "running");
+    let mut watch = client(&sim, script).watch("my-cvm", "running");
     for _ in 0..2 {
-        assert!(world.poll(pin!(watch.next_update())).is_ready());
+        assert!(sim.time().poll(pin!(watch.next_update())).is_ready());
     }
-    assert!(world.poll(pin!(watch.next_update())).is_pending());
-    world.nap(200 * SECOND);
-    world.run(watch).unwrap();
-    assert_eq!(world.requests().len(), 1);
+    assert!(sim.time().poll(pin!(watch.next_update())).is_pending());
+    sim.time().suspend(200 * SECOND);
+    sim.time().run(watch).unwrap();
+    assert_eq!(sim.log().requests().len(), 1);
 }
 
 #[test]
 fn a_flood_lets_other_tasks_run() {
-    let world = World::default();
+    let sim = start();
     // A thousand chunks that are ready at once, none of which makes an update.
     let flood = Attempt::stream().repeat(": beat\n", Duration::ZERO, 1000).complete("running");
-    world.run(world.client(flood).watch("my-cvm", "running")).unwrap();
-    assert!(world.polls() >= 1000 / 32, "polled {} times", world.polls());
+    sim.time().run(client(&sim, flood).watch("my-cvm", "running")).unwrap();
+    assert!(sim.time().polls() >= 1000 / 32, "polled {} times", sim.time().polls());
 }
 
 #[test]
 fn a_flood_of_events_lets_other_tasks_run_too() {
-    let world = World::default();
+    let sim = start();
     let flood = "event: state\ndata: {\"status\":\"starting\"}\n\n";
     let script = || Attempt::stream().repeat(flood, Duration::ZERO, 1000).complete("running");
-    world.run(world.client(script()).watch("my-cvm", "running")).unwrap();
-    assert!((1000 / 40..1000 / 10).contains(&world.polls()), "polled {} times", world.polls());
-    let before = world.polls();
-    world.run(world.client(script()).watch_all(["a", "b"], "running"));
-    let polls = world.polls() - before;
+    sim.time().run(client(&sim, script()).watch("my-cvm", "running")).unwrap();
+    assert!((1000 / 40..1000 / 10).contains(&sim.time().polls()), "polled {} times", sim.time().polls());
+    let before = sim.time().polls();
+    sim.time().run(client(&sim, script()).watch_all(["a", "b"], "running"));
+    let polls = sim.time().polls() - before;
     assert!((2000 / 40..2000 / 10).contains(&polls), "polled {polls} times");
 }
 
 #[test]
 fn a_nap_is_not_forgotten_while_the_caller_has_news_to_take() {
     for is_fleet in [false, true] {
-        let world = World::default();
+        let sim = start();
         let first = Attempt::stream().state("starting").state("starting").wait(SECOND).state("starting").stall();
         let script = Script::new().then(first).then(Attempt::stream().complete("running"));
-        let client = world.client(script);
+        let client = client(&sim, script);
         // The first state was taken, the second was not when the machine went to sleep, and a third
         // one is ready when it wakes. It sleeps for too short a time for any timer to be due.
         if is_fleet {
             let mut watch = client.watch_all(["my-cvm"], "running");
             for _ in 0..2 {
-                assert!(world.poll(pin!(watch.next_update())).is_ready());
+                assert!(sim.time().poll(pin!(watch.next_update())).is_ready());
             }
-            world.nap(20 * SECOND);
-            world.run(async { while watch.next_update().await.is_some() {} });
+            sim.time().suspend(20 * SECOND);
+            sim.time().run(async { while watch.next_update().await.is_some() {} });
             assert!(watch.outcome(MemberId::from_number(0)).unwrap().is_ok());
         } else {
             let mut watch = client.watch("my-cvm", "running");
             for _ in 0..2 {
-                assert!(world.poll(pin!(watch.next_update())).is_ready());
+                assert!(sim.time().poll(pin!(watch.next_update())).is_ready());
             }
-            world.nap(20 * SECOND);
-            world.run(watch).unwrap();
+            sim.time().suspend(20 * SECOND);
+            sim.time().run(watch).unwrap();
         }
-        assert_eq!(world.requests().len(), 2, "fleet: {is_fleet}");
-        assert!(world.now() < Timestamp::from_secs(60), "it waited until {}", world.now());
+        assert_eq!(sim.log().requests().len(), 2, "fleet: {is_fleet}");
+        assert!(sim.time().now() < Timestamp::from_secs(60), "it waited until {}", sim.time().now());
     }
 }
 
 #[test]
 fn bytes_that_are_ready_are_read_before_a_timer_is_judged() {
-    let world = World::default();
+    let sim = start();
     // The byte is ready at the very moment at which the idle timeout passes.
     let script = Attempt::stream().wait(10 * SECOND).comment("beat").wait(10 * SECOND).complete("running");
-    let watch = world.client(script).watch("my-cvm", "running").idle_timeout(10 * SECOND);
-    world.run(watch).unwrap();
-    assert_eq!(world.requests().len(), 1);
+    let watch = client(&sim, script).watch("my-cvm", "running").idle_timeout(10 * SECOND);
+    sim.time().run(watch).unwrap();
+    assert_eq!(sim.log().requests().len(), 1);
 }
 
 #[test]
 fn no_timer_is_judged_between_two_events_of_one_chunk() {
-    let world = World::default();
+    let sim = start();
     let state = |status: &str| format!("event: state\ndata: {{\"status\":\"{status}\"}}\n\n");
     let both = state("running") + &state("stopping") + &state("starting");
     let script = Attempt::stream().bytes(both).complete("running");
-    let mut watch = world.client(script).watch("my-cvm", "running").idle_timeout(10 * SECOND).max_retries(0);
-    let state = world.run(async {
+    let mut watch = client(&sim, script).watch("my-cvm", "running").idle_timeout(10 * SECOND).max_retries(0);
+    let state = sim.time().run(async {
         // A caller that takes a minute over each event: longer than the grace and the idle timeout.
         while watch.next_update().await.is_some() {
-            world.jump(60 * SECOND);
+            sim.time().pass(60 * SECOND);
         }
         watch.await
     });
     assert_eq!(state.unwrap().status, "running");
-    assert_eq!(world.requests().len(), 1);
+    assert_eq!(sim.log().requests().len(), 1);
 }
 
 #[test]
 fn one_chunk_of_many_events_loses_none() {
-    let world = World::default();
+    let sim = start();
     let one = "event: state\ndata: {\"status\":\"starting\"}\n\n";
     let script = Attempt::stream().bytes(one.repeat(500)).complete("running");
-    let mut watch = world.client(script).watch("my-cvm", "running");
-    let events = world.run(async {
+    let mut watch = client(&sim, script).watch("my-cvm", "running");
+    let events = sim.time().run(async {
         let mut events = 0;
         while let Some(update) = watch.next_update().await {
             events += usize::from(matches!(update, Update::Event { .. }));
@@ -209,57 +210,58 @@ fn one_chunk_of_many_events_loses_none() {
 
 #[test]
 fn two_connections_never_live_at_once() {
-    let world = World::default();
+    let sim = start();
     let script = Attempt::stream().timeout("running", 300.0).stall();
-    let mut watch = world.client(script).watch("my-cvm", "running").max_retries(50).retry_delay(Duration::ZERO);
-    world.run(async {
+    let mut watch = client(&sim, script).watch("my-cvm", "running").max_retries(50).retry_delay(Duration::ZERO);
+    sim.time().run(async {
         while watch.next_update().await.is_some() {
-            assert!(world.open() <= 1);
+            assert!(sim.log().open_connections() <= 1);
         }
     });
-    assert_eq!((world.requests().len(), world.open()), (51, 0));
+    assert_eq!((sim.log().requests().len(), sim.log().open_connections()), (51, 0));
 }
 
 #[test]
 fn a_caller_who_takes_its_time_holds_up_no_connection() {
-    let world = World::default();
+    let sim = start();
     let script = Attempt::stream().stall();
-    let mut watch = world.client(script).watch("my-cvm", "running").retry_delay(Duration::ZERO);
+    let mut watch = client(&sim, script).watch("my-cvm", "running").retry_delay(Duration::ZERO);
     watch = watch.idle_timeout(SECOND).deadline(30 * SECOND);
-    world.run(async {
+    sim.time().run(async {
         while let Some(update) = watch.next_update().await {
             if let Update::Retrying { .. } = update {
                 // The next attempt was asked for when it was decided, with the time left then.
-                assert_eq!(world.requests().len(), 2);
-                world.jump(60 * SECOND);
+                assert_eq!(sim.log().requests().len(), 2);
+                sim.time().pass(60 * SECOND);
             }
         }
     });
-    let Err(error) = world.run(watch) else { panic!("no target was reported") };
+    let Err(error) = sim.time().run(watch) else { panic!("no target was reported") };
     assert!(matches!(error.failure(), Some(Failure::DeadlineExceeded { attempts: 2, .. })), "{error}");
-    assert_eq!((world.requests().len(), world.open()), (2, 0));
+    assert_eq!((sim.log().requests().len(), sim.log().open_connections()), (2, 0));
 }
 
 #[test]
 fn the_servers_timeout_closes_the_connection_before_the_caller_hears_of_it() {
-    let world = World::default();
-    let mut watch = world.client(Attempt::stream().timeout("running", 300.0).stall()).watch("my-cvm", "running");
-    world.run(async {
+    let sim = start();
+    let mut watch = client(&sim, Attempt::stream().timeout("running", 300.0).stall()).watch("my-cvm", "running");
+    sim.time().run(async {
         while let Some(update) = watch.next_update().await {
             if let Update::Event { event: Event::Timeout(_), .. } = update {
                 break;
             }
         }
     });
-    assert_eq!((world.requests().len(), world.open()), (1, 0));
+    assert_eq!((sim.log().requests().len(), sim.log().open_connections()), (1, 0));
 }
 
 #[test]
 fn a_sleep_is_kept_while_it_will_do() {
-    let world = World::default();
+    let sim = start();
     let tenth = SECOND / 10;
     let beats = Attempt::stream().repeat(": beat\n", tenth, 45).complete("running");
-    world.run(world.client(beats).watch("my-cvm", "running")).unwrap();
-    assert!(world.polls() > 45, "polled {} times", world.polls());
-    assert_eq!(world.sleeps().len(), 1, "{:?}", world.sleeps());
+    let (client, sleeps) = recorded(&sim, beats);
+    sim.time().run(client.watch("my-cvm", "running")).unwrap();
+    assert!(sim.time().polls() > 45, "polled {} times", sim.time().polls());
+    assert_eq!(sleeps.borrow().len(), 1, "{sleeps:?}");
 }

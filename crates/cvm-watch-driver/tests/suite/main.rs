@@ -8,4 +8,4 @@ mod loop_laws;
 mod neutrality;
 mod observed;
 mod pool;
-mod world;
+mod sim;

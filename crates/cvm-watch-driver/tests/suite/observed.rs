@@ -7,7 +7,7 @@ use cvm_watch_driver::Observed;
 use cvm_watch_driver::core::{Action, Fleet, Input, MemberId, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
-use crate::world::World;
+use crate::sim::{client, start};
 
 /// The core fed with the observed calls alone, and what it answers beside what it answered then.
 #[derive(Default)]
@@ -45,9 +45,9 @@ impl Double {
 fn double_of(script: impl Into<Script>) -> Double {
     let double = Arc::new(Mutex::new(Double::default()));
     let seen = Arc::clone(&double);
-    let world = World::default();
-    let watch = world.client(script).watch("my-cvm", "running").deadline(Duration::from_secs(60));
-    let _ = world.run(watch.observe(move |observed| seen.lock().unwrap().see(observed)));
+    let sim = start();
+    let watch = client(&sim, script).watch("my-cvm", "running").deadline(Duration::from_secs(60));
+    let _ = sim.time().run(watch.observe(move |observed| seen.lock().unwrap().see(observed)));
     Arc::into_inner(double).unwrap().into_inner().unwrap()
 }
 
@@ -79,14 +79,14 @@ fn a_chunk_is_shown_whole_with_what_was_taken_of_it_before() {
 fn an_observer_hears_of_an_abort() {
     let double = Arc::new(Mutex::new(0));
     let seen = Arc::clone(&double);
-    let world = World::default();
-    let watch = world.client(Attempt::stream().stall()).watch("my-cvm", "running");
+    let sim = start();
+    let watch = client(&sim, Attempt::stream().stall()).watch("my-cvm", "running");
     let watch = watch.abort_on(async {}).observe(move |observed| {
         if let Observed::Handled { input: Input::Abort, .. } = observed {
             *seen.lock().unwrap() += 1;
         }
     });
-    world.run(watch).unwrap_err();
+    sim.time().run(watch).unwrap_err();
     assert_eq!(*double.lock().unwrap(), 1);
 }
 
@@ -129,20 +129,16 @@ impl FleetDouble {
 fn the_observed_calls_of_a_fleet_give_the_same_actions_of_every_member() {
     let double = Arc::new(Mutex::new(FleetDouble::default()));
     let seen = Arc::clone(&double);
-    let world = World::default();
-    let client = world.client_of(|id| match id {
-        "busy" => Script::new()
-            .then(Attempt::json(429, "{}").header("retry-after", "3"))
-            .then(Attempt::stream().state("running").complete("running")),
-        "gone" => Attempt::json(404, "{}").into(),
-        "silent" => Attempt::stream().stall().into(),
-        _ => Script::new()
-            .then(Attempt::stream().state("starting").stall())
-            .then(Attempt::stream().state("running").complete("running")),
-    });
+    let sim = start();
+    let running = || Attempt::stream().state("running").complete("running");
+    let client = client(&sim, Script::new().then(Attempt::stream().state("starting").stall()).then(running()));
+    let busy = Attempt::json(429, "{}").header("retry-after", "3");
+    sim.script("busy", Script::new().then(busy).then(running()));
+    sim.script("gone", Attempt::json(404, "{}"));
+    sim.script("silent", Attempt::stream().stall());
     let watches = client.watch_all(["a", "busy", "gone", "silent", "b"], "running").max_streams(2);
     let watches = watches.deadline(Duration::from_secs(60)).observe(move |observed| seen.lock().unwrap().see(observed));
-    world.run(watches);
+    sim.time().run(watches);
     let double = Arc::into_inner(double).unwrap().into_inner().unwrap();
     assert!(double.then.len() >= 20, "{:?}", double.then);
     assert_eq!(double.now, double.then);

@@ -1,7 +1,6 @@
 //! What a pool promises: each handle by itself, and all of them over a few slots.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -12,16 +11,17 @@ use std::time::Duration;
 
 use cvm_watch_driver::core::{Action, CvmState, Failure, Timestamp};
 use cvm_watch_driver::{Client, Observed, Pool, Update, WatchError};
-use cvm_watch_sim::{Attempt, Script};
+use cvm_watch_sim::virtual_time::{Tasks, VirtualSim, VirtualTime};
+use cvm_watch_sim::{Attempt, Script, Sim};
 
-use crate::world::{Scripted, Tasks, VirtualTimer, World};
+use crate::sim::{client, start};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 type Outcomes = Rc<RefCell<Vec<(String, Result<CvmState, WatchError>, Timestamp)>>>;
 
 /// A pool whose driver is a task, and the tasks.
-fn pool(client: &Client<Scripted, VirtualTimer>, streams: usize) -> (Pool<Scripted, VirtualTimer>, Tasks) {
+fn pool(client: &Client<VirtualSim, VirtualTime>, streams: usize) -> (Pool<VirtualSim, VirtualTime>, Tasks) {
     let (pool, driver) = client.pool();
     let mut tasks = Tasks::default();
     tasks.spawn(driver.max_streams(streams));
@@ -39,17 +39,17 @@ fn boot() -> Script {
 
 /// Awaits each of these watches in a task of its own.
 fn await_each(
-    world: &World,
+    sim: &VirtualSim,
     tasks: &mut Tasks,
-    watches: impl IntoIterator<Item = cvm_watch_driver::WatchHandle<Scripted, VirtualTimer>>,
+    watches: impl IntoIterator<Item = cvm_watch_driver::WatchHandle<VirtualSim, VirtualTime>>,
 ) -> Outcomes {
     let outcomes = Outcomes::default();
     for watch in watches {
-        let (world, outcomes) = (world.clone(), Rc::clone(&outcomes));
+        let (time, outcomes) = (sim.time().clone(), Rc::clone(&outcomes));
         tasks.spawn(async move {
             let id = watch.id().to_owned();
             let outcome = watch.await;
-            outcomes.borrow_mut().push((id, outcome, world.now()));
+            outcomes.borrow_mut().push((id, outcome, time.now()));
         });
     }
     outcomes
@@ -61,54 +61,48 @@ fn ids(count: usize) -> Vec<String> {
 
 /// A server that allows five streams, and on which each CVM boots for five seconds from its first
 /// stream on.
-fn five_streams(world: &World) -> Client<Scripted, VirtualTimer> {
-    let (now, boots) = (world.clone(), RefCell::new(BTreeMap::new()));
-    world.client_of_each(move |id| {
-        if now.open() >= 5 {
-            return Attempt::json(429, "{}");
-        }
-        let began = *boots.borrow_mut().entry(id.to_owned()).or_insert_with(|| now.now());
-        let left = (5 * SECOND).saturating_sub(now.now().since(began));
-        let stream = Attempt::stream().wait(SECOND / 50);
-        let stream = if left.is_zero() { stream } else { stream.state("starting").wait(left) };
-        stream.state("running").complete("running")
-    })
+fn five_streams() -> VirtualSim {
+    let sim = Sim::builder().start_virtual();
+    let stream = || Attempt::stream().wait(SECOND / 50);
+    let boot = stream().state("starting").wait(5 * SECOND).state("running").complete("running");
+    sim.script_others(Script::new().then(boot).then(stream().state("running").complete("running")));
+    sim
 }
 
 /// Starts thirty watches.
-type Start = dyn Fn(&World, &Client<Scripted, VirtualTimer>, &mut Tasks) -> Outcomes;
+type Start = dyn Fn(&VirtualSim, &Client<VirtualSim, VirtualTime>, &mut Tasks) -> Outcomes;
 
 #[test]
 fn thirty_boots_in_a_pool_take_as_long_and_as_many_requests_as_in_a_fleet() {
     let run = |start: &Start| {
-        let (world, mut tasks) = (World::default(), Tasks::default());
-        let outcomes = start(&world, &five_streams(&world), &mut tasks);
-        assert!(world.run_tasks(&mut tasks));
+        let (sim, mut tasks) = (five_streams(), Tasks::default());
+        let outcomes = start(&sim, &sim.client(), &mut tasks);
+        assert!(sim.time().run_tasks(&mut tasks));
         let outcomes = outcomes.borrow();
         assert!(outcomes.len() == 30 && outcomes.iter().all(|(_, outcome, _)| outcome.is_ok()), "{outcomes:?}");
         let last = outcomes.iter().map(|(.., at)| *at).max().unwrap();
-        (last.since(Timestamp::ZERO).as_secs_f64(), world.requests().len())
+        (last.since(Timestamp::ZERO).as_secs_f64(), sim.log().requests().len())
     };
-    let (alone, requests_alone) = run(&|world, client, tasks| {
+    let (alone, requests_alone) = run(&|sim, client, tasks| {
         let watches = ids(30).into_iter().enumerate();
-        await_each(world, tasks, watches.map(|(number, id)| client.watch(id, "running").seed(number as u64)))
+        await_each(sim, tasks, watches.map(|(number, id)| client.watch(id, "running").seed(number as u64)))
     });
-    let (in_a_fleet, requests_in_a_fleet) = run(&|world, client, tasks| {
+    let (in_a_fleet, requests_in_a_fleet) = run(&|sim, client, tasks| {
         let watches = client.watch_all(ids(30), "running").seed(0);
-        let (world, outcomes) = (world.clone(), Outcomes::default());
+        let (time, outcomes) = (sim.time().clone(), Outcomes::default());
         let shared = Rc::clone(&outcomes);
         tasks.spawn(async move {
-            let now = |(id, outcome)| (id, outcome, world.now());
+            let now = |(id, outcome)| (id, outcome, time.now());
             let all: Vec<_> = watches.await.into_iter().map(now).collect();
             shared.borrow_mut().extend(all);
         });
         outcomes
     });
-    let (in_a_pool, requests_in_a_pool) = run(&|world, client, tasks| {
+    let (in_a_pool, requests_in_a_pool) = run(&|sim, client, tasks| {
         let (pool, driver) = client.pool();
         tasks.spawn(driver);
         let watches = ids(30).into_iter().enumerate();
-        await_each(world, tasks, watches.map(|(number, id)| pool.watch(id, "running").seed(number as u64)))
+        await_each(sim, tasks, watches.map(|(number, id)| pool.watch(id, "running").seed(number as u64)))
     });
     println!(
         "alone {alone} s, {requests_alone} requests; fleet {in_a_fleet} s, {requests_in_a_fleet} requests; pool {in_a_pool} s, {requests_in_a_pool} requests"
@@ -126,13 +120,13 @@ fn a_handle_of_a_pool_reports_what_a_handle_of_a_client_does() {
             .then(Attempt::stream().state("starting").wait(SECOND).state("running").complete("running"))
     };
     let seen = |in_a_pool: bool| {
-        let world = World::default();
-        let client = world.client(script());
+        let sim = start();
+        let client = client(&sim, script());
         let (pool, mut tasks) = pool(&client, 4);
         let watch = if in_a_pool { pool.watch("my-cvm", "running") } else { client.watch("my-cvm", "running") };
         let mut watch = watch.retry_delay(3 * SECOND).max_retries(1);
         let updates = Rc::new(RefCell::new(Vec::new()));
-        let (also_updates, now) = (Rc::clone(&updates), world.clone());
+        let (also_updates, now) = (Rc::clone(&updates), sim.time().clone());
         tasks.spawn(async move {
             while let Some(update) = watch.next_update().await {
                 also_updates.borrow_mut().push(format!("{} {update:?}", now.now()));
@@ -142,8 +136,8 @@ fn a_handle_of_a_pool_reports_what_a_handle_of_a_client_does() {
             assert_eq!(watch.await.unwrap().status, "running");
         });
         drop(pool);
-        assert!(world.run_tasks(&mut tasks));
-        assert_eq!(world.open(), 0);
+        assert!(sim.time().run_tasks(&mut tasks));
+        assert_eq!(sim.log().open_connections(), 0);
         updates.take()
     };
     assert_eq!(seen(true), seen(false));
@@ -152,79 +146,79 @@ fn a_handle_of_a_pool_reports_what_a_handle_of_a_client_does() {
 
 #[test]
 fn watches_join_and_leave_while_the_pool_runs() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client_of(|_| boot()), 1);
-    let first = await_each(&world, &mut tasks, [pool.watch("a", "running")]);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, boot()), 1);
+    let first = await_each(&sim, &mut tasks, [pool.watch("a", "running")]);
     tasks.poll_woken();
-    assert_eq!(world.requests().len(), 1);
-    let second = await_each(&world, &mut tasks, ["b", "c"].map(|id| pool.watch(id, "running")));
-    assert!(!world.run_tasks(&mut tasks), "only the driver is left");
+    assert_eq!(sim.log().requests().len(), 1);
+    let second = await_each(&sim, &mut tasks, ["b", "c"].map(|id| pool.watch(id, "running")));
+    assert!(!sim.time().run_tasks(&mut tasks), "only the driver is left");
     assert_eq!((first.borrow().len(), second.borrow().len(), tasks.len()), (1, 2, 1));
-    assert!(world.most_open() == 1 && world.open() == 0);
-    let third = await_each(&world, &mut tasks, [pool.watch("d", "running")]);
+    assert!(sim.peak_streams() == 1 && sim.log().open_connections() == 0);
+    let third = await_each(&sim, &mut tasks, [pool.watch("d", "running")]);
     drop(pool);
-    assert!(world.run_tasks(&mut tasks), "without a pool and handles the driver ends");
+    assert!(sim.time().run_tasks(&mut tasks), "without a pool and handles the driver ends");
     assert!(third.borrow()[0].1.is_ok());
 }
 
 #[test]
 fn dropping_a_handle_closes_its_connection_and_gives_its_slot_to_another() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client(stall()), 1);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, stall()), 1);
     let mut held = Box::new(pool.watch("a", "running"));
-    assert!(world.poll(std::pin::pin!(held.next_update())).is_pending());
+    assert!(sim.time().poll(std::pin::pin!(held.next_update())).is_pending());
     tasks.poll_woken();
-    assert_eq!((world.requests().len(), world.open()), (1, 1));
-    let _waiting = await_each(&world, &mut tasks, [pool.watch("b", "running")]);
+    assert_eq!((sim.log().requests().len(), sim.log().open_connections()), (1, 1));
+    let _waiting = await_each(&sim, &mut tasks, [pool.watch("b", "running")]);
     tasks.poll_woken();
-    assert_eq!(world.requests().len(), 1);
+    assert_eq!(sim.log().requests().len(), 1);
     drop(held);
     tasks.poll_woken();
-    assert_eq!((world.requests().len(), world.open()), (2, 1));
-    assert!(world.requests()[1].contains("/cvms/b/"));
+    assert_eq!((sim.log().requests().len(), sim.log().open_connections()), (2, 1));
+    assert!(sim.log().requests()[1].uri.contains("/cvms/b/"));
 }
 
 #[test]
 fn each_handle_is_aborted_alone_and_its_connection_is_closed_by_then() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client(stall()), 4);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, stall()), 4);
     let abort = Arc::new(AtomicBool::new(false));
     let signal = Arc::clone(&abort);
     let signal = poll_fn(move |_| if signal.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending });
     let mut aborted = Box::pin(pool.watch("a", "running").abort_on(signal).into_future());
-    assert!(world.poll(aborted.as_mut()).is_pending());
-    let others = await_each(&world, &mut tasks, ["b", "c"].map(|id| pool.watch(id, "running")));
+    assert!(sim.time().poll(aborted.as_mut()).is_pending());
+    let others = await_each(&sim, &mut tasks, ["b", "c"].map(|id| pool.watch(id, "running")));
     tasks.poll_woken();
-    assert!(world.poll(aborted.as_mut()).is_pending());
-    assert_eq!(world.open(), 3);
+    assert!(sim.time().poll(aborted.as_mut()).is_pending());
+    assert_eq!(sim.log().open_connections(), 3);
     abort.store(true, Ordering::Relaxed);
-    assert!(world.poll(aborted.as_mut()).is_pending(), "the driver has not closed the connection");
+    assert!(sim.time().poll(aborted.as_mut()).is_pending(), "the driver has not closed the connection");
     tasks.poll_woken();
-    let Poll::Ready(Err(error)) = world.poll(aborted.as_mut()) else { panic!("it goes on") };
+    let Poll::Ready(Err(error)) = sim.time().poll(aborted.as_mut()) else { panic!("it goes on") };
     assert!(error.is_aborted());
-    assert_eq!((world.open(), others.borrow().len()), (2, 0));
+    assert_eq!((sim.log().open_connections(), others.borrow().len()), (2, 0));
 }
 
 #[test]
 fn an_abort_before_the_start_makes_no_request() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client(stall()), 4);
-    let outcomes = await_each(&world, &mut tasks, [pool.watch("a", "running").abort_on(async {})]);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, stall()), 4);
+    let outcomes = await_each(&sim, &mut tasks, [pool.watch("a", "running").abort_on(async {})]);
     drop(pool);
-    assert!(world.run_tasks(&mut tasks));
+    assert!(sim.time().run_tasks(&mut tasks));
     assert!(outcomes.borrow()[0].1.as_ref().unwrap_err().is_aborted());
-    assert_eq!(world.requests().len(), 0);
+    assert_eq!(sim.log().requests().len(), 0);
 }
 
 #[test]
 fn a_callback_stops_its_own_watch_only() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client_of(|_| boot()), 4);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, boot()), 4);
     let stopped = pool.watch("a", "running").on_event(|_| Err::<(), _>("enough"));
-    let outcomes = await_each(&world, &mut tasks, [stopped, pool.watch("b", "running")]);
+    let outcomes = await_each(&sim, &mut tasks, [stopped, pool.watch("b", "running")]);
     drop(pool);
     // A lone stream of "b" stalls until its time limit, after which it is running.
-    assert!(world.run_tasks(&mut tasks));
+    assert!(sim.time().run_tasks(&mut tasks));
     let outcomes = outcomes.borrow();
     assert!(
         matches!(&outcomes[0], (id, Err(WatchError::Stopped(error)), _) if id == "a" && error.to_string() == "enough")
@@ -234,41 +228,39 @@ fn a_callback_stops_its_own_watch_only() {
 
 #[test]
 fn a_slow_caller_is_read_no_further_than_it_takes_and_holds_up_no_other() {
-    let world = World::default();
-    let client = world.client_of(|id| match id {
-        "slow" => Attempt::stream().repeat("event: x\ndata: x\n\n", Duration::ZERO, 1000).stall().into(),
-        _ => Attempt::stream().wait(SECOND).state("running").complete("running").into(),
-    });
+    let sim = start();
+    let client = client(&sim, Attempt::stream().wait(SECOND).state("running").complete("running"));
+    sim.script("slow", Attempt::stream().repeat("event: x\ndata: x\n\n", Duration::ZERO, 1000).stall());
     let (pool, mut tasks) = pool(&client, 1);
     let mut slow = pool.watch("slow", "running");
     // It is polled once, and then no more.
-    assert!(world.poll(std::pin::pin!(slow.next_update())).is_pending());
-    let others = await_each(&world, &mut tasks, ids(5).into_iter().map(|id| pool.watch(id, "running")));
+    assert!(sim.time().poll(std::pin::pin!(slow.next_update())).is_pending());
+    let others = await_each(&sim, &mut tasks, ids(5).into_iter().map(|id| pool.watch(id, "running")));
     while others.borrow().len() < 5 {
         tasks.poll_woken();
-        assert!(world.advance(), "the others are held up");
+        assert!(sim.time().advance(), "the others are held up");
     }
-    assert!(world.now() < Timestamp::from_secs(20), "at {}", world.now());
-    assert_eq!(world.requests().iter().filter(|request| request.contains("/slow/")).count(), 1);
+    assert!(sim.time().now() < Timestamp::from_secs(20), "at {}", sim.time().now());
+    assert_eq!(sim.log().requests().iter().filter(|request| request.uri.contains("/slow/")).count(), 1);
     // What was reported to it is what had happened when it was left.
-    let first = world.poll(std::pin::pin!(slow.next_update()));
+    let first = sim.time().poll(std::pin::pin!(slow.next_update()));
     assert!(matches!(first, Poll::Ready(Some(Update::Connecting { .. }))), "{first:?}");
-    assert!(world.poll(std::pin::pin!(slow.next_update())).is_pending());
+    assert!(sim.time().poll(std::pin::pin!(slow.next_update())).is_pending());
     // It gets a slot again now.
     tasks.poll_woken();
-    assert_eq!(world.requests().iter().filter(|request| request.contains("/slow/")).count(), 2);
+    assert_eq!(sim.log().requests().iter().filter(|request| request.uri.contains("/slow/")).count(), 2);
 }
 
 #[test]
 fn waiting_bytes_of_a_slow_caller_prove_that_the_server_lives() {
-    let world = World::default();
+    let sim = start();
     // All of it is there at once.
     let beats = Attempt::stream().repeat("event: x\ndata: x\n\n", Duration::ZERO, 5).complete("running");
-    let (pool, mut tasks) = pool(&world.client(beats), 1);
+    let (pool, mut tasks) = pool(&client(&sim, beats), 1);
     let mut slow = pool.watch("slow", "running").idle_timeout(10 * SECOND).max_retries(0);
-    assert!(world.poll(std::pin::pin!(slow.next_update())).is_pending());
+    assert!(sim.time().poll(std::pin::pin!(slow.next_update())).is_pending());
     tasks.poll_woken();
-    while world.now() < Timestamp::from_secs(40) && world.advance() {
+    while sim.time().now() < Timestamp::from_secs(40) && sim.time().advance() {
         tasks.poll_woken();
     }
     let mut updates = 0;
@@ -281,25 +273,25 @@ fn waiting_bytes_of_a_slow_caller_prove_that_the_server_lives() {
         *ended.borrow_mut() = Some((updates, slow.await.is_ok()));
     });
     drop(pool);
-    assert!(world.run_tasks(&mut tasks));
+    assert!(sim.time().run_tasks(&mut tasks));
     assert_eq!(*outcome.borrow(), Some((6, true)));
 }
 
 #[test]
 fn dropping_the_driver_closes_every_connection_and_ends_every_handle() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client(stall()), 1);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, stall()), 1);
     let mut handles = Tasks::default();
-    let outcomes = await_each(&world, &mut handles, ["a", "b"].map(|id| pool.watch(id, "running")));
+    let outcomes = await_each(&sim, &mut handles, ["a", "b"].map(|id| pool.watch(id, "running")));
     handles.poll_woken();
     tasks.poll_woken();
-    assert_eq!(world.open(), 1);
-    let late = await_each(&world, &mut handles, [pool.watch("c", "running")]);
+    assert_eq!(sim.log().open_connections(), 1);
+    let late = await_each(&sim, &mut handles, [pool.watch("c", "running")]);
     handles.poll_woken();
     drop(tasks);
-    assert_eq!(world.open(), 0);
+    assert_eq!(sim.log().open_connections(), 0);
     handles.poll_woken();
-    let never = await_each(&world, &mut handles, [pool.watch("d", "running")]);
+    let never = await_each(&sim, &mut handles, [pool.watch("d", "running")]);
     handles.poll_woken();
     for outcomes in [outcomes, late, never] {
         let all = outcomes.take();
@@ -310,33 +302,33 @@ fn dropping_the_driver_closes_every_connection_and_ends_every_handle() {
 
 #[test]
 fn a_pool_without_slots_refuses_each_watch() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client(stall()), 0);
-    let outcomes = await_each(&world, &mut tasks, [pool.watch("a", "running")]);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, stall()), 0);
+    let outcomes = await_each(&sim, &mut tasks, [pool.watch("a", "running")]);
     drop(pool);
-    assert!(world.run_tasks(&mut tasks));
+    assert!(sim.time().run_tasks(&mut tasks));
     let error = outcomes.borrow()[0].1.as_ref().unwrap_err().to_string();
     assert_eq!(error, r#"max streams "0" must be at least 1"#);
 }
 
 #[test]
 fn a_refused_parameter_ends_its_handle_without_the_driver() {
-    let world = World::default();
-    let (pool, _driver) = world.client(stall()).pool();
-    let error = world.run(pool.watch("..", "running")).unwrap_err();
+    let sim = start();
+    let (pool, _driver) = client(&sim, stall()).pool();
+    let error = sim.time().run(pool.watch("..", "running")).unwrap_err();
     assert!(matches!(&error, WatchError::Config(error) if error.field() == "id"), "{error}");
 }
 
 #[test]
 fn each_watch_has_its_own_deadline_from_when_it_joins() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client(stall()), 1);
-    let outcomes = await_each(&world, &mut tasks, [pool.watch("a", "running").deadline(7 * SECOND)]);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, stall()), 1);
+    let outcomes = await_each(&sim, &mut tasks, [pool.watch("a", "running").deadline(7 * SECOND)]);
     tasks.poll_woken();
-    world.jump(SECOND);
-    let waits = await_each(&world, &mut tasks, [pool.watch("b", "running").deadline(3 * SECOND)]);
+    sim.time().pass(SECOND);
+    let waits = await_each(&sim, &mut tasks, [pool.watch("b", "running").deadline(3 * SECOND)]);
     drop(pool);
-    assert!(world.run_tasks(&mut tasks));
+    assert!(sim.time().run_tasks(&mut tasks));
     for (outcomes, seconds) in [(outcomes, 7), (waits, 4)] {
         let (_, outcome, at) = outcomes.take().remove(0);
         assert!(matches!(outcome.unwrap_err().failure(), Some(Failure::DeadlineExceeded { .. })));
@@ -346,8 +338,8 @@ fn each_watch_has_its_own_deadline_from_when_it_joins() {
 
 #[test]
 fn an_observer_of_a_handle_sees_its_member_and_one_of_the_driver_sees_all() {
-    let world = World::default();
-    let (pool, driver) = world.client_of(|_| boot()).pool();
+    let sim = start();
+    let (pool, driver) = client(&sim, boot()).pool();
     let (all, own) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let note = |to: &Arc<Mutex<Vec<String>>>| {
         let to = Arc::clone(to);
@@ -364,9 +356,9 @@ fn an_observer_of_a_handle_sees_its_member_and_one_of_the_driver_sees_all() {
     let mut tasks = Tasks::default();
     tasks.spawn(driver.max_streams(1).observe(note(&all)));
     let watches = [pool.watch("a", "running"), pool.watch("b", "running").observe(note(&own))];
-    let _outcomes = await_each(&world, &mut tasks, watches);
+    let _outcomes = await_each(&sim, &mut tasks, watches);
     drop(pool);
-    assert!(world.run_tasks(&mut tasks));
+    assert!(sim.time().run_tasks(&mut tasks));
     let expected = ["fleet 1", "0 started a", "1 started b", "0 resolved", "0 removed", "1 resolved", "1 removed"];
     assert_eq!(*all.lock().unwrap(), expected);
     assert_eq!(*own.lock().unwrap(), ["1 started b", "1 resolved", "1 removed"]);
@@ -374,12 +366,12 @@ fn an_observer_of_a_handle_sees_its_member_and_one_of_the_driver_sees_all() {
 
 #[test]
 fn a_break_of_control_flow_is_an_error_of_the_callback_too() {
-    let world = World::default();
-    let (pool, mut tasks) = pool(&world.client(stall()), 1);
+    let sim = start();
+    let (pool, mut tasks) = pool(&client(&sim, stall()), 1);
     let watch = pool.watch("a", "running").on_event(|_| ControlFlow::<&str>::Break("enough"));
-    let outcomes = await_each(&world, &mut tasks, [watch]);
+    let outcomes = await_each(&sim, &mut tasks, [watch]);
     drop(pool);
-    assert!(world.run_tasks(&mut tasks));
+    assert!(sim.time().run_tasks(&mut tasks));
     assert!(matches!(outcomes.borrow()[0].1, Err(WatchError::Stopped(_))));
-    assert_eq!(world.open(), 0);
+    assert_eq!(sim.log().open_connections(), 0);
 }
