@@ -125,7 +125,10 @@ fn a_job_that_goes_to_the_background_does_not_paint_over_the_prompt() {
         sim.script("b", boots.clone());
         let mut shell = Session::shell(&sim, ids);
         shell.type_in("\"$@\"\n");
-        assert!(shell.until("starting").contains(ERASE));
+        // The first frame erases nothing.
+        if !shell.until("starting").contains(ERASE) {
+            shell.until(ERASE);
+        }
         shell.type_in("\x1a");
         shell.until("Stopped");
         shell.type_in("bg; echo mar''ker\n");
