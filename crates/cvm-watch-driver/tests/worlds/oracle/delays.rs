@@ -90,7 +90,9 @@ impl Law {
                     (answered.class == Class::Retried || conflict)
                         && Some(answered.status) == cause.http_status()
                         && read
-                        && (!whole || answered.words.is_none() || answered.words.as_deref() == cause.server_message())
+                        && (!whole
+                            || answered.words.is_none()
+                            || same_words(answered.words.as_deref(), cause.server_message()))
                 })
             }
             RetryCause::ConnectTimeout => stage == Stage::Connecting && now >= attempt.started + rules.connect_timeout,
@@ -108,4 +110,10 @@ impl Law {
         );
         lost_at
     }
+}
+
+/// Whether a message has the server's words, behind a remark about who answered if there is one.
+fn same_words(words: Option<&str>, message: Option<&str>) -> bool {
+    const REMARK: &str = "a proxy or CDN answered, not the API: ";
+    words == message.map(|message| message.strip_prefix(REMARK).unwrap_or(message))
 }
