@@ -19,7 +19,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::exchange::{Http1Body, exchange};
 use crate::fault::{self, close_cause};
-use crate::proxy::{Protocol, Proxies, Proxy, Refusal};
+use crate::proxy::{Protocol, Proxies, Proxy, Refusal, host_and_port};
 use crate::stream::{Fair, Socket, Stream};
 use crate::tls::TlsStream;
 use crate::trust::{Trust, server_name};
@@ -187,12 +187,6 @@ async fn dial<N: Net>(to: &BaseUrl) -> Result<Box<dyn Stream>, (CloseCause, io::
         Ok(socket) => Ok(Box::new(Fair::new(socket))),
         Err(error) => Err((close_cause(&error).unwrap_or(CloseCause::Other), error)),
     }
-}
-
-/// The host and the port, for errors and for proxies.
-pub(crate) fn host_and_port(of: &BaseUrl) -> String {
-    let (host, port) = (of.host(), of.port());
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 async fn addresses<N: Net>(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -11,13 +11,8 @@ use http_body_util::Full;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::http1::{Builder, Connection};
 
-use crate::fault;
+use crate::fault::{self, MAX_HEAD, MAX_HEADER_LINES, NoAnswer};
 use crate::stream::Stream;
-
-/// The most header lines of a response; the line of a folded value counts as part of its header.
-pub(crate) const MAX_HEADER_LINES: usize = 1000;
-/// The most bytes of a response head, the status line included.
-pub(crate) const MAX_HEAD: usize = 256 << 10;
 
 /// Sends the request over this stream, which leads to `place`, and returns the head of the response
 /// and its body.
@@ -66,13 +61,6 @@ impl Answer {
         let connection = (!self.ended).then(|| Box::new(self.connection));
         (head, Http1Body { body, connection, place: place.into() })
     }
-}
-
-/// Why no response came.
-pub(crate) struct NoAnswer {
-    pub(crate) error: hyper::Error,
-    /// The bytes that were read and did not make a head.
-    pub(crate) unread: Bytes,
 }
 
 /// Sends a request over a new connection.

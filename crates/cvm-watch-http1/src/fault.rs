@@ -4,10 +4,21 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use bytes::Bytes;
 use cvm_watch_driver::TransportError;
 use cvm_watch_driver::core::{CloseCause, TlsFault};
 
-use crate::exchange::{MAX_HEAD, MAX_HEADER_LINES, NoAnswer};
+/// The most header lines of a response; the line of a folded value counts as part of its header.
+pub(crate) const MAX_HEADER_LINES: usize = 1000;
+/// The most bytes of a response head, the status line included.
+pub(crate) const MAX_HEAD: usize = 256 << 10;
+
+/// Why no response came.
+pub(crate) struct NoAnswer {
+    pub(crate) error: hyper::Error,
+    /// The bytes that were read and did not make a head.
+    pub(crate) unread: Bytes,
+}
 
 /// The close cause of the first error in this chain that has one: a [`TransportError`], an error of
 /// rustls or an I/O error.

@@ -11,7 +11,6 @@ use cvm_watch_driver::core::{CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, ProxyChoice, TransportError};
 use percent_encoding::percent_decode_str;
 
-use crate::connect::host_and_port;
 use crate::{fault, no_proxy};
 
 /// The environment variables that are read.
@@ -288,6 +287,12 @@ fn without_login(given: &str) -> String {
         _ => host.to_owned(),
     };
     format!("{}{login}{host}", scheme.unwrap_or_default())
+}
+
+/// The host and the port, for errors and for proxies.
+pub(crate) fn host_and_port(of: &BaseUrl) -> String {
+    let (host, port) = (of.host(), of.port());
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 #[cfg(test)]

@@ -12,10 +12,9 @@ use hyper::client::conn::http1::Parts;
 use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{Request, StatusCode};
 
-use crate::connect::host_and_port;
 use crate::exchange::{Http1Body, send, settings};
 use crate::fault;
-use crate::proxy::{Login, Refusal};
+use crate::proxy::{Login, Refusal, host_and_port};
 use crate::stream::{Rewound, Stream};
 
 /// The most bytes of a refusal that are read.
