@@ -164,6 +164,10 @@ impl<T: Transport> Connection<T> {
                 engine.handle(timer.now(), Some(member), Input::Head { attempt, head: response, wall: timer.wall() });
             }
             Arrived::Closed(error) => {
+                let error = match engine.watch(member) {
+                    Some(watch) => error.redacted(watch.policy().redactor()),
+                    None => error,
+                };
                 let cause = error.cause();
                 debug!(cvm, %attempt, %cause, source = error.source().map(tracing::field::display), "closed");
                 self.error = Some(error);

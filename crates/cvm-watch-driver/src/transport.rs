@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::error::Error;
 use std::sync::Arc;
 
-use cvm_watch_core::{CloseCause, ConfigError, Header, Timestamp, UnixSeconds};
+use cvm_watch_core::{CloseCause, ConfigError, Header, Redactor, Timestamp, UnixSeconds};
 
 use crate::account::BaseUrl;
 
@@ -209,6 +209,41 @@ impl TransportError {
     pub fn cause(&self) -> CloseCause {
         self.cause
     }
+
+    /// The same error, without the secrets that a peer may have put into its text: a proxy in its
+    /// message, a server in its certificate.
+    pub(crate) fn redacted(self, redactor: &Redactor) -> Self {
+        let texts: Vec<String> =
+            core::iter::successors(self.source(), |error| (*error).source()).map(ToString::to_string).collect();
+        if texts.iter().all(|text| redactor.redact(text) == *text) {
+            return self;
+        }
+        // The original errors hold the text, so only their messages are kept.
+        let chain = texts.iter().rev().fold(None, |source, text| {
+            let text = redactor.redact(text).into_owned();
+            Some(Box::new(RedactedError { text, source }))
+        });
+        Self { cause: self.cause, source: chain.map(|error| error as _) }
+    }
+}
+
+/// What is left of an error whose text had a secret in it.
+#[derive(Debug)]
+struct RedactedError {
+    text: String,
+    source: Option<Box<Self>>,
+}
+
+impl fmt::Display for RedactedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for RedactedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
 }
 
 impl From<CloseCause> for TransportError {
@@ -226,5 +261,41 @@ impl fmt::Display for TransportError {
 impl Error for TransportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cvm_watch_core::{ApiKey, Policy};
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer phak_secret_1")]
+    struct Outer(#[source] std::io::Error);
+
+    fn chain(error: &TransportError) -> Vec<String> {
+        core::iter::successors(error.source(), |error| (*error).source()).map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_secret_in_any_error_of_the_chain_is_redacted_and_the_rest_is_kept() {
+        let key = ApiKey::new("phak_secret_1").unwrap();
+        let policy = Policy::builder("running").api_key(key).build().unwrap();
+        let error = || TransportError::new(CloseCause::Proxy, Outer(std::io::Error::other("inner phak_secret_1")));
+        assert_eq!(chain(&error()), ["outer phak_secret_1", "inner phak_secret_1"]);
+        let redacted = error().redacted(policy.redactor());
+        assert_eq!(chain(&redacted), ["outer ***", "inner ***"]);
+        assert_eq!(redacted.cause(), CloseCause::Proxy);
+        assert!(!format!("{redacted:?}").contains("secret"));
+    }
+
+    #[test]
+    fn an_error_without_a_secret_stays_as_it_is() {
+        let policy = Policy::builder("running").build().unwrap();
+        let error = TransportError::new(CloseCause::Other, std::io::Error::other("plain"));
+        let kept = error.redacted(policy.redactor());
+        assert!(kept.source().is_some_and(|source| source.is::<std::io::Error>()));
+        assert!(TransportError::from(CloseCause::Dns).redacted(policy.redactor()).source().is_none());
     }
 }

@@ -66,16 +66,18 @@ fn read_head(client: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// A `CONNECT` proxy for those who log in as `me:hunter2`; returns the head that it read.
+/// A `CONNECT` proxy for those who log in as `me:hunter2`; returns the head that it read. A refusal
+/// repeats the credentials.
 fn http(client: &mut TcpStream) -> io::Result<(String, bool)> {
     let head = read_head(client)?;
-    let granted = head.contains(&format!("Proxy-Authorization: {TOKEN}\r\n"));
-    let answer = if granted {
-        "HTTP/1.1 200 Connected\r\n\r\n"
+    let login = head.lines().find_map(|line| line.strip_prefix("Proxy-Authorization: ")).unwrap_or_default();
+    let granted = login == TOKEN;
+    if granted {
+        client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
     } else {
-        "HTTP/1.1 407 Who are you\r\ncontent-length: 12\r\n\r\nwho are you?"
-    };
-    client.write_all(answer.as_bytes())?;
+        let body = format!("who is {login}?");
+        write!(client, "HTTP/1.1 407 Who are you\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+    }
     Ok((head, granted))
 }
 
@@ -182,7 +184,7 @@ async fn credentials_that_the_proxy_refuses_end_the_watch_and_show_nowhere() {
     assert_eq!(error.failure(), Some(&Failure::ProxyAuthentication));
     let expected = format!(
         "the proxy requires other credentials; check the user name and the password in its URL | cloud.example:443 | the \
-         proxy {} refused the tunnel: HTTP 407 Proxy Authentication Required: who are you?",
+         proxy {} refused the tunnel: HTTP 407 Proxy Authentication Required: who is Basic ***?",
         proxy.addr
     );
     assert_eq!(chain(&error), expected);
