@@ -3,27 +3,36 @@
 use cvm_watch_core::{CloseCause, Failure, RejectCause, RetryCause, TlsFault, printable};
 use cvm_watch_driver::{Source, Sources};
 
-/// The next step for whoever is told of the failure; `None` where there is nothing to do.
-///
-/// The failure's own words are not said again.
+/// The next step after a failure; `None` where there is nothing to do. It does not repeat the failure's
+/// message.
 pub(super) fn next_step(failure: &Failure, origins: &Sources) -> Option<String> {
     match failure {
         Failure::DeadlineExceeded { last_status, last_cause, .. } => {
             Some(after_deadline(last_status.as_deref(), last_cause.as_ref(), origins))
         }
         Failure::TargetUnreachable { boot_error, .. } => Some(after_failed_boot(boot_error.is_some())),
-        Failure::MaxRetriesExceeded { last_cause, .. } => Some(after_loss(last_cause, origins)),
-        Failure::Rejected(rejection) => Some(after_rejection(&rejection.cause, rejection.status, origins)),
+        Failure::MaxRetriesExceeded { last_cause, .. } => Some(after_failed_attempts(last_cause, origins)),
+        Failure::Rejected(rejection) => {
+            let has_code = rejection.error_code.is_some();
+            Some(after_rejection(&rejection.cause, rejection.status, has_code, origins))
+        }
+        Failure::ProxyAuthentication => Some(
+            "set user name and password in the proxy's URL, percent-encoded, or go around the proxy with NO_PROXY"
+                .to_owned(),
+        ),
+        Failure::Tls(TlsFault::Authority) => {
+            Some("give the server a separate certificate, signed by this authority and without CA:TRUE".to_owned())
+        }
         Failure::Tls(TlsFault::HostName) => {
             Some(format!("check the host in the base URL, which is {}", base_url(origins)))
         }
         Failure::Tls(_) => Some("a certificate authority of your own goes into SSL_CERT_FILE, as PEM".to_owned()),
-        // Whoever aborted knows what to do.
+        // An abort was the user's decision.
         _ => None,
     }
 }
 
-fn after_rejection(cause: &RejectCause, status: u16, origins: &Sources) -> String {
+fn after_rejection(cause: &RejectCause, status: u16, has_code: bool, origins: &Sources) -> String {
     match (cause, status) {
         (RejectCause::Redirect { .. }, _) => {
             format!("give the final address as --base-url; the one in use is {}", base_url(origins))
@@ -36,6 +45,11 @@ fn after_rejection(cause: &RejectCause, status: u16, origins: &Sources) -> Strin
         }
         (_, 401) => format!("check the API key, which is {}", key(origins)),
         (_, 403) => format!("check the id, and that the API key may see this CVM; the key is {}", key(origins)),
+        // The API gives its answers a code, so another server or path may have answered.
+        (_, 404) if !has_code => format!(
+            "check that the base URL ends with the API's path, as in …/api/v1, and then the id; the base URL is {}",
+            base_url(origins)
+        ),
         (_, 404) => format!(
             "check the id, and that the CVM belongs to the API key's workspace (--profile chooses another); the key is {}",
             key(origins)
@@ -52,28 +66,38 @@ fn after_deadline(last_status: Option<&str>, last_cause: Option<&RetryCause>, or
         (_, Some(RetryCause::NotChanged)) => {
             "check that the change was asked for, or give --after-change a shorter time than --deadline".to_owned()
         }
+        // The last attempts did not get to the server, so the last status is old.
+        (Some(_), Some(cause)) if is_network(cause) => after_failed_attempts(cause, origins),
         (Some(status), _) => {
             let status = printable(status, 40);
             format!("raise --deadline, or find out why the CVM stays \"{status}\"")
         }
-        (None, Some(cause)) => after_loss(cause, origins),
+        (None, Some(cause)) => after_failed_attempts(cause, origins),
         (None, None) => "raise --deadline; the server has not said anything yet".to_owned(),
     }
 }
 
 fn after_failed_boot(has_error: bool) -> String {
-    let look = if has_error { "mend what the boot error names" } else { "look for the reason in the CVM's logs" };
-    format!("{look}; if it recovers by itself, --no-fail-early waits for that")
+    let step = if has_error { "fix what the boot error names" } else { "look for the reason in the CVM's logs" };
+    format!("{step}; if it recovers by itself, --no-fail-early waits for that")
 }
 
-/// What helps against the loss of every attempt.
-fn after_loss(cause: &RetryCause, origins: &Sources) -> String {
+/// Whether an attempt failed before the server answered.
+fn is_network(cause: &RetryCause) -> bool {
+    use CloseCause::{Dns, HeadTooLarge, HostUnreachable, NotHttp, Proxy, Refused, Tls};
+    let closed =
+        matches!(cause, RetryCause::Closed(Dns | Refused | HostUnreachable | Proxy | NotHttp | HeadTooLarge | Tls(_)));
+    closed || matches!(cause, RetryCause::ConnectTimeout | RetryCause::TooManyStreams { .. })
+}
+
+/// What helps when every attempt failed, by the cause of the last one.
+fn after_failed_attempts(cause: &RetryCause, origins: &Sources) -> String {
     match cause {
         RetryCause::Closed(CloseCause::Dns | CloseCause::Refused | CloseCause::HostUnreachable) => {
             format!("check the network and the base URL, which is {}", base_url(origins))
         }
         RetryCause::Closed(CloseCause::Proxy) => {
-            "check the proxy that HTTPS_PROXY names, or go around it with NO_PROXY".to_owned()
+            "check the proxy and the variable that names it, or go around it with NO_PROXY".to_owned()
         }
         RetryCause::Closed(CloseCause::NotHttp | CloseCause::HeadTooLarge | CloseCause::Tls(_)) => {
             format!("check what listens at the base URL, which is {}", base_url(origins))
@@ -140,15 +164,18 @@ mod tests {
             (RejectCause::ContentType { found: found() }, 200, "what answers is not Phala Cloud's API"),
             (RejectCause::ContentEncoding { found: found() }, 200, "a proxy on the way changes the answers"),
         ] {
-            let hint = after_rejection(&cause, status, &origins(None));
+            let hint = after_rejection(&cause, status, true, &origins(None));
             assert!(hint.starts_with(expected), "{cause:?} {status}: {hint}");
         }
         assert!(
-            after_rejection(&RejectCause::Status, 204, &origins(Some("https://x.example"))).ends_with("--base-url")
+            after_rejection(&RejectCause::Status, 204, true, &origins(Some("https://x.example")))
+                .ends_with("--base-url")
         );
         let keyless = Settings::builder().base_url("http://localhost").build().unwrap();
-        let hint = after_rejection(&RejectCause::Status, 401, keyless.sources());
+        let hint = after_rejection(&RejectCause::Status, 401, true, keyless.sources());
         assert_eq!(hint, "check the API key, which is not set: PHALA_CLOUD_API_KEY");
+        let hint = after_rejection(&RejectCause::Status, 404, false, &origins(None));
+        assert!(hint.starts_with("check that the base URL ends with the API's path"), "{hint}");
     }
 
     #[test]
@@ -162,7 +189,7 @@ mod tests {
             last_cause,
             last_error: None,
         };
-        let hopeless = |boot_error: Option<&str>| Failure::TargetUnreachable {
+        let unreachable = |boot_error: Option<&str>| Failure::TargetUnreachable {
             target: "running".to_owned(),
             status: "error".to_owned(),
             boot_error: boot_error.map(str::to_owned),
@@ -184,12 +211,16 @@ mod tests {
                 r#"raise --deadline, or find out why the CVM stays "start\ning""#,
             ),
             (late(None, Some(closed(CloseCause::Dns))), "check the network"),
+            (late(Some("starting"), Some(closed(CloseCause::Refused))), "check the network"),
+            (late(Some("starting"), Some(closed(CloseCause::Reset))), "raise --deadline, or find out"),
             (late(None, None), "raise --deadline"),
             (late(Some("running"), Some(RetryCause::NotReady)), "raise --deadline, or leave out --ready"),
             (late(Some("running"), Some(RetryCause::NotChanged)), "check that the change was asked for"),
-            (hopeless(None), "look for the reason in the CVM's logs; if it recovers"),
-            (hopeless(Some("no keys")), "mend what the boot error names; if it recovers"),
+            (unreachable(None), "look for the reason in the CVM's logs; if it recovers"),
+            (unreachable(Some("no keys")), "fix what the boot error names; if it recovers"),
             (Failure::Tls(TlsFault::HostName), "check the host in the base URL, which is the default"),
+            (Failure::ProxyAuthentication, "set user name and password in the proxy's URL"),
+            (Failure::Tls(TlsFault::Authority), "give the server a separate certificate"),
             (Failure::Tls(TlsFault::Certificate), "a certificate authority of your own goes into SSL_CERT_FILE"),
         ] {
             let hint = next_step(&failure, &origins(None)).unwrap();

@@ -81,9 +81,13 @@ fn ctrl_c_leaves_no_half_line() {
         let mut session = Session::start(cvm_watch(&format!("wait {ids}")).base_url(&sim.base_url()));
         let mut before = session.until("starting");
         session.type_in("\x03");
-        before += session.until("^C").trim_end_matches("^C");
-        assert!(before.ends_with('\r'), "the cursor is at the beginning of the last line: {before:?}");
-        let (after, code) = session.end();
+        let (mut after, code) = session.end();
+        // The terminal may drop its `^C` when the program ends first.
+        if let Some((drawn, rest)) = after.split_once("^C") {
+            before += drawn;
+            assert!(before.ends_with('\r'), "the cursor is at the beginning of the last line: {before:?}");
+            after = rest.to_owned();
+        }
         assert_eq!(code, Some(130), "{after:?}");
         let (erased, words) = after.split_once(if ids == "stall-1" { "error: " } else { "CVM " }).unwrap();
         // Frames before the end, and then one that only erases.

@@ -33,7 +33,7 @@ fn failing() -> Attempt {
 #[test]
 fn a_failed_boot_is_exit_code_4_with_its_reason_and_what_to_do() {
     let message = r#""running" can no longer be reached: the status is "starting"; boot error: no\nkeys"#;
-    let hint = "mend what the boot error names; if it recovers by itself, --no-fail-early waits for that";
+    let hint = "fix what the boot error names; if it recovers by itself, --no-fail-early waits for that";
     let finished = played(failing(), "");
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(4), ""));
     assert!(finished.stderr.ends_with(&format!("hint: {hint}\nerror: {message}\n")), "{finished:?}");
