@@ -295,7 +295,7 @@ mod tests {
         let policy = Policy::builder("running").build().unwrap();
         let error = TransportError::new(CloseCause::Other, std::io::Error::other("plain"));
         let kept = error.redacted(policy.redactor());
-        assert!(kept.source().is_some_and(|source| source.is::<std::io::Error>()));
+        assert!(matches!(kept.source(), Some(source) if source.is::<std::io::Error>()));
         assert!(TransportError::from(CloseCause::Dns).redacted(policy.redactor()).source().is_none());
     }
 }
