@@ -1,5 +1,6 @@
 //! The program as a child process.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -37,6 +38,9 @@ pub(crate) struct Running {
     _watchdog: Sender<()>,
 }
 
+/// Runs a program with the default actions for signals that this process ignores.
+const RESET_SIGNALS: [&str; 2] = ["/usr/bin/env", "--default-signal=INT,TERM"];
+
 /// Prepares a run with these arguments, a space between each two.
 pub(crate) fn cvm_watch(args: &str) -> Program {
     Program::new(&args.split(' ').filter(|arg| !arg.is_empty()).collect::<Vec<_>>())
@@ -46,13 +50,13 @@ impl Program {
     pub(crate) fn new(args: &[&str]) -> Self {
         let program = env!("CARGO_BIN_EXE_cvm-watch");
         // Tests in the background of a script ignore SIGINT, and so would the program.
-        let ignores = ["/usr/bin/env", "--default-signal=INT,TERM", program];
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
         let ignored = ignored.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
-        let words = if ignored & (1 << 1 | 1 << 14) == 0 { &ignores[2..] } else { &ignores[..] };
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args(args).env_clear().env("PHALA_CLOUD_API_KEY", KEY);
+        let reset = if ignored & (1 << 1 | 1 << 14) == 0 { &[][..] } else { &RESET_SIGNALS[..] };
+        let mut words = reset.iter().copied().chain([program]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(args).env_clear().env("PHALA_CLOUD_API_KEY", KEY);
         // Without HOME the system would be asked for the user's.
         command.env("HOME", NO_HOME).env("PHALA_CLOUD_DIR", NO_HOME);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -101,8 +105,12 @@ impl Program {
 
     /// Run by this program, as its last arguments.
     pub(crate) fn under(self, wrapper: &[&str]) -> Self {
-        let mut command = Command::new(wrapper[0]);
-        command.args(&wrapper[1..]).arg(self.0.get_program()).args(self.0.get_args()).env_clear();
+        let words: Vec<_> = [self.0.get_program()].into_iter().chain(self.0.get_args()).collect();
+        // The wrapper may ignore signals itself, so they are reset before it runs.
+        let (reset, words) = words.split_at(if words[0] == RESET_SIGNALS[0] { RESET_SIGNALS.len() } else { 0 });
+        let mut all = reset.iter().copied().chain(wrapper.iter().map(OsStr::new)).chain(words.iter().copied());
+        let mut command = Command::new(all.next().unwrap());
+        command.args(all).env_clear();
         command.envs(self.0.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command)
