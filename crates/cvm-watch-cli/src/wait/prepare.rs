@@ -31,7 +31,9 @@ impl Prepared {
         let about_all = |ended| (String::new(), ended);
         let started = Instant::now();
         let signals = Signals::listen().map_err(|error| about_all(Ended::broken(&error)))?;
-        let read = Reading { signals: &signals, started, deadline: args.deadline };
+        // A deadline of zero is refused below, with the other flags.
+        let deadline = args.deadline.filter(|deadline| !deadline.is_zero());
+        let read = Reading { signals: &signals, started, deadline };
         let of = args.clone();
         let ids = read.on_thread("ids", move || Ids::collect(&of)).map_err(about_all)?;
         let ids = ids.map_err(|refused| (refused.id, Ended::invalid(&refused.message)))?;
