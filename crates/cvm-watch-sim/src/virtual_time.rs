@@ -174,6 +174,13 @@ impl VirtualTime {
         true
     }
 
+    /// Drops every event that has not happened. A function given to [`call_at`](Self::call_at) that holds this clock
+    /// keeps it alive until then.
+    pub fn clear(&self) {
+        let events = self.0.events.take();
+        drop(events);
+    }
+
     /// When something happens next.
     pub fn next_event(&self) -> Option<Timestamp> {
         self.0.events.borrow().first_key_value().map(|((at, _), _)| *at)

@@ -1,10 +1,10 @@
-//! The driver's loop and handle, carried out on a virtual clock over a scripted transport.
+//! The driver's loop and handles in virtual time, over the simulator.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
 
 mod fleet;
 mod handle;
-mod loop_laws;
+mod loop_order;
 mod neutrality;
 mod observed;
 mod pool;

@@ -1,8 +1,7 @@
-//! What must hold of one watch, judged by what truly went over the wire and when.
+//! Judges one watch by what went over the wire, and when.
 //!
-//! It is told of both sides of the driver: what the world gave it (connections, heads, bytes, ends,
-//! time) and what the caller got (updates, the outcome). It knows the contract, and no line of the
-//! core or the driver.
+//! The oracle sees both sides of the driver: its input (connections, heads, bytes, close causes, time) and its output
+//! (updates, the outcome). It implements the contract independently and shares no code with the core or the driver.
 
 mod delays;
 mod ends;
@@ -15,46 +14,46 @@ use std::rc::Rc;
 use cvm_watch_driver::Update;
 use cvm_watch_driver::core::CloseCause;
 
-use crate::network::SharedLine;
+use crate::caller::Rules;
+use crate::message::Status;
+use crate::network::SharedConnection;
 use crate::server::{Asked, Class};
-use crate::speech::Told;
-use crate::user::Rules;
-use crate::world::{Nanos, SECOND, World};
+use crate::simulation::{Nanos, SECOND, Simulation};
 
-pub(crate) type SharedLaw = Rc<RefCell<Law>>;
+pub(crate) type SharedOracle = Rc<RefCell<Oracle>>;
 
 /// An attempt may outlive the timeout it sent by this much.
 const MARGIN: Nanos = 10 * SECOND;
-/// So long the body of an error is read.
+/// How long the body of an error is read.
 const ERROR_BODY: Nanos = 2 * SECOND;
-/// So much of it is read.
+/// How many bytes of it are read.
 const MAX_ERROR_BODY: usize = 64 << 10;
 
-pub(crate) struct Law {
-    world: World,
+pub(crate) struct Oracle {
+    simulation: Simulation,
     who: String,
     rules: Rules,
     began: Nanos,
     stage: Stage,
     attempt: Option<Attempt>,
-    /// The next attempt's connection, while the caller has not seen yet that this one was lost.
+    /// The next attempt's connection, until the caller has received that this attempt failed.
     unannounced: Option<Opened>,
     attempts: u64,
     retries: u64,
-    /// Losses in a row since one that had gone well.
+    /// Failed attempts in a row since a healthy one.
     streak: u32,
-    last_state: Option<Told>,
-    /// What the stream set last; two values while it cannot be known whether the last bytes that
-    /// were handed to the driver were read before a deadline.
+    last_state: Option<Status>,
+    /// What the stream set last; two values while the last bytes given to the driver may or may not have been read before
+    /// a deadline.
     server_retry: Unsure<Option<Nanos>>,
     last_id: Unsure<String>,
     aborted: Option<Nanos>,
     updates_after_abort: u64,
     announced: u64,
     events: u64,
-    /// The last poll may have come too late, for reasons outside the driver.
+    /// Whether the last poll may have been late for reasons outside the driver.
     excused: bool,
-    /// A limit that passed before a late wake-up, and when that was.
+    /// A limit that passed before a late wake-up, and the time of that wake-up.
     catches_up: Cell<Option<(Nanos, Nanos)>>,
     at_this_moment: Moment,
     polls: u64,
@@ -73,30 +72,30 @@ enum Stage {
 struct Attempt {
     started: Nanos,
     deadline: Nanos,
-    line: SharedLine,
+    connection: SharedConnection,
     open: bool,
     answered: Option<Answered>,
     error_bytes: usize,
-    /// How many of the spoken things were dealt with.
+    /// How many messages were processed.
     read: usize,
-    /// Bytes came since the last time that the watch waited.
+    /// Whether bytes arrived since the watch last waited.
     reading: bool,
-    /// When the last byte was read, at the earliest and at the latest.
+    /// The earliest and the latest time at which the last byte was read.
     heard: (Nanos, Nanos),
     at_target_since: Option<Nanos>,
     broke: Option<Option<CloseCause>>,
     concluded: Option<(Nanos, Conclusion)>,
 }
 
-/// A connection that was asked for.
+/// A connection that was requested.
 struct Opened {
     asked: Asked,
-    line: SharedLine,
+    connection: SharedConnection,
     at: Nanos,
     open: bool,
 }
 
-/// An event after which a stream has nothing more to say.
+/// An event after which the rest of the stream does not matter.
 #[derive(Clone, Debug, PartialEq)]
 enum Conclusion {
     Completed(String),
@@ -104,13 +103,13 @@ enum Conclusion {
     Timeout,
 }
 
-/// What a head was, in truth.
+/// The head that the server sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
     pub(crate) at: Nanos,
     pub(crate) status: u16,
     pub(crate) class: Class,
-    pub(crate) words: Option<String>,
+    pub(crate) message: Option<String>,
     pub(crate) retry_after: Nanos,
     pub(crate) length: usize,
 }
@@ -139,10 +138,10 @@ struct Moment {
     reasons: u64,
 }
 
-impl Law {
-    pub(crate) fn new(world: &World, who: String, rules: Rules) -> SharedLaw {
+impl Oracle {
+    pub(crate) fn new(simulation: &Simulation, who: String, rules: Rules) -> SharedOracle {
         Rc::new(RefCell::new(Self {
-            world: world.clone(),
+            simulation: simulation.clone(),
             who,
             rules,
             began: 0,
@@ -174,17 +173,16 @@ impl Law {
         self.events
     }
 
-    // ---- what the world tells ----
+    // ---- input of the driver ----
 
-    /// The driver has asked for a connection. It may do so before the caller has seen that the
-    /// attempt before was lost.
-    pub(crate) fn opened(&mut self, asked: &Asked, line: &SharedLine) {
+    /// The driver requested a connection. It may do so before the caller has received that the previous attempt failed.
+    pub(crate) fn opened(&mut self, asked: &Asked, connection: &SharedConnection) {
         self.note(format_args!("asks {asked:?}"));
         self.reason();
         self.must(self.aborted.is_none(), "a connection after an abort");
         self.must(self.attempt.as_ref().is_none_or(|attempt| !attempt.open), "two connections at once");
-        self.must(self.unannounced.is_none(), "a connection that nothing calls for");
-        let opened = Opened { asked: asked.clone(), line: Rc::clone(line), at: self.now(), open: true };
+        self.must(self.unannounced.is_none(), "a connection without a reason");
+        let opened = Opened { asked: asked.clone(), connection: Rc::clone(connection), at: self.now(), open: true };
         match self.stage {
             Stage::New | Stage::Waiting { .. } => self.begin(opened),
             Stage::Ended => self.broken("a connection after the end"),
@@ -194,26 +192,26 @@ impl Law {
 
     /// An attempt begins.
     fn begin(&mut self, opened: Opened) {
-        let Opened { asked, line, at, open } = opened;
+        let Opened { asked, connection, at, open } = opened;
         if let Stage::Waiting { due } = self.stage {
             self.must(due <= at, "a retry before its delay is over");
         }
         self.must(self.overall_deadline().is_none_or(|deadline| at < deadline), "an attempt after the deadline");
         self.must(self.rules.max_retries.is_none_or(|most| self.attempts <= most), "more attempts than allowed");
-        self.must(asked.interval == self.rules.interval, "another interval than was given");
-        self.must(asked.target == self.rules.target, "another target than was given");
+        self.must(asked.interval == self.rules.interval, "not the interval that was set");
+        self.must(asked.target == self.rules.target, "not the target that was set");
         let left = self.overall_deadline().map_or(Nanos::MAX, |deadline| deadline - at);
         let timeout = self.rules.timeout.min(left.div_ceil(SECOND).max(10).saturating_mul(SECOND));
-        self.must(asked.timeout == timeout, "another timeout than the contract says");
+        self.must(asked.timeout == timeout, "not the timeout of the contract");
         let id = asked.last_event_id.unwrap_or_default();
-        self.must(self.last_id.may_be(&id), "another last event id than the stream's");
+        self.must(self.last_id.may_be(&id), "not the last event id of the stream");
         self.last_id.is(id);
         self.attempts += 1;
         self.stage = Stage::Connecting;
         self.attempt = Some(Attempt {
             started: at,
             deadline: at + timeout + MARGIN,
-            line,
+            connection,
             open,
             answered: None,
             error_bytes: 0,
@@ -234,7 +232,7 @@ impl Law {
         self.must(self.aborted.is_none(), "input after an abort");
         let streams = answered.class == Class::Stream;
         if self.current().deadline <= now || self.overall_deadline().is_some_and(|deadline| deadline <= now) {
-            // Deadlines are judged before what comes in.
+            // Deadlines are judged before input.
             return;
         }
         let attempt = self.attempt();
@@ -260,30 +258,30 @@ impl Law {
         }
     }
 
-    /// The driver was told that the connection failed, or how its body ended.
+    /// The driver received that the connection failed, or how its body ended.
     pub(crate) fn broke(&mut self, cause: Option<CloseCause>) {
-        self.note(format_args!("is told that it is over: {cause:?}"));
+        self.note(format_args!("is closed: {cause:?}"));
         self.reason();
         self.must(self.aborted.is_none(), "input after an abort");
         self.attempt().broke = Some(cause);
     }
 
-    /// The driver has let go of a connection.
-    pub(crate) fn hung_up(&mut self, line: &SharedLine) {
-        self.note(format_args!("hangs up"));
+    /// The driver closed a connection.
+    pub(crate) fn closed(&mut self, connection: &SharedConnection) {
+        self.note(format_args!("closes its connection"));
         if let Some(attempt) = &mut self.attempt
-            && Rc::ptr_eq(&attempt.line, line)
+            && Rc::ptr_eq(&attempt.connection, connection)
         {
             attempt.open = false;
         }
         if let Some(opened) = &mut self.unannounced
-            && Rc::ptr_eq(&opened.line, line)
+            && Rc::ptr_eq(&opened.connection, connection)
         {
             opened.open = false;
         }
     }
 
-    // ---- what the caller does and gets ----
+    // ---- output of the driver, and the caller ----
 
     pub(crate) fn abort(&mut self) {
         self.note(format_args!("is aborted"));
@@ -292,7 +290,7 @@ impl Law {
         }
     }
 
-    /// The handle is about to be polled; `late` when the caller had other things to do.
+    /// The handle is about to be polled; `late` if the caller was busy.
     pub(crate) fn before_poll(&mut self, late: bool) {
         let now = self.now();
         if self.stage == Stage::New && self.attempts == 0 {
@@ -312,14 +310,14 @@ impl Law {
         }
         self.at_this_moment.polls += 1;
         let bound = 8 + 2 * self.at_this_moment.reasons;
-        self.must(self.at_this_moment.polls <= bound, "polled again and again for nothing");
+        self.must(self.at_this_moment.polls <= bound, "polled repeatedly without a reason");
     }
 
-    /// The handle waits; `at_rest` unless it has asked to be polled again at once.
+    /// The handle returned `Pending`; `at_rest` unless it woke its own task.
     pub(crate) fn waits(&mut self, at_rest: bool) {
         if at_rest {
-            self.must(self.aborted.is_none(), "an abort was not heard");
-            self.must(self.unannounced.is_none(), "a loss was not told");
+            self.must(self.aborted.is_none(), "an abort was ignored");
+            self.must(self.unannounced.is_none(), "a failed attempt was not reported");
             self.settle();
             self.judge_limits();
         }
@@ -346,21 +344,21 @@ impl Law {
             }
             Update::Retrying { attempt, delay, cause, .. } => {
                 self.note(format_args!("retrying after {attempt} in {delay:?}: {cause}"));
-                self.must(attempt.number() == self.attempts, "the loss of another attempt");
+                self.must(attempt.number() == self.attempts, "the failure of another attempt");
                 self.lost(u64::try_from(delay.as_nanos()).unwrap(), cause);
             }
             Update::Ended => self.note(format_args!("ended")),
-            _ => self.broken("an update that is unheard of"),
+            _ => self.broken("an unknown update"),
         }
     }
 
     // ---- helpers ----
 
     fn now(&self) -> Nanos {
-        self.world.now()
+        self.simulation.now()
     }
 
-    /// Something happened that is worth a poll.
+    /// Counts an event that justifies a poll.
     pub(crate) fn reason(&mut self) {
         let now = self.now();
         if self.at_this_moment.at != now {
@@ -375,7 +373,7 @@ impl Law {
     }
 
     fn current(&self) -> &Attempt {
-        let Some(attempt) = &self.attempt else { panic!("{}: the end of no attempt", self.who) };
+        let Some(attempt) = &self.attempt else { panic!("{}: the end of an attempt before any attempt", self.who) };
         attempt
     }
 
@@ -389,7 +387,7 @@ impl Law {
     }
 
     fn note(&self, what: std::fmt::Arguments<'_>) {
-        self.world.note(format_args!("{}: {what}", self.who));
+        self.simulation.note(format_args!("{}: {what}", self.who));
     }
 
     fn must(&self, holds: bool, otherwise: &str) {
@@ -399,6 +397,6 @@ impl Law {
     }
 
     fn broken(&self, what: &str) {
-        panic!("{}: {what}, at {} in {:?}", self.who, crate::world::shown(self.now()), self.stage);
+        panic!("{}: {what}, at {} in {:?}", self.who, crate::simulation::shown(self.now()), self.stage);
     }
 }

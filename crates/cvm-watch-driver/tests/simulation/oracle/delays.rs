@@ -1,23 +1,23 @@
-//! Lost attempts: why, whether another may follow, and when.
+//! Failed attempts: why, whether a retry may follow, and when.
 
 use cvm_watch_driver::core::{CloseCause, RetryCause};
 
-use super::{Conclusion, ERROR_BODY, Law, MAX_ERROR_BODY, Stage};
+use super::{Conclusion, ERROR_BODY, MAX_ERROR_BODY, Oracle, Stage};
 use crate::server::Class;
-use crate::world::{Nanos, SECOND};
+use crate::simulation::{Nanos, SECOND};
 
-impl Law {
-    /// The caller was told that an attempt was lost and another follows.
+impl Oracle {
+    /// The caller received that an attempt failed and a retry follows.
     pub(super) fn lost(&mut self, delay: Nanos, cause: &RetryCause) {
-        let lost_at = self.judge_loss(cause);
-        self.must(!self.current().open, "a lost attempt's connection is still open");
+        let failed_at = self.judge_failure(cause);
+        self.must(!self.current().open, "the connection of a failed attempt is still open");
         self.must(self.rules.max_retries.is_none_or(|most| self.retries < most), "more retries than allowed");
-        let left = self.overall_deadline().map_or(Nanos::MAX, |deadline| deadline.saturating_sub(lost_at));
+        let left = self.overall_deadline().map_or(Nanos::MAX, |deadline| deadline.saturating_sub(failed_at));
         self.must(left > 0, "a retry after the deadline");
         self.retries += 1;
 
         let attempt = self.attempt();
-        let lived = lost_at - attempt.started;
+        let lived = failed_at - attempt.started;
         let retry_after = attempt.answered.as_ref().map_or(0, |answered| answered.retry_after.min(300 * SECOND));
         if self.stage == Stage::Streaming && (*cause == RetryCause::ServerTimeout || lived >= 60 * SECOND) {
             self.streak = 0;
@@ -27,10 +27,10 @@ impl Law {
             let (least, most) = (least.max(retry_after).min(left), most.max(retry_after).min(left));
             (least..=most).contains(&delay)
         });
-        self.must(allowed, "another delay than the contract says");
+        self.must(allowed, "not the delay of the contract");
         self.streak = self.streak.saturating_add(1);
-        // A delay that the deadline cuts is followed by the end.
-        self.stage = Stage::Waiting { due: lost_at + delay };
+        // If the deadline cuts the delay, the watch ends after it.
+        self.stage = Stage::Waiting { due: failed_at + delay };
         if let Some(opened) = self.unannounced.take() {
             self.begin(opened);
         }
@@ -48,8 +48,8 @@ impl Law {
         }
     }
 
-    /// Judges that the attempt was truly lost, and for that reason; answers when.
-    pub(super) fn judge_loss(&mut self, cause: &RetryCause) -> Nanos {
+    /// Checks that the attempt failed, and for that reason; returns when.
+    pub(super) fn judge_failure(&mut self, cause: &RetryCause) -> Nanos {
         let now = self.now();
         let unread_is_fine = matches!(cause, RetryCause::AttemptTimeout);
         if unread_is_fine {
@@ -60,7 +60,7 @@ impl Law {
         let (stage, rules) = (self.stage, self.rules.clone());
         let attempt = self.attempt();
         let waited_for_target = attempt.at_target_since.is_some();
-        let lost_at = attempt.concluded.as_ref().map_or(now, |(at, _)| *at);
+        let failed_at = attempt.concluded.as_ref().map_or(now, |(at, _)| *at);
         let is_true = match cause {
             RetryCause::Closed(cause) => match stage {
                 Stage::Connecting => attempt.broke == Some(Some(*cause)) && *cause != CloseCause::Ended,
@@ -85,14 +85,14 @@ impl Law {
                         || now >= answered.at + ERROR_BODY
                         || now >= attempt.deadline
                         || attempt.error_bytes >= MAX_ERROR_BODY;
-                    // A conflict is final by its `error_code`, which may have been cut off.
-                    let conflict = answered.status == 409 && (!whole || answered.words.is_none());
+                    // `error_code` makes a 409 final, and may have been cut off.
+                    let conflict = answered.status == 409 && (!whole || answered.message.is_none());
                     (answered.class == Class::Retried || conflict)
                         && Some(answered.status) == cause.http_status()
                         && read
                         && (!whole
-                            || answered.words.is_none()
-                            || same_words(answered.words.as_deref(), cause.server_message()))
+                            || answered.message.is_none()
+                            || same_message(answered.message.as_deref(), cause.server_message()))
                 })
             }
             RetryCause::ConnectTimeout => stage == Stage::Connecting && now >= attempt.started + rules.connect_timeout,
@@ -102,18 +102,15 @@ impl Law {
             }
             _ => false,
         };
-        self.must(is_true, &format!("an attempt is said to be lost for what did not happen, {cause}"));
+        self.must(is_true, &format!("an attempt failed for a cause that did not happen, {cause}"));
         let takes_back = matches!(cause, RetryCause::CompletedElsewhere { .. });
-        self.must(
-            stage != Stage::Streaming || !waited_for_target || takes_back,
-            "an attempt at its target is said to be lost",
-        );
-        lost_at
+        self.must(stage != Stage::Streaming || !waited_for_target || takes_back, "an attempt at its target failed");
+        failed_at
     }
 }
 
-/// Whether a message has the server's words, behind a remark about who answered if there is one.
-fn same_words(words: Option<&str>, message: Option<&str>) -> bool {
-    const REMARK: &str = "a proxy or CDN answered, not the API: ";
-    words == message.map(|message| message.strip_prefix(REMARK).unwrap_or(message))
+/// Whether the reported message is the one sent, with or without the prefix for answers of proxies.
+fn same_message(sent: Option<&str>, reported: Option<&str>) -> bool {
+    const PREFIX: &str = "a proxy or CDN answered, not the API: ";
+    sent == reported.map(|message| message.strip_prefix(PREFIX).unwrap_or(message))
 }

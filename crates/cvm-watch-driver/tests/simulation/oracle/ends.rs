@@ -1,13 +1,13 @@
-//! The end: one, for the right reason, with nothing left open.
+//! The end of a watch: exactly one, for the right reason, with no connection left open.
 
 use cvm_watch_driver::WatchError;
 use cvm_watch_driver::core::{CloseCause, CvmState, Failure, Rejection};
 
-use super::{Conclusion, ERROR_BODY, Law, MAX_ERROR_BODY, Stage};
+use super::{Conclusion, ERROR_BODY, MAX_ERROR_BODY, Oracle, Stage};
 use crate::server::Class;
 
-impl Law {
-    /// The watch is over.
+impl Oracle {
+    /// The watch ended.
     pub(crate) fn ended(&mut self, outcome: &Result<CvmState, WatchError>) {
         match outcome {
             Ok(state) => self.note(format_args!("reaches {}", state.status)),
@@ -19,9 +19,9 @@ impl Law {
             Ok(state) => self.succeeded(state),
             Err(WatchError::Failed { failure, .. }) => self.failed(failure),
             Err(WatchError::Stopped(_)) => {
-                self.must(self.rules.stops_after == Some(self.events + 1), "stopped, though nobody asked");
+                self.must(self.rules.stops_after == Some(self.events + 1), "stopped without a request");
             }
-            Err(error) => self.broken(&format!("an end that is unheard of, {error}")),
+            Err(error) => self.broken(&format!("an unknown end, {error}")),
         }
         self.stage = Stage::Ended;
     }
@@ -40,8 +40,8 @@ impl Law {
         let (stage, rules) = (self.stage, self.rules.clone());
         self.must(stage == Stage::Streaming, "a success without a stream");
         let attempt = self.attempt();
-        let told = if let Some((_, Conclusion::Completed(status))) = &attempt.concluded {
-            crate::speech::Told { status: status.clone(), ..last }
+        let status = if let Some((_, Conclusion::Completed(status))) = &attempt.concluded {
+            crate::message::Status { status: status.clone(), ..last }
         } else {
             let over = attempt.broke.is_some()
                 || matches!(attempt.concluded, Some((_, Conclusion::Timeout)))
@@ -51,17 +51,17 @@ impl Law {
                 || deadline.is_some_and(|deadline| now >= deadline);
             let at_target = attempt.at_target_since.is_some();
             let in_time = now < attempt.deadline && deadline.is_none_or(|deadline| now < deadline);
-            self.must(at_target, "a success that the server did not tell");
-            self.must(over, "a success while the stream goes on and its grace lasts");
+            self.must(at_target, "a success without a state at the target");
+            self.must(over, "a success while the stream goes on and before its grace has passed");
             if in_time {
                 self.settle();
             }
             last
         };
-        self.must(told.status.eq_ignore_ascii_case(&rules.target), "a success with another status than the target");
+        self.must(status.status.eq_ignore_ascii_case(&rules.target), "a success with another status than the target");
         self.must(
             (&state.status, &state.boot_progress, &state.boot_error)
-                == (&told.status, &told.boot_progress, &told.boot_error),
+                == (&status.status, &status.boot_progress, &status.boot_error),
             "a success with another state than the last",
         );
     }
@@ -70,7 +70,7 @@ impl Law {
         let now = self.now();
         match failure {
             Failure::Aborted => {
-                self.must(self.aborted.is_some(), "aborted, though nobody asked");
+                self.must(self.aborted.is_some(), "aborted without a request");
                 self.must(self.updates_after_abort == 0, "updates after an abort");
             }
             Failure::DeadlineExceeded { attempts, last_status, .. } => {
@@ -79,29 +79,29 @@ impl Law {
                     "a deadline before its time",
                 );
                 self.must(*attempts == self.attempts, "a wrong number of attempts");
-                let last = self.last_state.as_ref().map(|told| &told.status);
-                self.must(last_status.as_ref() == last, "another last status than was seen");
+                let last = self.last_state.as_ref().map(|status| &status.status);
+                self.must(last_status.as_ref() == last, "not the last status");
                 let missed = self.stage == Stage::Streaming && self.current().at_target_since.is_some();
                 let taken_back = matches!(
                     self.attempt.as_ref().and_then(|attempt| attempt.concluded.as_ref()),
                     Some((_, Conclusion::Elsewhere(_)))
                 );
-                self.must(!missed || taken_back, "a failure though the target was told");
+                self.must(!missed || taken_back, "a failure although the target was reported");
             }
             Failure::MaxRetriesExceeded { attempts, last_cause, .. } => {
                 self.must(self.rules.max_retries == Some(self.retries), "gave up too soon");
                 self.must(*attempts == self.attempts && *attempts == self.retries + 1, "a wrong number of attempts");
-                self.judge_loss(last_cause);
+                self.judge_failure(last_cause);
             }
             Failure::Rejected(rejection) => self.rejected(rejection),
-            Failure::Tls(fault) => {
-                let told = Some(Some(CloseCause::Tls(*fault)));
+            Failure::Tls(defect) => {
+                let status = Some(Some(CloseCause::Tls(*defect)));
                 self.must(
-                    self.stage == Stage::Connecting && self.current().broke == told,
-                    "a certificate was refused that nobody showed",
+                    self.stage == Stage::Connecting && self.current().broke == status,
+                    "a TLS failure without a certificate fault",
                 );
             }
-            _ => self.broken("a failure that is unheard of"),
+            _ => self.broken("an unknown failure"),
         }
     }
 
@@ -125,7 +125,7 @@ impl Law {
         );
         self.must(rejection.status == answered.status, "rejected with another status");
         self.must(read, "rejected before the body was read");
-        let words_count = answered.class == Class::Final && whole && answered.words.is_some();
-        self.must(!words_count || rejection.message == answered.words, "rejected with other words");
+        let message_counts = answered.class == Class::Final && whole && answered.message.is_some();
+        self.must(!message_counts || rejection.message == answered.message, "rejected with another message");
     }
 }

@@ -6,20 +6,20 @@ use std::rc::Rc;
 
 use cvm_watch_driver::{Head, Request};
 
-use crate::life::Life;
+use crate::fault_schedule::FaultSchedule;
 use crate::random::Random;
-use crate::teller::Teller;
-use crate::weather::Weather;
-use crate::world::{MILLI, Nanos, SECOND, World};
+use crate::server_stream::ServerStream;
+use crate::simulation::{MILLI, Nanos, SECOND, Simulation};
+use crate::timeline::Timeline;
 
 /// The endpoint's own limit of event streams per key.
 const STREAMS_PER_KEY: usize = 5;
 
 pub(crate) struct Server {
-    pub(crate) world: World,
-    pub(crate) weather: Weather,
+    pub(crate) simulation: Simulation,
+    pub(crate) faults: FaultSchedule,
     pub(crate) seed: u64,
-    lives: BTreeMap<String, Life>,
+    timelines: BTreeMap<String, Timeline>,
     /// The connections that stream, by key.
     streams: RefCell<BTreeMap<String, Vec<u64>>>,
     most_streams: Cell<usize>,
@@ -43,21 +43,21 @@ pub(crate) enum Class {
     Stream,
     Retried,
     Final,
-    /// Final whatever the body says.
+    /// Final, with any body.
     FinalAtOnce,
 }
 
 pub(crate) struct Answer {
     pub(crate) head: Head,
     pub(crate) class: Class,
-    /// The words of an error, if its body comes whole.
-    pub(crate) words: Option<String>,
+    /// The message of an error, if its body comes whole.
+    pub(crate) message: Option<String>,
     pub(crate) retry_after: Nanos,
     pub(crate) content: Content,
 }
 
 pub(crate) enum Content {
-    Stream(Box<Teller>),
+    Stream(Box<ServerStream>),
     Error(Vec<u8>, Ending),
 }
 
@@ -72,12 +72,17 @@ pub(crate) enum Ending {
 }
 
 impl Server {
-    pub(crate) fn new(world: World, weather: Weather, seed: u64, lives: BTreeMap<String, Life>) -> Rc<Self> {
+    pub(crate) fn new(
+        simulation: Simulation,
+        faults: FaultSchedule,
+        seed: u64,
+        timelines: BTreeMap<String, Timeline>,
+    ) -> Rc<Self> {
         Rc::new(Self {
-            world,
-            weather,
+            simulation,
+            faults,
             seed,
-            lives,
+            timelines,
             streams: RefCell::default(),
             most_streams: Cell::new(0),
             connections: Cell::new(0),
@@ -98,32 +103,32 @@ impl Server {
         self.most_streams.get()
     }
 
-    pub(crate) fn life(&self, id: &str) -> &Life {
-        &self.lives[id]
+    pub(crate) fn timeline(&self, id: &str) -> &Timeline {
+        &self.timelines[id]
     }
 
-    pub(crate) fn is_fine(&self) -> bool {
-        self.world.now() >= self.weather.clears_up
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.simulation.now() >= self.faults.healthy_from
     }
 
     /// A request has arrived.
     pub(crate) fn answer(self: &Rc<Self>, connection: u64, asked: &Asked, random: &mut Random) -> Answer {
-        assert!(self.lives.contains_key(&asked.id), "a request for another CVM: {asked:?}");
+        assert!(self.timelines.contains_key(&asked.id), "a request for another CVM: {asked:?}");
         assert!((5 * SECOND..=30 * SECOND).contains(&asked.interval), "out of range: {asked:?}");
         assert!((10 * SECOND..=600 * SECOND).contains(&asked.timeout), "out of range: {asked:?}");
-        if !self.is_fine() {
-            if random.chance(self.weather.final_answers) {
+        if !self.is_healthy() {
+            if random.chance(self.faults.final_answers) {
                 return final_answer(random);
             }
-            if random.chance(self.weather.retried_answers) {
+            if random.chance(self.faults.retried_answers) {
                 return retried_answer(random);
             }
         }
         let mut streams = self.streams.borrow_mut();
         let streams = streams.entry(asked.key.clone()).or_default();
         if streams.len() >= STREAMS_PER_KEY {
-            let words = "too many streams";
-            return error(429, Class::Retried, &format!("{{\"detail\":\"{words}\"}}"), words, random);
+            let message = "too many streams";
+            return error(429, Class::Retried, &format!("{{\"detail\":\"{message}\"}}"), message, random);
         }
         streams.push(connection);
         self.most_streams.set(self.most_streams.get().max(streams.len()));
@@ -133,9 +138,9 @@ impl Server {
         Answer {
             head: Head { status: 200, headers },
             class: Class::Stream,
-            words: None,
+            message: None,
             retry_after: 0,
-            content: Content::Stream(Box::new(Teller::new(Rc::clone(self), asked.clone(), random))),
+            content: Content::Stream(Box::new(ServerStream::new(Rc::clone(self), asked.clone(), random))),
         }
     }
 
@@ -172,13 +177,13 @@ impl Asked {
 
 fn retried_answer(random: &mut Random) -> Answer {
     let status = random.pick(&[408, 409, 425, 429, 500, 502, 503, 504, 599]);
-    let words = random.pick(&["please come again", "upstream is away", "busy"]);
+    let message = random.pick(&["temporarily unavailable", "upstream is away", "busy"]);
     let body = match random.below(3) {
-        0 => format!("<html><title>{words}</title></html>"),
-        1 => words.to_owned(),
-        _ => format!("{{\"message\":\"{words}\",\"code\":\"busy\"}}"),
+        0 => format!("<html><title>{message}</title></html>"),
+        1 => message.to_owned(),
+        _ => format!("{{\"message\":\"{message}\",\"code\":\"busy\"}}"),
     };
-    let mut answer = error(status, Class::Retried, &body, words, random);
+    let mut answer = error(status, Class::Retried, &body, message, random);
     if random.chance(30) {
         let seconds = random.pick(&[0, 1, 7, 60, 299, 1000]);
         answer.retry_after = seconds * SECOND;
@@ -188,16 +193,16 @@ fn retried_answer(random: &mut Random) -> Answer {
 }
 
 fn final_answer(random: &mut Random) -> Answer {
-    let words = "it is not to be";
-    let body = format!("{{\"error_code\":\"ERR-03-001\",\"message\":\"{words}\"}}");
+    let message = "no such CVM";
+    let body = format!("{{\"error_code\":\"ERR-03-001\",\"message\":\"{message}\"}}");
     match random.below(6) {
         0 => {
-            let mut answer = error(302, Class::Final, &body, words, random);
+            let mut answer = error(302, Class::Final, &body, message, random);
             answer.head.headers.push(("Location".into(), "https://elsewhere.example/".into()));
             answer
         }
         1 | 2 => {
-            let mut answer = error(200, Class::FinalAtOnce, "<html></html>", words, random);
+            let mut answer = error(200, Class::FinalAtOnce, "<html></html>", message, random);
             answer.head.headers = match random.below(2) {
                 0 => vec![("content-type".into(), "text/html".into())],
                 _ => vec![
@@ -209,12 +214,12 @@ fn final_answer(random: &mut Random) -> Answer {
         }
         _ => {
             let status = random.pick(&[204, 400, 401, 403, 404, 409, 422, 451]);
-            error(status, Class::Final, &body, words, random)
+            error(status, Class::Final, &body, message, random)
         }
     }
 }
 
-fn error(status: u16, class: Class, body: &str, words: &str, random: &mut Random) -> Answer {
+fn error(status: u16, class: Class, body: &str, message: &str, random: &mut Random) -> Answer {
     let mut body = body.as_bytes().to_vec();
     let ending = match random.below(8) {
         0 => Ending::Silence,
@@ -232,15 +237,15 @@ fn error(status: u16, class: Class, body: &str, words: &str, random: &mut Random
     Answer {
         head: Head { status, headers: Vec::new() },
         class,
-        words: (ending != Ending::Reset && body.len() < 64 << 10).then(|| words.to_owned()),
+        message: (ending != Ending::Reset && body.len() < 64 << 10).then(|| message.to_owned()),
         retry_after: 0,
         content: Content::Error(body, ending),
     }
 }
 
 /// How long a head takes.
-pub(crate) fn thinking_time(weather: &Weather, fine: bool, random: &mut Random) -> Nanos {
-    if !fine && random.chance(weather.slow_answer) {
+pub(crate) fn thinking_time(faults: &FaultSchedule, is_healthy: bool, random: &mut Random) -> Nanos {
+    if !is_healthy && random.chance(faults.slow_answer) {
         random.between(SECOND, 70 * SECOND)
     } else {
         random.between(MILLI, 50 * MILLI)

@@ -1,61 +1,62 @@
-//! Worlds: the real client and the real core against a server, a network, a clock and users that
-//! are all drawn from one seed, in virtual time.
+//! Simulation: the real client and the real core against a server, a network, a clock and callers that are all drawn
+//! from one seed, in virtual time.
 //!
-//! `WORLDS_SEED=17` plays one world and prints what happened in it. `WORLDS_START` and
-//! `WORLDS_COUNT` pick the seeds of a longer search. See `docs/fuzzing.md`.
+//! `SIMULATION_SEED=17` runs one seed and prints its trace. `SIMULATION_START` and `SIMULATION_COUNT` choose the seeds
+//! of a longer search. See `docs/fuzzing.md`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
 
-mod faults;
-mod life;
+mod caller;
+mod defects;
+mod fault_schedule;
+mod message;
 mod network;
 mod oracle;
-mod play;
 mod random;
+mod run;
 mod server;
-mod speech;
-mod teller;
-mod user;
-mod weather;
-mod world;
+mod server_stream;
+mod simulation;
+mod timeline;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use play::{Played, play};
-use world::SECOND;
+use run::{Summary, run};
+use simulation::SECOND;
 
-/// So many worlds are played by `cargo test`.
-const USUAL_COUNT: u64 = 2000;
-/// Within so many worlds each fault must be noticed.
-const FAULT_SEEDS: u64 = 300;
+/// How many seeds `cargo test` runs.
+const DEFAULT_COUNT: u64 = 2000;
+/// Each defect must be detected within this many seeds.
+const DEFECT_SEEDS: u64 = 300;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
 #[test]
-fn every_law_holds_in_every_world() {
-    if let Some(seed) = variable("WORLDS_SEED") {
-        let (played, text) = play(seed, None, true);
-        println!("{text}{played:#?}");
-        played.unwrap();
+fn every_invariant_holds_for_every_seed() {
+    if let Some(seed) = variable("SIMULATION_SEED") {
+        let (summary, text) = run(seed, None, true);
+        println!("{text}{summary:#?}");
+        summary.unwrap();
         return;
     }
-    let (start, count) = (variable("WORLDS_START").unwrap_or(0), variable("WORLDS_COUNT").unwrap_or(USUAL_COUNT));
+    let (start, count) =
+        (variable("SIMULATION_START").unwrap_or(0), variable("SIMULATION_COUNT").unwrap_or(DEFAULT_COUNT));
     let began = Instant::now();
     let sum = search(start, count).unwrap_or_else(|(seed, broken)| panic!("{}", report(seed, &broken)));
     println!(
-        "{count} worlds, {} watches of which {} reached their target, {} connections, {} events, {} polls",
+        "{count} seeds, {} watches of which {} reached their target, {} connections, {} events, {} polls",
         sum.watches, sum.reached, sum.connections, sum.events, sum.polls,
     );
     let (real, virtual_time) = (began.elapsed().as_secs_f64(), sum.lasted / SECOND);
-    println!("{virtual_time} s of virtual time in {real:.1} s, {:.0} worlds a second", count as f64 / real);
+    println!("{virtual_time} s of virtual time in {real:.1} s, {:.0} seeds per second", count as f64 / real);
     if let Some(cpu) = cpu_time() {
-        println!("{cpu:.1} s of CPU, {:.0} s of virtual time in each", virtual_time as f64 / cpu);
+        println!("{cpu:.1} s of CPU, {:.0} s of virtual time per second", virtual_time as f64 / cpu);
     }
-    // A search that finds nothing must have looked: much happens in these worlds.
-    if count >= USUAL_COUNT {
+    // Guards against a generator that draws runs in which nothing happens.
+    if count >= DEFAULT_COUNT {
         assert!(sum.reached * 2 > sum.watches, "{sum:?}");
         assert!(sum.connections > 3 * sum.watches && sum.events > 10 * sum.watches, "{sum:?}");
         assert!(sum.most_streams == 5, "{sum:?}");
@@ -63,29 +64,29 @@ fn every_law_holds_in_every_world() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_world() {
+fn same_seed_gives_the_same_run() {
     for seed in 0..150 {
-        let (first, again) = (play(seed, None, false), play(seed, None, true));
+        let (first, again) = (run(seed, None, false), run(seed, None, true));
         assert_eq!(first.0, again.0, "seed {seed}");
     }
-    let (first, second) = (play(1, None, false).0.unwrap(), play(2, None, false).0.unwrap());
+    let (first, second) = (run(1, None, false).0.unwrap(), run(2, None, false).0.unwrap());
     assert_ne!(first.hash, second.hash);
 }
 
 #[test]
-fn every_fault_is_noticed() {
-    let mut unnoticed = Vec::new();
-    for fault in faults::ALL {
-        let noticed = (0..FAULT_SEEDS).find_map(|seed| Some((seed, play(seed, Some(fault), false).0.err()?)));
-        match noticed {
-            Some((seed, law)) => println!("{fault:?}: by seed {seed}, {law}"),
-            None => unnoticed.push(fault),
+fn every_defect_is_detected() {
+    let mut undetected = Vec::new();
+    for defect in defects::ALL {
+        let detected = (0..DEFECT_SEEDS).find_map(|seed| Some((seed, run(seed, Some(defect), false).0.err()?)));
+        match detected {
+            Some((seed, broken)) => println!("{defect:?}: by seed {seed}, {broken}"),
+            None => undetected.push(defect),
         }
     }
-    assert!(unnoticed.is_empty(), "unnoticed in {FAULT_SEEDS} worlds: {unnoticed:?}");
+    assert!(undetected.is_empty(), "undetected in {DEFECT_SEEDS} seeds: {undetected:?}");
 }
 
-/// What the whole process has used of the processors, in seconds.
+/// The CPU time of the whole process, in seconds.
 #[cfg(target_os = "linux")]
 fn cpu_time() -> Option<f64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -97,18 +98,18 @@ fn cpu_time() -> Option<f64> {
     None
 }
 
-/// Plays many worlds, on every core; the first seed that breaks a law, and which.
-fn search(start: u64, count: u64) -> Result<Played, (u64, String)> {
+/// Runs many seeds on every core; fails with a seed that breaks an invariant, and which.
+fn search(start: u64, count: u64) -> Result<Summary, (u64, String)> {
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     let found = AtomicBool::new(false);
     let part = &|first: u64| {
-        let mut sum = Played::default();
+        let mut sum = Summary::default();
         for seed in (start + first..start + count).step_by(threads.try_into().unwrap()) {
             if found.load(Ordering::Relaxed) {
                 break;
             }
-            match play(seed, None, false).0 {
-                Ok(played) => sum.add(&played),
+            match run(seed, None, false).0 {
+                Ok(summary) => sum.add(&summary),
                 Err(broken) => {
                     found.store(true, Ordering::Relaxed);
                     return Err((seed, broken));
@@ -119,7 +120,7 @@ fn search(start: u64, count: u64) -> Result<Played, (u64, String)> {
     };
     std::thread::scope(|scope| {
         let parts: Vec<_> = (0..threads).map(|first| scope.spawn(move || part(first))).collect();
-        let mut sum = Played::default();
+        let mut sum = Summary::default();
         for part in parts {
             sum.add(&part.join().unwrap()?);
         }
@@ -127,18 +128,18 @@ fn search(start: u64, count: u64) -> Result<Played, (u64, String)> {
     })
 }
 
-/// What a broken law is reported with: the seed, and the last that happened.
+/// The report of a broken invariant: the seed, and the end of its trace.
 fn report(seed: u64, broken: &str) -> String {
-    let text = play(seed, None, true).1;
+    let text = run(seed, None, true).1;
     let lines: Vec<_> = text.lines().filter(|line| !line.ends_with("gets 1 bytes")).collect();
     let last = lines[lines.len().saturating_sub(40)..].join("\n");
     format!(
-        "{last}\nseed {seed}: {broken}\nplay it again with\n    \
-         WORLDS_SEED={seed} cargo test -p cvm-watch-driver --test worlds every_law -- --nocapture"
+        "{last}\nseed {seed}: {broken}\nrun it again with\n    \
+         SIMULATION_SEED={seed} cargo test -p cvm-watch-driver --test simulation every_invariant -- --nocapture"
     )
 }
 
-impl Played {
+impl Summary {
     fn add(&mut self, other: &Self) {
         self.notes += other.notes;
         self.lasted += other.lasted;

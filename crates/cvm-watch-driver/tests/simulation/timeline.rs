@@ -1,8 +1,8 @@
-//! The true life of a CVM: what it is, from when.
+//! The actual status of a CVM over time.
 
+use crate::message::Status;
 use crate::random::Random;
-use crate::speech::Told;
-use crate::world::{MINUTE, Nanos, SECOND};
+use crate::simulation::{MINUTE, Nanos, SECOND};
 
 const STEPS: [&str; 8] = [
     "booting",
@@ -16,24 +16,24 @@ const STEPS: [&str; 8] = [
 ];
 
 #[derive(Debug)]
-pub(crate) struct Life(Vec<(Nanos, Told)>);
+pub(crate) struct Timeline(Vec<(Nanos, Status)>);
 
-impl Life {
-    /// A life that arrives at `target` for good when the weather clears up.
-    pub(crate) fn new(random: &mut Random, target: &str, clears_up: Nanos) -> Self {
-        let mut life = Self(Vec::new());
+impl Timeline {
+    /// A random timeline that reaches `target` for good at `healthy_from`.
+    pub(crate) fn new(random: &mut Random, target: &str, healthy_from: Nanos) -> Self {
+        let mut timeline = Self(Vec::new());
         let mut now = 0;
-        // Some are steady, some flap.
+        // Some CVMs are stable, others flap.
         let pace = random.pick(&[2 * SECOND, 20 * SECOND, 2 * MINUTE, 20 * MINUTE]);
-        while now < clears_up && life.0.len() < 400 {
-            life.chapter(random, &mut now, pace);
+        while now < healthy_from && timeline.0.len() < 400 {
+            timeline.chapter(random, &mut now, pace);
         }
-        life.0.retain(|(from, _)| *from < clears_up);
-        life.0.push((clears_up, Told { status: target.to_ascii_lowercase(), ..Told::default() }));
-        life
+        timeline.0.retain(|(from, _)| *from < healthy_from);
+        timeline.0.push((healthy_from, Status { status: target.to_ascii_lowercase(), ..Status::default() }));
+        timeline
     }
 
-    pub(crate) fn at(&self, now: Nanos) -> &Told {
+    pub(crate) fn at(&self, now: Nanos) -> &Status {
         let passed = self.0.partition_point(|(from, _)| *from <= now);
         &self.0[passed.max(1) - 1].1
     }
@@ -49,9 +49,9 @@ impl Life {
                 if fails {
                     self.is("error", STEPS.get(steps).copied(), Some("no space left on device"), now, pace);
                 } else {
-                    // An error may linger after the recovery.
-                    let lingers = random.chance(20).then_some("no space left on device");
-                    self.is("running", Some("done"), lingers, now, random.between(pace / 4, 2 * pace));
+                    // An error may be left over after the recovery.
+                    let left_over = random.chance(20).then_some("no space left on device");
+                    self.is("running", Some("done"), left_over, now, random.between(pace / 4, 2 * pace));
                 }
             }
             3 => self.is("restarting", None, None, now, random.between(pace / 8, pace)),
@@ -68,7 +68,7 @@ impl Life {
 
     fn is(&mut self, status: &str, progress: Option<&str>, error: Option<&str>, now: &mut Nanos, lasts: Nanos) {
         let (boot_progress, boot_error) = (progress.map(str::to_owned), error.map(str::to_owned));
-        self.0.push((*now, Told { status: status.to_owned(), boot_progress, boot_error }));
+        self.0.push((*now, Status { status: status.to_owned(), boot_progress, boot_error }));
         *now += lasts.max(1);
     }
 }

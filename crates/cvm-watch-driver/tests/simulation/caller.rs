@@ -1,5 +1,5 @@
-//! Those who watch: what they ask for, how long they take over each update, when they lose
-//! patience, and when their process starts anew.
+//! The callers: how they set up a watch, how slowly they read its updates, when they abort or drop it, and when their
+//! process restarts.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -14,14 +14,14 @@ use cvm_watch_driver::core::Backoff;
 use cvm_watch_driver::{Client, Settings, WatchHandle};
 use futures_core::Stream;
 
-use crate::faults::Fault;
+use crate::defects::Defect;
 use crate::network::{Network, NetworkHandle};
-use crate::oracle::{Law, SharedLaw};
+use crate::oracle::{Oracle, SharedOracle};
 use crate::random::Random;
 use crate::server::Server;
-use crate::world::{HOUR, MILLI, MINUTE, Nanos, SECOND, VirtualTimer, World};
+use crate::simulation::{HOUR, MILLI, MINUTE, MachineTimer, Nanos, SECOND, Simulation};
 
-/// What a watch is set up with.
+/// The parameters of a watch.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) target: String,
@@ -35,7 +35,7 @@ pub(crate) struct Rules {
     pub(crate) deadline: Option<Nanos>,
     pub(crate) grace: Nanos,
     pub(crate) max_event_bytes: usize,
-    /// The event whose callback stops the watch.
+    /// The callback stops the watch after this many events.
     pub(crate) stops_after: Option<u64>,
 }
 
@@ -61,29 +61,29 @@ impl Rules {
         }
     }
 
-    /// The longest that it may wait before a retry.
+    /// The longest delay before a retry.
     pub(crate) fn longest_delay(&self) -> Nanos {
         [300 * SECOND, self.retry_delay.unwrap_or(0), self.backoff_cap.unwrap_or(0)].into_iter().max().unwrap_or(0)
     }
 }
 
-/// What a user does at some time, whatever the watch does.
+/// What a caller does at a given time, independently of the watch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
     Abort,
     Drop,
-    /// The process is gone, and comes back after a while.
+    /// The process ends, and starts again after this pause.
     Restart(Nanos),
 }
 
-/// One user's program, with one watch in it.
-pub(crate) struct User {
-    world: World,
+/// One program with one watch.
+pub(crate) struct Caller {
+    simulation: Simulation,
     server: Rc<Server>,
     id: String,
     key: String,
     rules: Rules,
-    /// The chance, in percent, that it takes its time over an update, and how long at most.
+    /// The chance in percent that it is slow to read the next update, and for how long at most.
     dawdles: (u64, Nanos),
     acts: Vec<(Nanos, Act)>,
     random: Random,
@@ -96,20 +96,20 @@ pub(crate) struct User {
 }
 
 struct Run {
-    watch: WatchHandle<Network, VirtualTimer>,
-    law: SharedLaw,
+    watch: WatchHandle<Network, MachineTimer>,
+    oracle: SharedOracle,
     network: NetworkHandle,
     abort: Arc<Abort>,
     flag: Arc<Flag>,
     busy_until: Option<Nanos>,
 }
 
-impl User {
+impl Caller {
     pub(crate) fn new(server: &Rc<Server>, id: String, key: String, rules: Rules, random: &mut Random) -> Self {
-        let clears_up = server.weather.clears_up;
+        let healthy_from = server.faults.healthy_from;
         let mut acts = Vec::new();
-        if clears_up > 0 {
-            let when = random.between(0, clears_up);
+        if healthy_from > 0 {
+            let when = random.between(0, healthy_from);
             match random.below(20) {
                 0 | 1 => acts.push((when, Act::Abort)),
                 2 => acts.push((when, Act::Drop)),
@@ -122,8 +122,8 @@ impl User {
             _ => (0, 0),
         };
         let starts_at = random.pick(&[0, 0, 0, 7 * SECOND]);
-        let user = Self {
-            world: server.world.clone(),
+        let caller = Self {
+            simulation: server.simulation.clone(),
             server: Rc::clone(server),
             id,
             key,
@@ -138,11 +138,11 @@ impl User {
             events: 0,
             reached: 0,
         };
-        for (at, _) in &user.acts {
-            user.world.at(*at, || {});
+        for (at, _) in &caller.acts {
+            caller.simulation.at(*at, || {});
         }
-        user.world.at(starts_at, || {});
-        user
+        caller.simulation.at(starts_at, || {});
+        caller
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -161,23 +161,23 @@ impl User {
         self.events
     }
 
-    pub(crate) fn nap(&mut self, random: &mut Random) {
+    pub(crate) fn suspend(&mut self, random: &mut Random) {
         if let Some(run) = &self.run {
-            run.network.nap(random);
+            run.network.suspend(random);
         }
     }
 
-    /// The runtime polls for no reason.
+    /// Polls the watch although it was not woken.
     pub(crate) fn nudge(&mut self) {
         if let Some(run) = &self.run {
             run.flag.0.store(true, Ordering::Relaxed);
-            run.law.borrow_mut().reason();
+            run.oracle.borrow_mut().reason();
         }
     }
 
-    /// Does what there is to do now; false if there is nothing.
-    pub(crate) fn turn(&mut self) -> bool {
-        let now = self.world.now();
+    /// Does one thing that is due now; returns whether there was one.
+    pub(crate) fn step(&mut self) -> bool {
+        let now = self.simulation.now();
         if self.acts.first().is_some_and(|(at, _)| *at <= now) {
             let (_, act) = self.acts.remove(0);
             self.act(act);
@@ -205,21 +205,21 @@ impl User {
     fn poll(&mut self, late: bool) {
         let Some(run) = &mut self.run else { return };
         run.flag.0.store(false, Ordering::Relaxed);
-        run.law.borrow_mut().before_poll(late);
+        run.oracle.borrow_mut().before_poll(late);
         let waker = Waker::from(Arc::clone(&run.flag));
         match Pin::new(&mut run.watch).poll_next(&mut Context::from_waker(&waker)) {
-            Poll::Pending => run.law.borrow_mut().waits(!run.flag.0.load(Ordering::Relaxed)),
+            Poll::Pending => run.oracle.borrow_mut().waits(!run.flag.0.load(Ordering::Relaxed)),
             Poll::Ready(Some(update)) => {
                 run.flag.0.store(true, Ordering::Relaxed);
-                if self.world.has(Fault::LosesUpdates) && self.random.chance(6) {
+                if self.simulation.has(Defect::LosesUpdates) && self.random.chance(6) {
                     return;
                 }
-                run.law.borrow_mut().update(&update);
+                run.oracle.borrow_mut().update(&update);
                 let (chance, most) = self.dawdles;
-                if !self.server.is_fine() && self.random.chance(chance) {
-                    let until = self.world.now() + self.random.between(1, most);
+                if !self.server.is_healthy() && self.random.chance(chance) {
+                    let until = self.simulation.now() + self.random.between(1, most);
                     run.busy_until = Some(until);
-                    self.world.at(until, || {});
+                    self.simulation.at(until, || {});
                 }
             }
             Poll::Ready(None) => self.end(),
@@ -229,12 +229,12 @@ impl User {
     fn end(&mut self) {
         let Some(run) = self.run.take() else { return };
         let Poll::Ready(outcome) = pin!(run.watch.into_future()).poll(&mut Context::from_waker(Waker::noop())) else {
-            panic!("{}: a watch without updates has no outcome", self.id)
+            panic!("{}: the updates ended without an outcome", self.id)
         };
-        let mut law = run.law.borrow_mut();
-        law.ended(&outcome);
-        self.polls += law.polls();
-        self.events += law.events();
+        let mut oracle = run.oracle.borrow_mut();
+        oracle.ended(&outcome);
+        self.polls += oracle.polls();
+        self.events += oracle.events();
         self.reached += u64::from(outcome.is_ok());
     }
 
@@ -242,17 +242,17 @@ impl User {
         match act {
             Act::Abort => {
                 if let Some(run) = &self.run {
-                    run.law.borrow_mut().abort();
-                    run.abort.fire(!self.world.has(Fault::AbortsUnheard));
+                    run.oracle.borrow_mut().abort();
+                    run.abort.fire(!self.simulation.has(Defect::LosesAborts));
                 }
             }
             Act::Drop => self.drop_watch(),
             Act::Restart(pause) => {
                 if self.run.is_some() {
                     self.drop_watch();
-                    let at = self.world.now() + pause;
+                    let at = self.simulation.now() + pause;
                     self.starts_at = Some(at);
-                    self.world.at(at, || {});
+                    self.simulation.at(at, || {});
                 }
             }
         }
@@ -261,27 +261,27 @@ impl User {
     fn drop_watch(&mut self) {
         let Some(run) = self.run.take() else { return };
         drop(run.watch);
-        let mut law = run.law.borrow_mut();
-        law.dropped();
-        self.polls += law.polls();
-        self.events += law.events();
+        let mut oracle = run.oracle.borrow_mut();
+        oracle.dropped();
+        self.polls += oracle.polls();
+        self.events += oracle.events();
     }
 
     fn start(&mut self) {
         self.runs += 1;
-        let law = Law::new(&self.world, format!("{}.{}", self.id, self.runs), self.rules.clone());
+        let oracle = Oracle::new(&self.simulation, format!("{}.{}", self.id, self.runs), self.rules.clone());
         let network = Network::new(Rc::clone(&self.server));
         let handle = network.handle();
-        handle.judged_by(&self.id, Rc::clone(&law));
+        handle.set_oracle(&self.id, Rc::clone(&oracle));
         let settings = Settings::builder().base_url("http://127.0.0.1:9/api/v1").api_key(&self.key).build().unwrap();
-        let client = Client::new(settings, network, VirtualTimer(self.world.clone()));
+        let client = Client::new(settings, network, MachineTimer(self.simulation.clone()));
         let abort = Arc::new(Abort::default());
         let watch = self.set_up(&client).abort_on(Signal(Arc::clone(&abort)));
         let flag = Arc::new(Flag(AtomicBool::new(true)));
-        self.run = Some(Run { watch, law, network: handle, abort, flag, busy_until: None });
+        self.run = Some(Run { watch, oracle, network: handle, abort, flag, busy_until: None });
     }
 
-    fn set_up(&mut self, client: &Client<Network, VirtualTimer>) -> WatchHandle<Network, VirtualTimer> {
+    fn set_up(&mut self, client: &Client<Network, MachineTimer>) -> WatchHandle<Network, MachineTimer> {
         let (rules, nanos) = (&self.rules, Duration::from_nanos);
         let mut watch = client
             .watch(&*self.id, &*rules.target)
@@ -324,7 +324,7 @@ impl Wake for Flag {
     }
 }
 
-/// A signal to abort, which anybody may give.
+/// The signal to abort.
 #[derive(Default)]
 struct Abort {
     given: AtomicBool,

@@ -1,18 +1,17 @@
-//! Every moment at which something must happen: nothing waits beyond one, and nobody is woken late
-//! for one.
+//! Time limits: no watch waits beyond one, and none is woken late for one.
 
-use super::{ERROR_BODY, Law, MAX_ERROR_BODY, Stage};
-use crate::world::{Nanos, SECOND, shown};
+use super::{ERROR_BODY, MAX_ERROR_BODY, Oracle, Stage};
+use crate::simulation::{Nanos, SECOND, shown};
 
-/// The driver looks at the clock at least so often, if its sleeps stand still in a nap.
+/// The driver reads the clock at least this often if its sleeps pause during system sleep.
 const LONGEST_SLEEP: Nanos = 30 * SECOND;
 
-/// From when on a wake-up is late, and how long the driver then reads before it judges a timer.
+/// How late a wake-up must be to count as late, and how long the driver then reads before it judges a timer.
 const LATE: Nanos = SECOND / 20;
 const CATCH_UP: Nanos = SECOND / 1000;
 
-impl Law {
-    /// Judges that no limit has passed while the watch waits.
+impl Oracle {
+    /// Checks that no limit has passed while the watch waits.
     pub(super) fn judge_limits(&self) {
         let now = self.now();
         if let Some((limit, name)) = self.limits().into_iter().filter(|(limit, _)| *limit <= now).min() {
@@ -29,26 +28,26 @@ impl Law {
         if let Some(attempt) = &self.attempt
             && attempt.open
         {
-            self.must(attempt.broke.is_none(), "holds on to a connection that is over");
-            self.must(attempt.concluded.is_none(), "holds on to a stream that has concluded");
-            self.must(attempt.error_bytes < MAX_ERROR_BODY, "reads more of an error than is allowed");
-            self.must(attempt.line.borrow().waits().is_none(), "leaves unread what has come");
+            self.must(attempt.broke.is_none(), "keeps a connection that has ended");
+            self.must(attempt.concluded.is_none(), "keeps a stream that has concluded");
+            self.must(attempt.error_bytes < MAX_ERROR_BODY, "reads more of an error body than allowed");
+            self.must(attempt.connection.borrow().waits().is_none(), "does not read bytes that arrived");
         }
         if self.stage == Stage::New {
             self.broken("waits before it has begun");
         }
     }
 
-    /// Judges that the watch is polled no later than its limits, or what comes for it.
+    /// Checks that the watch was polled in time for its limits and its input.
     pub(super) fn judge_lateness(&self) {
         if self.excused {
             return;
         }
-        let (now, slack) = (self.now(), self.world.laws_of_time().slack);
+        let (now, slack) = (self.now(), self.simulation.timer_rules().slack);
         let mut limits = self.limits();
         if let Some(attempt) = &self.attempt
             && attempt.open
-            && let Some(since) = attempt.line.borrow().waits()
+            && let Some(since) = attempt.connection.borrow().waits()
         {
             limits.push((since, "bytes"));
         }
@@ -64,10 +63,10 @@ impl Law {
         }
     }
 
-    /// Whether the machine has napped so recently that a sleep may still end late.
+    /// Whether the machine resumed so recently that a sleep may still end late.
     pub(super) fn overslept(&self) -> bool {
-        let slack = self.world.laws_of_time().slack;
-        self.world.woke().is_some_and(|woke| self.now() <= woke + LONGEST_SLEEP + slack)
+        let slack = self.simulation.timer_rules().slack;
+        self.simulation.resumed_at().is_some_and(|resumed| self.now() <= resumed + LONGEST_SLEEP + slack)
     }
 
     fn limits(&self) -> Vec<(Nanos, &'static str)> {

@@ -1,25 +1,25 @@
-//! What a server says on a stream: the bytes, and which of them say what.
+//! The messages that a server sends on a stream, and which bytes encode each of them.
 
 use cvm_watch_driver::core::{Event, MalformedReason};
 
 use crate::random::Random;
 
-/// One thing that was said, and the bytes of the stream that say it.
+/// One message, and the bytes of the stream that encode it.
 #[derive(Clone, Debug)]
-pub(crate) struct Spoken {
-    pub(crate) what: Said,
+pub(crate) struct SentMessage {
+    pub(crate) what: Message,
     /// The id that its block sets.
     pub(crate) id: Option<String>,
     /// The bytes of its type, id and data.
     pub(crate) size: usize,
-    /// It begins after so many bytes of the stream, and is whole after so many.
+    /// How many bytes of the stream come before it, and after how many it is complete.
     pub(crate) begins: usize,
     pub(crate) ends: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Said {
-    State(Told),
+pub(crate) enum Message {
+    State(Status),
     Complete {
         status: String,
     },
@@ -36,43 +36,43 @@ pub(crate) enum Said {
         data: String,
         reason: MalformedReason,
     },
-    /// A block without data: nothing is handed out, its id counts.
+    /// A block without data: no event, but its id counts.
     NoData,
     /// A `retry:` line, in milliseconds.
     Retry(u64),
 }
 
-/// What a `state` tells.
+/// The content of a `state` event.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct Status {
     pub(crate) status: String,
     pub(crate) boot_progress: Option<String>,
     pub(crate) boot_error: Option<String>,
 }
 
-impl Spoken {
-    /// Whether a caller must get to see it.
+impl SentMessage {
+    /// Whether the caller must receive it.
     pub(crate) fn is_event(&self) -> bool {
-        !matches!(self.what, Said::NoData | Said::Retry(_))
+        !matches!(self.what, Message::NoData | Message::Retry(_))
     }
 
-    pub(crate) fn is_seen_as(&self, event: &Event, max_event_bytes: usize) -> bool {
+    pub(crate) fn matches(&self, event: &Event, max_event_bytes: usize) -> bool {
         if self.size > max_event_bytes {
             return *event == Event::too_large(max_event_bytes);
         }
         match (&self.what, event) {
-            (Said::State(told), Event::State(state)) => {
-                state.status == told.status
-                    && state.boot_progress == told.boot_progress
-                    && state.boot_error == told.boot_error
+            (Message::State(status), Event::State(state)) => {
+                state.status == status.status
+                    && state.boot_progress == status.boot_progress
+                    && state.boot_error == status.boot_error
             }
-            (Said::Complete { status }, Event::Complete(complete)) => complete.status == *status,
-            (Said::Timeout, Event::Timeout(timeout)) => timeout.error.as_deref() == Some("timeout"),
-            (Said::Error { text }, Event::Error(error)) => error.message.as_ref() == Some(text),
-            (Said::Other { name, data }, Event::Other { name: seen, data: seen_data, .. }) => {
+            (Message::Complete { status }, Event::Complete(complete)) => complete.status == *status,
+            (Message::Timeout, Event::Timeout(timeout)) => timeout.error.as_deref() == Some("timeout"),
+            (Message::Error { text }, Event::Error(error)) => error.message.as_ref() == Some(text),
+            (Message::Other { name, data }, Event::Other { name: seen, data: seen_data, .. }) => {
                 name == seen && data == seen_data
             }
-            (Said::Malformed { name, data, reason }, Event::Malformed { name: n, data: d, reason: r, .. }) => {
+            (Message::Malformed { name, data, reason }, Event::Malformed { name: n, data: d, reason: r, .. }) => {
                 (name, data, reason) == (n, d, r)
             }
             _ => false,
@@ -87,8 +87,8 @@ pub(crate) struct Writer {
     space: &'static str,
     chatty: bool,
     bytes: Vec<u8>,
-    spoken: Vec<Spoken>,
-    /// How many bytes of the stream were taken before.
+    sent_messages: Vec<SentMessage>,
+    /// How many bytes of the stream were written before.
     taken: usize,
 }
 
@@ -100,14 +100,14 @@ impl Writer {
             space: random.pick(&[" ", " ", ""]),
             chatty: random.chance(20),
             bytes,
-            spoken: Vec::new(),
+            sent_messages: Vec::new(),
             taken: 0,
         }
     }
 
-    pub(crate) fn take(&mut self) -> (Vec<u8>, Vec<Spoken>) {
+    pub(crate) fn take(&mut self) -> (Vec<u8>, Vec<SentMessage>) {
         self.taken += self.bytes.len();
-        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.spoken))
+        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.sent_messages))
     }
 
     pub(crate) fn comment(&mut self, text: &str) {
@@ -118,17 +118,17 @@ impl Writer {
     pub(crate) fn retry(&mut self, millis: u64) {
         let begins = self.at();
         self.field("retry", &millis.to_string());
-        self.spoke(Said::Retry(millis), None, 0, begins);
+        self.sent(Message::Retry(millis), None, 0, begins);
     }
 
-    /// A block with data, which may have line feeds in it.
-    pub(crate) fn event(&mut self, name: &str, data: &str, id: Option<String>, what: Said) {
+    /// Writes a block with data, which may contain line feeds.
+    pub(crate) fn event(&mut self, name: &str, data: &str, id: Option<String>, what: Message) {
         let begins = self.at();
         if let Some(id) = &id {
             self.field("id", id);
         }
         if self.chatty {
-            self.line(": so it is");
+            self.line(": a comment");
         }
         if !name.is_empty() {
             self.field("event", name);
@@ -141,27 +141,27 @@ impl Writer {
         }
         self.line("");
         let size = name.len() + data.len() + id.as_ref().map_or(0, String::len);
-        self.spoke(what, id, size, begins);
+        self.sent(what, id, size, begins);
     }
 
     pub(crate) fn id_alone(&mut self, id: String) {
         let begins = self.at();
         self.field("id", &id);
         self.line("");
-        self.spoke(Said::NoData, Some(id), 0, begins);
+        self.sent(Message::NoData, Some(id), 0, begins);
     }
 
-    /// An event that will never be whole.
+    /// Writes an event that is never completed.
     pub(crate) fn unfinished(&mut self, data: &str) {
         self.field("id", "unfinished");
         self.field("event", "complete");
         self.field("data", data);
     }
 
-    fn spoke(&mut self, what: Said, id: Option<String>, size: usize, begins: usize) {
-        // A line is over with the first byte of its end.
+    fn sent(&mut self, what: Message, id: Option<String>, size: usize, begins: usize) {
+        // A line ends at the first byte of its line end.
         let ends = self.at() - (self.line_end.len() - 1);
-        self.spoken.push(Spoken { what, id, size, begins, ends });
+        self.sent_messages.push(SentMessage { what, id, size, begins, ends });
     }
 
     fn at(&self) -> usize {
