@@ -171,6 +171,18 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) max_streams: usize,
 
+    /// Refuse requests without a bearer token minted by GET /token, and no longer ago than this
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) require_token: Option<Duration>,
+
+    /// Refuse requests whose X-Phala-Workspace is not this
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) require_workspace: Option<String>,
+
+    /// Refuse requests whose X-Phala-Version is not this
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) require_version: Option<String>,
+
     /// Origin whose web pages may read the answers (CORS); * is any
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) cors: Option<String>,

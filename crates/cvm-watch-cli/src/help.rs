@@ -79,7 +79,7 @@ Ctrl-C, 1 when no local port can be had.";
 
 pub(crate) const SIM: &str = "\
 The first line on stdout is the base URL; the scenarios follow. The id of the CVM chooses one by its
-prefix, and any other id boots to running in 12 s. Any key will do.
+prefix, and any other id boots to running in 12 s. Any key will do, unless --require-token is given.
 
 Examples:
   In one terminal:

@@ -27,6 +27,9 @@ pub(crate) fn run(args: &SimArgs) -> Exit {
         .stream_limit(args.max_streams)
         .on_refused(report_refused);
     let builder = args.cors.iter().fold(builder, |builder, origin| builder.cors(origin));
+    let builder = args.require_token.iter().fold(builder, |builder, lifetime| builder.require_token(*lifetime));
+    let builder = args.require_workspace.iter().fold(builder, |builder, slug| builder.require_workspace(slug));
+    let builder = args.require_version.iter().fold(builder, |builder, version| builder.require_version(version));
     let sim = match builder.start() {
         Ok(sim) => sim,
         Err(SimError::Speed(speed)) => {
@@ -43,6 +46,9 @@ pub(crate) fn run(args: &SimArgs) -> Exit {
     // By itself and before anything else: programs read this line.
     output::to_stdout(base_url.as_str());
     output::to_stdout(introduction(&base_url));
+    if args.require_token.is_some() {
+        output::to_stdout(format!("GET {} mints a token: {{\"value\":\"...\"}}", sim.token_url()));
+    }
     match wait(&signals) {
         Ok(()) => Exit::Success,
         Err(error) => failed(&error),

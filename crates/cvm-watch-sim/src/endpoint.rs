@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::access::Access;
 use crate::http::{Refusal, RequestHead};
 use crate::log::{Log, RefusedRequest, Request};
 use crate::play::Form;
@@ -22,7 +23,7 @@ pub(crate) struct Options {
     pub(crate) speed: f64,
     /// 0 for no limit.
     pub(crate) stream_limit: usize,
-    pub(crate) key: Option<String>,
+    pub(crate) access: Access,
     /// Names that are served besides addresses and `localhost`.
     pub(crate) hosts: Vec<String>,
     /// The origin whose pages may read the answers.
@@ -108,6 +109,11 @@ impl Endpoint {
         cvms.retain(|id, _| scripts.contains_key(id));
     }
 
+    /// Makes the next bearer token.
+    pub(crate) fn mint_token(&self, now: Instant) -> String {
+        self.options.access.mint(now)
+    }
+
     /// Decides on a request and records it.
     pub(crate) fn answer(self: &Arc<Endpoint>, head: RequestHead, connection: u64, now: Instant) -> Answer {
         let form = Form { chunks: !head.is_http10, body: head.method != "HEAD", headers: self.cors_headers() };
@@ -146,13 +152,15 @@ impl Endpoint {
         if let Some(preflight) = self.preflight(head) {
             return Ok(Decision::own(preflight));
         }
-        let mut request = request::state_request(head)?;
-        if self.options.key.is_some() && request.key != self.options.key {
-            return Err(Refusal::new(401, "Invalid or missing API key"));
+        if let Some(minted) = self.options.access.mint_answer(head, now) {
+            return Ok(Decision::own(minted));
         }
+        let mut request = request::state_request(head)?;
+        let access = &self.options.access;
+        let account = access.check(head, request.key.as_deref(), self.options.speed, now)?;
         let script = self.script(&request.id);
         let streams = request.target.is_some();
-        let slot = if streams { Some(self.take_slot(request.key.as_deref())?) } else { None };
+        let slot = if streams { Some(self.take_slot(account)?) } else { None };
         let is_attempt = streams || script.is_some();
         let (number, age) = self.arrive(&request.id, is_attempt, now);
         let source = match script {
@@ -196,8 +204,7 @@ impl Endpoint {
         state.scripts.get(id).or(state.other_script.as_ref()).map(Arc::clone)
     }
 
-    fn take_slot(self: &Arc<Endpoint>, key: Option<&str>) -> Result<Slot, Refusal> {
-        let key = key.unwrap_or_default().to_owned();
+    fn take_slot(self: &Arc<Endpoint>, key: String) -> Result<Slot, Refusal> {
         let mut state = self.state();
         let open = state.streams.get(&key).copied().unwrap_or_default();
         let limit = self.options.stream_limit;
@@ -265,6 +272,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("speed", &self.speed)
             .field("stream_limit", &self.stream_limit)
+            .field("access", &self.access)
             .field("hosts", &self.hosts)
             .field("cors", &self.cors)
             .finish_non_exhaustive()

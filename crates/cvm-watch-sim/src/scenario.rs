@@ -6,6 +6,7 @@ mod connections;
 mod contents;
 mod endings;
 mod floods;
+mod proxies;
 mod timeline;
 
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Scenario {
 enum Play {
     /// A CVM whose state changes between requests too.
     Timeline(&'static Timeline),
+    /// A CVM's timeline as it comes through a proxy; without a target, the proxy changes nothing.
+    Proxied(&'static Timeline, fn(&StateRequest, &str) -> Attempt),
     /// An event stream; without a target, the state of the default boot.
     Stream(fn(&StateRequest) -> Attempt),
     /// The same with a target or without.
@@ -55,7 +58,8 @@ impl Scenario {
         match (&self.play, &request.target) {
             (Play::Always(play), _) | (Play::Stream(play), Some(_)) => play(request),
             (Play::Timeline(timeline), Some(target)) => timeline.stream(request, target),
-            (Play::Timeline(timeline), None) => timeline.immediate(request),
+            (Play::Proxied(_, stream), Some(target)) => stream(request, target),
+            (Play::Timeline(timeline) | Play::Proxied(timeline, _), None) => timeline.immediate(request),
             (Play::Stream(_), None) => boots::BOOT.immediate(request),
         }
     }
@@ -136,6 +140,7 @@ pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
         contents::SCENARIOS,
         floods::SCENARIOS,
         connections::SCENARIOS,
+        proxies::SCENARIOS,
         answers::SCENARIOS,
     ];
     families.into_iter().flatten()
@@ -158,6 +163,16 @@ pub fn scenario_for(id: &str) -> &'static Scenario {
 /// A scenario that reports the states of a CVM over time.
 const fn timeline(prefix: &'static str, description: &'static str, timeline: &'static Timeline) -> Scenario {
     scenario(prefix, description, Play::Timeline(timeline))
+}
+
+/// A scenario of a CVM behind a proxy.
+const fn proxied(
+    prefix: &'static str,
+    description: &'static str,
+    timeline: &'static Timeline,
+    stream: fn(&StateRequest, &str) -> Attempt,
+) -> Scenario {
+    scenario(prefix, description, Play::Proxied(timeline, stream))
 }
 
 /// A scenario of an event stream.

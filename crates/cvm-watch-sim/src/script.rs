@@ -3,6 +3,7 @@
 mod attempt;
 mod moves;
 mod payload;
+mod proxied;
 
 pub use attempt::Attempt;
 pub use moves::{Move, Playback};

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::access::{Access, TOKEN_PATH};
 use crate::endpoint::{Endpoint, Options};
 use crate::error::SimError;
 use crate::log::{Log, RefusedRequest};
@@ -86,6 +88,18 @@ impl Sim {
         format!("{scheme}://{host}:{}{BASE_PATH}", self.addr().port())
     }
 
+    /// Mints the next bearer token that [`Builder::require_token`] asks for, valid from now on.
+    pub fn mint_token(&self) -> String {
+        self.endpoint.mint_token(Instant::now())
+    }
+
+    /// The URL at which a `GET` mints the next token: `{"value": token}`, as GitHub's OIDC provider answers. Without
+    /// [`Builder::require_token`] it answers 404.
+    pub fn token_url(&self) -> String {
+        let base = self.base_url();
+        format!("{}{TOKEN_PATH}", base.strip_suffix(BASE_PATH).unwrap_or(&base))
+    }
+
     /// The requests and connections so far. A clone can go to another thread and outlives the simulator.
     pub fn log(&self) -> &Log {
         self.endpoint.log()
@@ -124,7 +138,7 @@ impl Builder {
             options: Options {
                 speed: 1.0,
                 stream_limit: STREAM_LIMIT,
-                key: None,
+                access: Access::default(),
                 hosts: Vec::new(),
                 cors: None,
                 on_refused: None,
@@ -157,7 +171,37 @@ impl Builder {
     /// Answers 401 to every request whose `X-API-Key`, or else bearer token, is not this one. Unless set, any key is
     /// accepted, and a request without one.
     pub fn require_key(mut self, key: &str) -> Builder {
-        self.options.key = Some(key.to_owned());
+        self.options.access.key = Some(key.to_owned());
+        self
+    }
+
+    /// Answers 401 to every request whose bearer token was not minted by this simulator, or longer than `lifetime` ago.
+    /// [`Sim::mint_token`] mints the next one, and so does a `GET` of [`Sim::token_url`]. With
+    /// [`require_key`](Self::require_key) too, either will do. An open stream outlives its token.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cvm_watch_sim::Sim;
+    ///
+    /// let sim = Sim::builder().require_token(Duration::from_secs(300)).start()?;
+    /// assert_ne!(sim.mint_token(), sim.mint_token());
+    /// assert!(sim.token_url().ends_with("/token"));
+    /// # Ok::<(), cvm_watch_sim::SimError>(())
+    /// ```
+    pub fn require_token(mut self, lifetime: Duration) -> Builder {
+        self.options.access.token_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Answers 403 to every request whose `X-Phala-Workspace` is not this. Unless set, the header is not read.
+    pub fn require_workspace(mut self, slug: &str) -> Builder {
+        self.options.access.workspace = Some(slug.to_owned());
+        self
+    }
+
+    /// Answers 400 to every request whose `X-Phala-Version` is not this. Unless set, the header is not read.
+    pub fn require_version(mut self, version: &str) -> Builder {
+        self.options.access.version = Some(version.to_owned());
         self
     }
 

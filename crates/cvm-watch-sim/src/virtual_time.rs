@@ -391,6 +391,11 @@ impl VirtualSim {
         &self.time
     }
 
+    /// As [`Sim::mint_token`]; the token expires in virtual time.
+    pub fn mint_token(&self) -> String {
+        self.endpoint.mint_token(self.instant())
+    }
+
     /// As [`Sim::log`].
     pub fn log(&self) -> &Log {
         self.endpoint.log()

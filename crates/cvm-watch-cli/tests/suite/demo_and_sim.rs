@@ -67,6 +67,35 @@ fn sim_prints_a_line_for_each_request_that_it_refuses_and_answers_with_cors_head
     assert!(finished.stderr.starts_with(line), "{finished:?}");
 }
 
+/// What the server answers to a `GET` of this path, with these header lines.
+fn get(addr: &str, path: &str, headers: &str) -> String {
+    let mut client = TcpStream::connect(addr).unwrap();
+    write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn sim_demands_a_token_a_workspace_and_a_version() {
+    let flags = "sim --require-token 1h --require-workspace team-a --require-version 2026-06-23";
+    let mut sim = cvm_watch(flags).start();
+    let base_url = sim.line();
+    let addr = base_url.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/api/v1")).unwrap();
+    let minted = get(addr, "/token?audience=phala", "");
+    let token = minted.split('"').nth(3).unwrap();
+    let headers = format!("Authorization: Bearer {token}\r\nX-Phala-Workspace: team-a\r\n");
+    let state = "/api/v1/cvms/my-cvm/state";
+    assert!(get(addr, state, "").starts_with("HTTP/1.1 401 "));
+    assert!(get(addr, state, &headers.replace("team-a", "team-b")).starts_with("HTTP/1.1 403 "));
+    assert!(get(addr, state, &headers).starts_with("HTTP/1.1 400 "));
+    let answer = get(addr, state, &format!("{headers}X-Phala-Version: 2026-06-23\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""status":"starting""#), "{answer}");
+    sim.signal(Signal::TERM);
+    let finished = sim.finish();
+    assert!(finished.stdout.contains(&format!("GET http://{addr}/token mints a token")), "{finished:?}");
+}
+
 #[test]
 fn sim_refuses_what_it_cannot_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

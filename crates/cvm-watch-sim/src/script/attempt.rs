@@ -25,9 +25,9 @@ use crate::wire;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Attempt {
-    steps: Vec<Step>,
-    framing: Framing,
-    split: Split,
+    pub(super) steps: Vec<Step>,
+    pub(super) framing: Framing,
+    pub(super) split: Split,
 }
 
 impl Attempt {

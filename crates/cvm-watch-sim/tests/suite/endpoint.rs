@@ -1,5 +1,7 @@
 //! The rules of the endpoint: paths, methods, query, key, immediate mode.
 
+use std::time::Duration;
+
 use cvm_watch_sim::{Attempt, Sim};
 
 use crate::client::{request, rest, send};
@@ -59,6 +61,44 @@ fn a_key_is_required_only_when_one_is_set() {
     assert_eq!(get(""), 401);
     let open = Sim::start().unwrap();
     assert_eq!(answer(&rest(send(&open, "/cvms/a/state", ""))).0, 200);
+}
+
+#[test]
+fn a_token_is_minted_in_process_and_by_a_request() {
+    let sim = Sim::builder().require_token(Duration::from_secs(3600)).start().unwrap();
+    let get = |token: &str| {
+        let header = format!("Authorization: Bearer {token}\r\n");
+        answer(&rest(send(&sim, "/cvms/a/state", &header))).0
+    };
+    let addr = sim.addr();
+    assert_eq!(sim.token_url(), format!("http://{addr}/token"));
+    let ask = format!("GET http://{addr}/token?audience=x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let (status, body) = answer(&rest(request(&sim, &ask)));
+    let minted: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, get(minted["value"].as_str().unwrap())), (200, 200));
+    assert_eq!(get(&sim.mint_token()), 200);
+    assert_eq!(get("guessed"), 401);
+    assert_eq!(answer(&rest(send(&sim, "/cvms/a/state", ""))).0, 401);
+    let expired = Sim::builder().require_token(Duration::ZERO).start().unwrap();
+    let header = format!("Authorization: Bearer {}\r\n", expired.mint_token());
+    let (status, body) = answer(&rest(send(&expired, "/cvms/a/state", &header)));
+    assert_eq!((status, body.as_str()), (401, r#"{"detail":"The token has expired"}"#));
+    let open = Sim::start().unwrap();
+    let ask = "GET /token HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(answer(&rest(request(&open, ask))).0, 404);
+}
+
+#[test]
+fn workspace_and_version_are_demanded_with_or_without_a_target() {
+    let sim = Sim::builder().require_workspace("team-a").require_version("2026-06-23").start().unwrap();
+    for path in ["/cvms/a/state", "/cvms/a/state?target=starting"] {
+        let get = |headers: &str| answer(&rest(send(&sim, path, headers)));
+        let (status, body) = get("");
+        assert_eq!(status, 403);
+        assert!(body.contains("ERR-03-003"), "{body}");
+        assert_eq!(get("X-Phala-Workspace: team-a\r\n").0, 400);
+        assert_eq!(get("X-Phala-Workspace: team-a\r\nX-Phala-Version: 2026-06-23\r\n").0, 200);
+    }
 }
 
 #[test]

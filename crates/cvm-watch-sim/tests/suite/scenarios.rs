@@ -92,3 +92,21 @@ fn the_flaky_network_plays_its_faults_and_then_boots() {
     assert!(!cut.ends_with("0\r\n\r\n"), "{cut}");
     assert!(dechunk(&rest(watch(&sim, "flaky-1"))).contains("event: complete"));
 }
+
+#[test]
+fn a_buffering_proxy_sends_a_head_and_nothing_else_and_answers_without_a_target() {
+    let sim = fast();
+    let answer = rest(watch(&sim, "buffering-proxy-1"));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert_eq!(body, "");
+    assert!(rest(send(&sim, "/cvms/buffering-proxy-1/state", "")).contains(r#""status":"#));
+}
+
+#[test]
+fn an_edge_cuts_a_silent_stream_after_its_first_states() {
+    let sim = fast();
+    let answer = rest(watch(&sim, "edge-1"));
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("event: state"), "{answer}");
+    assert!(!answer.ends_with("0\r\n\r\n") && !answer.contains("event: complete"), "{answer}");
+}

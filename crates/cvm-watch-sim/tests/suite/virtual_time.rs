@@ -60,6 +60,47 @@ fn the_endpoint_makes_its_own_checks() {
 }
 
 #[test]
+fn a_minted_token_expires_in_virtual_time() {
+    let sim = Sim::builder().require_token(300 * SECOND).start_virtual();
+    let token = format!("Bearer {}", sim.mint_token());
+    let settings = Settings::builder().base_url("http://localhost/api/v1").header("authorization", &token);
+    let client = Client::new(settings.build().unwrap(), sim.clone(), sim.time().clone());
+    sim.time().run(client.watch("a", "running")).unwrap();
+    sim.time().pass(300 * SECOND);
+    let error = sim.time().run(client.watch("a", "running")).unwrap_err();
+    assert!(error.to_string().contains("HTTP 401: The token has expired"), "{error}");
+}
+
+#[test]
+fn behind_a_buffering_proxy_a_stream_brings_nothing_until_the_boot_ends_in_time() {
+    let sim = VirtualSim::start();
+    let mut watch = sim.client().watch("buffering-proxy-1", "running").retry_delay(SECOND);
+    let mut seen = Vec::new();
+    sim.time().run(async {
+        while let Some(update) = watch.next_update().await {
+            match update {
+                Update::Retrying { cause, .. } => seen.push(format!("retry: {cause}")),
+                Update::Event { .. } => seen.push(format!("event at {}", sim.time().now())),
+                _ => {}
+            }
+        }
+    });
+    seen.dedup();
+    // Three attempts of 60 s and three delays; the fourth ends with the boot, 240.4 s after the first request.
+    let last = seen.pop().unwrap();
+    assert_eq!(seen, ["retry: the response was cut off"]);
+    assert!(last.starts_with("event at 240.4"), "{last}");
+}
+
+#[test]
+fn behind_an_edge_a_watch_reaches_its_target_over_cut_streams() {
+    let sim = VirtualSim::start();
+    let state = sim.time().run(sim.client().watch("edge-1", "running")).unwrap();
+    assert_eq!(state.status, "running");
+    assert_eq!(sim.log().requests().len(), 2);
+}
+
+#[test]
 fn a_sixth_stream_is_refused_until_one_is_closed() {
     let sim = VirtualSim::start();
     sim.script_others(Attempt::stream().state("starting").stall());
