@@ -10,26 +10,35 @@ pub struct Corpus {
     pub expected: Sum,
 }
 
+/// Makes a corpus of about that many bytes.
+pub type Make = fn(usize) -> Corpus;
+
+/// All corpora.
+pub const ALL: [Make; 9] = [cvm, crlf, multilingual, ids, tokens, lines, one_line, bare_comments, named_comments];
+
 /// All corpora, of about `size` bytes each.
 pub fn all(size: usize) -> Vec<Corpus> {
-    let mut corpora = vec![cvm(size), crlf(size), multilingual(size), tokens(size), lines(size)];
-    corpora.extend([bare_comments(size), named_comments(size), one_line(size)]);
-    corpora
+    ALL.map(|make| make(size)).into()
 }
 
 /// `state` events of about 200 bytes, as the endpoint sends them.
 pub fn cvm(size: usize) -> Corpus {
-    states("cvm events, 200 B", size, "\n", "compose-web")
+    states("cvm events, 200 B", size, "\n", "compose-web", |_| String::new())
 }
 
 /// The same with CRLF.
 pub fn crlf(size: usize) -> Corpus {
-    states("cvm events, CRLF", size, "\r\n", "compose-web")
+    states("cvm events, CRLF", size, "\r\n", "compose-web", |_| String::new())
 }
 
 /// The same with names outside ASCII.
 pub fn multilingual(size: usize) -> Corpus {
-    states("cvm events, not ASCII", size, "\n", "пример-例え")
+    states("cvm events, not ASCII", size, "\n", "пример-例え", |_| String::new())
+}
+
+/// The same with an id each, as a server writes them that can resume.
+pub fn ids(size: usize) -> Corpus {
+    states("cvm events with ids", size, "\n", "compose-web", |number| format!("{}-0", 1_700_000_000 + number))
 }
 
 /// Events of 17 bytes, as language models stream them.
@@ -37,7 +46,7 @@ pub fn tokens(size: usize) -> Corpus {
     let mut stream = Stream::new("token events, 17 B");
     for number in 0..(size / 17) as u32 {
         let letter = char::from_u32(u32::from(b'a') + number % 26).unwrap_or('a');
-        stream.event("", &format!(r#"{{"t":"{letter}"}}"#), "\n");
+        stream.event("", &format!(r#"{{"t":"{letter}"}}"#), "", "\n");
     }
     stream.done()
 }
@@ -47,7 +56,7 @@ pub fn lines(size: usize) -> Corpus {
     let mut stream = Stream::new("64 KiB events, 1 KiB lines");
     while stream.bytes.len() < size {
         let line = "The quick brown fox jumps over the lazy dog. ".repeat(23).split_off(18);
-        stream.event("", &[line.as_str(); 64].join("\n"), "\n");
+        stream.event("", &[line.as_str(); 64].join("\n"), "", "\n");
     }
     stream.done()
 }
@@ -65,18 +74,18 @@ pub fn named_comments(size: usize) -> Corpus {
 /// One event, one line.
 pub fn one_line(size: usize) -> Corpus {
     let mut stream = Stream::new("one line");
-    stream.event("", &"x".repeat(size), "\n");
+    stream.event("", &"x".repeat(size), "", "\n");
     stream.done()
 }
 
-fn states(name: &'static str, size: usize, end: &str, cvm: &str) -> Corpus {
+fn states(name: &'static str, size: usize, end: &str, cvm: &str, id: fn(u32) -> String) -> Corpus {
     let mut stream = Stream::new(name);
     for number in 0.. {
         if stream.bytes.len() >= size {
             break;
         }
         let json = state(number, cvm);
-        stream.event("state", &json, end);
+        stream.event("state", &json, &id(number), end);
     }
     stream.done()
 }
@@ -100,7 +109,7 @@ fn comments(name: &'static str, size: usize, comment: &str) -> Corpus {
     let mut stream = Stream::new(name);
     while stream.bytes.len() < size {
         stream.bytes.extend_from_slice(comment.repeat(8192 / comment.len()).as_bytes());
-        stream.event("", "still here", "\n");
+        stream.event("", "still here", "", "\n");
     }
     stream.done()
 }
@@ -116,8 +125,11 @@ impl Stream {
         Self { name, bytes: Vec::new(), seen: Hashed::default() }
     }
 
-    fn event(&mut self, name: &str, data: &str, end: &str) {
-        self.seen.event(name, data);
+    fn event(&mut self, name: &str, data: &str, id: &str, end: &str) {
+        self.seen.event(name, data, id);
+        if !id.is_empty() {
+            self.bytes.extend_from_slice(format!("id: {id}{end}").as_bytes());
+        }
         if !name.is_empty() {
             self.bytes.extend_from_slice(format!("event: {name}{end}").as_bytes());
         }

@@ -43,16 +43,17 @@ macro_rules! peer {
 }
 
 /// Everyone, ours first.
-pub const ALL: [Peer; 12] = [
-    peer!("cvm-watch, by chunk", Ours, ours::by_chunk),
-    peer!("cvm-watch, one by one", Ours, ours::one_by_one),
-    peer!("cvm-watch, by chunk, owned", Ours, ours::by_chunk, Owned),
+pub const ALL: [Peer; 13] = [
+    peer!("cvm-watch", Ours, ours::cvm_watch),
+    peer!("cvm-watch, owned", Ours, ours::cvm_watch, Owned),
     peer!("sse-stream 0.3.0", Peer, streams::sse_stream),
     peer!("sse-core 0.2.3", Peer, synchronous::sse_core),
     peer!("sse-codec 0.3.3", Peer, synchronous::sse_codec),
     peer!("sseer 0.3.1", Peer, streams::sseer),
     peer!("eventsource-client 0.18.0", Peer, launchdarkly::eventsource_client),
     peer!("eventsource-stream 0.2.3", Peer, streams::eventsource_stream),
+    peer!("eventsrc 0.0.2", Peer, streams::eventsrc),
+    peer!("russe 0.3.1", Peer, synchronous::russe),
     peer!("memchr2 for CR, LF", Yardstick, yardsticks::memchr2),
     peer!("from_utf8", Yardstick, yardsticks::from_utf8),
     peer!("memcpy", Yardstick, yardsticks::memcpy),

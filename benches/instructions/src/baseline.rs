@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::count::instructions;
-use crate::paths::ALL;
+use crate::paths::all;
 
 /// A path may cost this much more than recorded.
 const MOST: f64 = 1.05;
@@ -50,7 +50,7 @@ struct Counted {
 /// Counts every path, and prints each beside what is recorded.
 fn count_all(recorded: &BTreeMap<String, f64>) -> Result<Counted, String> {
     let mut counted = Counted { text: String::new(), dearer: Vec::new() };
-    for path in &ALL {
+    for path in &all() {
         let (name, unit, count) = (path.name(), path.unit().name, instructions(path)?);
         let change = recorded.get(&name).map(|before| count / before);
         let shown = change.map_or(String::new(), |change| format!("{:+.1} %", (change - 1.0) * 100.0));

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use cvm_watch_core::sse::{Decoder, Item};
+use cvm_watch_core::sse::{Chunk, Decoder, Item};
 use cvm_watch_core::{ApiKey, Event, Policy};
 use serde::Deserialize;
 
@@ -25,10 +25,7 @@ pub(crate) struct HotPath {
 /// Who does the work on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
-    /// `Decoder::read`.
-    ByChunk,
-    /// `Decoder::decode`.
-    OneByOne,
+    Decoder,
     /// The whole watch, bytes to actions.
     Watch,
     /// The same with a key that is looked for in each payload.
@@ -41,43 +38,28 @@ const fn path(who: Who, corpus: fn(usize) -> Corpus, chunk: usize) -> HotPath {
     HotPath { who, corpus, chunk }
 }
 
-/// All of them. A chunk of 200 bytes cuts nearly every `cvm` event in two.
-pub(crate) const ALL: [HotPath; 34] = [
-    path(Who::ByChunk, corpus::cvm, 65536),
-    path(Who::ByChunk, corpus::crlf, 65536),
-    path(Who::ByChunk, corpus::multilingual, 65536),
-    path(Who::ByChunk, corpus::tokens, 65536),
-    path(Who::ByChunk, corpus::bare_comments, 65536),
-    path(Who::ByChunk, corpus::named_comments, 65536),
-    path(Who::ByChunk, corpus::lines, 65536),
-    path(Who::ByChunk, corpus::one_line, 65536),
-    path(Who::ByChunk, corpus::cvm, 1460),
-    path(Who::ByChunk, corpus::multilingual, 1460),
-    path(Who::ByChunk, corpus::tokens, 1460),
-    path(Who::ByChunk, corpus::lines, 1460),
-    path(Who::ByChunk, corpus::one_line, 1460),
-    path(Who::ByChunk, corpus::cvm, 16),
-    path(Who::ByChunk, corpus::crlf, 16),
-    path(Who::ByChunk, corpus::multilingual, 16),
-    path(Who::ByChunk, corpus::tokens, 16),
-    path(Who::ByChunk, corpus::bare_comments, 16),
-    path(Who::ByChunk, corpus::named_comments, 16),
-    path(Who::ByChunk, corpus::cvm, 1),
-    path(Who::OneByOne, corpus::cvm, 65536),
-    path(Who::OneByOne, corpus::tokens, 65536),
-    path(Who::OneByOne, corpus::cvm, 200),
-    path(Who::SerdeJson, corpus::cvm, 65536),
-    path(Who::Watch, corpus::cvm, 65536),
-    path(Who::Watch, corpus::cvm, 1460),
-    path(Who::Watch, corpus::cvm, 200),
-    path(Who::WatchWithKey, corpus::cvm, 65536),
-    path(Who::WatchWithKey, corpus::cvm, 200),
-    path(Who::SerdeJson, corpus::multilingual, 65536),
-    path(Who::Watch, corpus::multilingual, 65536),
-    path(Who::Watch, corpus::multilingual, 1460),
-    path(Who::Watch, corpus::multilingual, 200),
-    path(Who::WatchWithKey, corpus::multilingual, 1460),
-];
+/// The sizes of chunks that the decoder is given.
+const CHUNKS: [usize; 5] = [65536, 1460, 200, 16, 1];
+
+/// All of them: the decoder on every corpus in chunks of every size, and the watch. A chunk of 200
+/// bytes cuts nearly every `cvm` event in two.
+pub(crate) fn all() -> Vec<HotPath> {
+    let corpora = corpus::ALL.iter().flat_map(|corpus| CHUNKS.map(|chunk| path(Who::Decoder, *corpus, chunk)));
+    let others = [
+        path(Who::SerdeJson, corpus::cvm, 65536),
+        path(Who::Watch, corpus::cvm, 65536),
+        path(Who::Watch, corpus::cvm, 1460),
+        path(Who::Watch, corpus::cvm, 200),
+        path(Who::WatchWithKey, corpus::cvm, 65536),
+        path(Who::WatchWithKey, corpus::cvm, 200),
+        path(Who::SerdeJson, corpus::multilingual, 65536),
+        path(Who::Watch, corpus::multilingual, 65536),
+        path(Who::Watch, corpus::multilingual, 1460),
+        path(Who::Watch, corpus::multilingual, 200),
+        path(Who::WatchWithKey, corpus::multilingual, 1460),
+    ];
+    corpora.chain(others).collect()
+}
 
 /// What counts are divided by.
 pub(crate) struct Unit {
@@ -88,8 +70,7 @@ pub(crate) struct Unit {
 impl HotPath {
     pub(crate) fn name(&self) -> String {
         let who = match self.who {
-            Who::ByChunk => "decoder by chunk",
-            Who::OneByOne => "decoder one by one",
+            Who::Decoder => "decoder",
             Who::Watch => "watch",
             Who::WatchWithKey => "watch with a key",
             Who::SerdeJson => "serde_json alone",
@@ -115,13 +96,12 @@ impl HotPath {
 
 /// Goes `passes` times along the path of this name.
 pub(crate) fn work(name: &str, passes: u32) -> Result<(), String> {
-    let path = ALL.iter().find(|path| path.name() == name).ok_or_else(|| format!("there is no path {name:?}"))?;
+    let path = all().into_iter().find(|path| path.name() == name).ok_or_else(|| format!("there is no path {name:?}"))?;
     let corpus = (path.corpus)(SIZE);
     let payloads = payloads(corpus.bytes);
     for _ in 0..passes {
         match path.who {
-            Who::ByChunk => by_chunk(&corpus, path.chunk),
-            Who::OneByOne => one_by_one(&corpus, path.chunk),
+            Who::Decoder => decoder(&corpus, path.chunk),
             Who::Watch => watch(&corpus, path.chunk, false),
             Who::WatchWithKey => watch(&corpus, path.chunk, true),
             Who::SerdeJson => serde_json(&payloads),
@@ -130,25 +110,13 @@ pub(crate) fn work(name: &str, passes: u32) -> Result<(), String> {
     Ok(())
 }
 
-fn by_chunk(corpus: &Corpus, chunk: usize) {
+fn decoder(corpus: &Corpus, chunk: usize) {
     let (mut decoder, mut seen) = (Decoder::default(), Counted::default());
     for chunk in corpus.bytes.chunks(chunk) {
-        let mut items = decoder.read(chunk);
-        while let Some(item) = items.next_item() {
-            if let Item::Event(event) = item {
-                seen.event(event.name, event.data);
-            }
-        }
-    }
-    assert_eq!(seen.sum().events, corpus.expected.events);
-}
-
-fn one_by_one(corpus: &Corpus, chunk: usize) {
-    let (mut decoder, mut seen) = (Decoder::default(), Counted::default());
-    for mut chunk in corpus.bytes.chunks(chunk) {
+        let mut chunk = Chunk::new(chunk);
         while let Some(item) = decoder.decode(&mut chunk) {
             if let Item::Event(event) = item {
-                seen.event(event.name, event.data);
+                seen.event(event.name, event.data, event.id);
             }
         }
     }
@@ -196,8 +164,8 @@ fn serde_json(payloads: &[String]) {
 
 fn payloads(stream: &[u8]) -> Vec<String> {
     let (mut decoder, mut payloads) = (Decoder::default(), Vec::new());
-    let mut items = decoder.read(stream);
-    while let Some(Item::Event(event)) = items.next_item() {
+    let mut chunk = Chunk::new(stream);
+    while let Some(Item::Event(event)) = decoder.decode(&mut chunk) {
         payloads.push(event.data.to_owned());
     }
     payloads

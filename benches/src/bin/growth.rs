@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use cvm_watch_benches::measure::{Candidate, medians};
 use cvm_watch_benches::report::{Table, machine, throughput};
-use cvm_watch_core::sse::{Decoder, Item, Limits};
+use cvm_watch_sse::{Chunk, Decoder, Item, Limits};
 
 const KIB: usize = 1024;
 const SIZES: [(usize, &str); 6] = [
@@ -66,8 +66,8 @@ fn decoded(stream: &[u8], chunk: usize) -> u64 {
     let mut decoder = Decoder::new(Limits::default().max_event_bytes(128 * KIB * KIB));
     let mut events = 0;
     for chunk in stream.chunks(chunk) {
-        let mut items = decoder.read(chunk);
-        while let Some(item) = items.next_item() {
+        let mut chunk = Chunk::new(chunk);
+        while let Some(item) = decoder.decode(&mut chunk) {
             events += u64::from(matches!(black_box(item), Item::Event(_)));
         }
     }

@@ -9,7 +9,7 @@ use cvm_watch_benches::corpus::{self, Corpus};
 use cvm_watch_benches::measure::{Candidate, medians};
 use cvm_watch_benches::report::{Table, machine, throughput};
 use cvm_watch_benches::streaming::Streaming;
-use cvm_watch_core::sse::{Decoder, Item};
+use cvm_watch_core::sse::{Chunk, Decoder, Item};
 use cvm_watch_core::{ApiKey, Event, Policy};
 use serde::Deserialize;
 
@@ -93,8 +93,8 @@ fn watched(corpus: &Corpus, chunk: usize, policy: &Arc<Policy>) {
 
 fn payloads(stream: &[u8]) -> Vec<String> {
     let (mut decoder, mut payloads) = (Decoder::default(), Vec::new());
-    let mut items = decoder.read(stream);
-    while let Some(Item::Event(event)) = items.next_item() {
+    let mut chunk = Chunk::new(stream);
+    while let Some(Item::Event(event)) = decoder.decode(&mut chunk) {
         payloads.push(event.data.to_owned());
     }
     payloads

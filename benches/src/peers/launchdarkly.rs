@@ -19,7 +19,7 @@ pub(super) fn eventsource_client<S: Sink>(stream: &'static [u8], chunk: usize, s
     let client = ClientBuilder::for_url("http://127.0.0.1/").expect("a valid URL").build_with_transport(transport);
     drain(client.stream(), |event| {
         if let Ok(SSE::Event(event)) = event {
-            sink.event(&event.event_type, &event.data);
+            sink.event(&event.event_type, &event.data, event.id.as_deref().unwrap_or_default());
         }
     });
 }

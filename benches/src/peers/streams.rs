@@ -49,8 +49,8 @@ pub(super) fn sse_stream<S: Sink>(stream: &'static [u8], chunk: usize, sink: &mu
     let chunks = Chunks::new(stream, chunk, |chunk| chunk);
     drain(sse_stream::SseByteStream::new(chunks), |event| {
         // It also returns blocks without data, which are no events.
-        if let Ok(sse_stream::Sse { event, data: Some(data), .. }) = event {
-            sink.event(event.as_deref().unwrap_or_default(), &data);
+        if let Ok(sse_stream::Sse { event, data: Some(data), id, .. }) = event {
+            sink.event(event.as_deref().unwrap_or_default(), &data, id.as_deref().unwrap_or_default());
         }
     });
 }
@@ -59,7 +59,7 @@ pub(super) fn sseer<S: Sink>(stream: &'static [u8], chunk: usize, sink: &mut S) 
     let chunks = Chunks::new(stream, chunk, Bytes::from_static);
     drain(sseer::EventStream::new(chunks), |event| {
         if let Ok(event) = event {
-            sink.event(&event.event, &event.data);
+            sink.event(&event.event, &event.data, &event.id);
         }
     });
 }
@@ -68,7 +68,16 @@ pub(super) fn eventsource_stream<S: Sink>(stream: &'static [u8], chunk: usize, s
     let chunks = Chunks::new(stream, chunk, |chunk| chunk);
     drain(eventsource_stream::EventStream::new(chunks), |event| {
         if let Ok(event) = event {
-            sink.event(&event.event, &event.data);
+            sink.event(&event.event, &event.data, &event.id);
+        }
+    });
+}
+
+pub(super) fn eventsrc<S: Sink>(stream: &'static [u8], chunk: usize, sink: &mut S) {
+    let chunks = Chunks::new(stream, chunk, |chunk| chunk);
+    drain(eventsrc::EventStream::new(chunks), |event| {
+        if let Ok(event) = event {
+            sink.event(event.event(), event.data(), event.id());
         }
     });
 }

@@ -13,7 +13,7 @@ pub(super) fn sse_core<S: Sink>(stream: &'static [u8], chunk: usize, sink: &mut 
     for mut chunk in stream.chunks(chunk) {
         while let Some(event) = decoder.next(&mut chunk) {
             if let Ok(SseEvent::Message(message)) = event {
-                sink.event(&message.event, &message.data);
+                sink.event(&message.event, &message.data, message.last_event_id.as_deref().unwrap_or_default());
             }
         }
     }
@@ -25,8 +25,22 @@ pub(super) fn sse_codec<S: Sink>(stream: &'static [u8], chunk: usize, sink: &mut
     for chunk in stream.chunks(chunk) {
         buffer.extend_from_slice(chunk);
         while let Ok(Some(event)) = codec.decode(&mut buffer) {
-            if let sse_codec::Event::Message { event, data, .. } = event {
-                sink.event(&event, &data);
+            if let sse_codec::Event::Message { event, data, id } = event {
+                sink.event(&event, &data, id.as_deref().unwrap_or_default());
+            }
+        }
+    }
+}
+
+pub(super) fn russe<S: Sink>(stream: &'static [u8], chunk: usize, sink: &mut S) {
+    let mut decoder = russe::Decoder::default();
+    let mut buffer = bytes::BytesMut::new();
+    for chunk in stream.chunks(chunk) {
+        buffer.extend_from_slice(chunk);
+        while let Ok(Some(event)) = tokio_util::codec::Decoder::decode(&mut decoder, &mut buffer) {
+            if let russe::Event::Message(message) = event {
+                let (event, id) = (message.event.as_deref(), message.id.as_deref());
+                sink.event(event.unwrap_or_default(), &message.data, id.unwrap_or_default());
             }
         }
     }

@@ -4,7 +4,7 @@ mod object;
 
 use std::io::{self, Read, Write};
 
-use cvm_watch_core::sse::{Decoder, Limits};
+use cvm_watch_core::sse::{Chunk, Decoder, Limits};
 
 use crate::args::DecodeArgs;
 use crate::exit::Exit;
@@ -47,16 +47,16 @@ fn decode(mut input: impl Read, output: impl Write, args: &DecodeArgs) -> Result
     let limit = usize::try_from(args.max_event_bytes).unwrap_or(usize::MAX);
     let mut decoder = Decoder::new(Limits::default().max_event_bytes(limit));
     let mut lines = Lines::new(output);
-    let mut chunk = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK];
     loop {
-        let length = match input.read(&mut chunk) {
+        let length = match input.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Broken::Input(error)),
         };
-        let mut bytes = chunk.get(..length).unwrap_or_default();
-        while let Some(item) = decoder.decode(&mut bytes) {
+        let mut chunk = Chunk::new(buffer.get(..length).unwrap_or_default());
+        while let Some(item) = decoder.decode(&mut chunk) {
             if let Some(object) = Object::new(&item, args.cvm) {
                 lines.print(json::line(&object)).map_err(Broken::Output)?;
             }

@@ -1,284 +1,365 @@
-use super::buffer;
+use super::chunk::Field;
 use super::limits::Limits;
-use super::line::Field;
-use super::pending_id::PendingId;
-use super::utf8::Utf8;
+use super::scan::from_utf8;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::str::from_utf8;
+use core::mem;
+use core::str::Utf8Chunk;
 
-/// The lines between two blank lines: the event in the making, and the judge of its size.
-///
-/// A field that lies whole in the chunk stays there, in [`Lent`]; what must outlive the chunk is
-/// held here.
+/// The capacity that a buffer may keep when it is emptied.
+const KEPT: usize = 4 * 1024;
+
+/// The lines between two blank lines, for an event that does not lie whole in a chunk.
 #[derive(Default)]
 pub(super) struct Block {
-    name: String,
-    /// Whole characters only. As bytes, so that small pieces of ASCII are added unchecked and the
-    /// event is checked once.
-    data: Vec<u8>,
-    id: PendingId,
-    utf8: Utf8,
-    has_data: bool,
     phase: Phase,
+    has_data: bool,
+    sets_id: bool,
+    /// The line is ignored for its value.
+    is_void: bool,
+    name: String,
+    /// What the blank line makes the last event id, if the block `sets_id`.
+    id: String,
+    /// The values of the complete data lines, joined by LF; then that of the line being read. All of it
+    /// as it came: the text is checked once, at the end.
+    data: Vec<u8>,
+    /// The length of the complete data lines.
+    lines: usize,
+    /// So much of them was decoded already, to know its length.
+    decoded: usize,
+    /// The data of the event that was dispatched, if `data` is not UTF-8.
+    repaired: Option<Box<str>>,
+    /// The number of a `retry` line, if it `has_digits`.
+    retry: u64,
+    has_digits: bool,
 }
 
-/// Fields of the block that still lie in the input. They take the place of what the block holds.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Lent<'i> {
-    name: Option<&'i str>,
-    data: Option<&'i str>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// No field came yet: a blank line changes nothing.
+    #[default]
+    Idle,
+    Open,
+    /// Its event is lent until the next call.
+    Dispatched,
+    /// It outgrew the limit, and its remaining lines are skipped.
+    Dropped,
+}
+
+/// What a line brought.
+pub(super) enum Found {
+    Nothing,
+    Event,
+    Retry(u64),
 }
 
 /// The block outgrew the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    /// Not a field of it came yet: a blank line changes nothing.
-    #[default]
-    Idle,
-    Open,
-    /// Its event was handed out and may be borrowed until the next call.
-    Dispatched,
-    /// It outgrew the limit: its other lines are skipped.
-    Dropped,
-}
-
 impl Block {
-    /// Frees what the event handed out last may have borrowed. True if there was one.
-    pub(super) fn recycle(&mut self) -> bool {
-        let was_dispatched = self.phase == Phase::Dispatched;
-        if was_dispatched {
-            self.has_data = false;
-            self.phase = Phase::Idle;
-            buffer::clear(&mut self.name);
-            buffer::clear(&mut self.data);
+    /// Begins a new block if the event of this one was lent.
+    #[inline(always)]
+    pub(super) fn recycle(&mut self) {
+        if self.phase == Phase::Dispatched {
+            self.recycle_event();
         }
-        was_dispatched
     }
 
-    /// The same, and keeps no memory for the next event.
+    #[inline(never)]
+    fn recycle_event(&mut self) {
+        self.phase = Phase::Idle;
+        self.has_data = false;
+        set(&mut self.name, "");
+        self.repaired = None;
+        // A large buffer is kept while events need it: 64 KiB events take 35 % longer without.
+        if self.data.capacity() > KEPT.max(2 * self.data.len()) {
+            self.data = Vec::new();
+        }
+        self.data.clear();
+        (self.lines, self.decoded) = (0, 0);
+    }
+
+    /// Frees the buffers of the event lent last.
     pub(super) fn free(&mut self) {
-        if self.recycle() {
-            buffer::free(&mut self.name);
-            buffer::free(&mut self.data);
+        if self.phase == Phase::Dispatched {
+            self.clear();
         }
     }
 
-    /// Ends the block at its blank line. True if that dispatches an event, which stays as it is,
-    /// lent and held, until [`Self::recycle`].
-    #[inline]
-    pub(super) fn end(&mut self, lent: &mut Lent<'_>, last_event_id: &mut String) -> bool {
-        if self.phase == Phase::Idle {
-            return false;
-        }
-        self.id.commit(last_event_id);
-        if self.has_data {
-            self.phase = Phase::Dispatched;
-            return true;
-        }
-        *lent = Lent::default();
-        self.clear();
-        false
+    /// Drops everything and frees the memory.
+    #[inline(never)]
+    pub(super) fn clear(&mut self) {
+        *self = Block::default();
     }
 
-    /// Forgets the block and skips its remaining lines.
+    /// Skips the remaining lines.
     pub(super) fn drop_rest(&mut self) {
         self.clear();
         self.phase = Phase::Dropped;
     }
 
-    pub(super) fn clear(&mut self) {
-        buffer::clear(&mut self.name);
-        buffer::clear(&mut self.data);
-        self.id.clear();
-        self.has_data = false;
-        self.phase = Phase::Idle;
-    }
-
-    /// Takes a whole `event` or `data` field: by reference, unless it adds a line to the data, of
-    /// which at most `more` bytes are at hand.
-    #[inline]
-    pub(super) fn take<'i>(
-        &mut self,
-        field: Field,
-        text: &'i str,
-        more: usize,
-        lent: &mut Lent<'i>,
-        limits: &Limits,
-    ) -> Result<(), TooLarge> {
-        self.phase = Phase::Open;
-        if field == Field::Event {
-            lent.name = Some(text);
-        } else if self.has_data {
-            return self.add_line(text, more, lent, limits);
-        } else {
-            lent.data = Some(text);
-            self.has_data = true;
-        }
-        if self.len(lent) > limits.max_event_bytes { Err(TooLarge) } else { Ok(()) }
-    }
-
-    /// Copies what is lent, before the input goes.
-    #[inline]
-    pub(super) fn hold(&mut self, lent: &mut Lent<'_>, limits: &Limits) {
-        if lent.name.is_some() || lent.data.is_some() {
-            self.copy(lent, limits);
+    /// The chunk is used up: between two events no large buffer is kept.
+    #[inline(always)]
+    pub(super) fn wait(&mut self) {
+        if self.phase == Phase::Idle && self.data.capacity() > KEPT {
+            self.data = Vec::new();
         }
     }
 
-    fn copy(&mut self, lent: &mut Lent<'_>, limits: &Limits) {
-        let room = self.room(lent, limits);
-        if let Some(name) = lent.name.take() {
-            buffer::clear(&mut self.name);
-            buffer::push(&mut self.name, name, name.len().saturating_add(room));
-        }
-        if let Some(data) = lent.data.take() {
-            buffer::push(&mut self.data, data.as_bytes(), data.len().saturating_add(room));
-        }
-    }
-
-    fn add_line(&mut self, text: &str, more: usize, lent: &mut Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
-        if lent.data.is_some() {
-            self.hold(lent, limits);
-            // Where there are two lines there may be many.
-            let room = self.room(lent, limits);
-            self.data.reserve_exact(room.min(text.len() + 1 + more));
-        }
-        self.push(Field::Data, "\n", lent, limits)?;
-        self.push(Field::Data, text, lent, limits)
-    }
-
-    /// Begins the value of a field that is read piece by piece. What is lent must be held first,
-    /// except for an id.
-    pub(super) fn begin(&mut self, field: Field, limits: &Limits) -> Result<(), TooLarge> {
-        self.utf8 = Utf8::default();
-        self.phase = Phase::Open;
-        match field {
-            Field::Event => buffer::clear(&mut self.name),
-            Field::Id => self.id.begin_line(),
-            Field::Data if self.has_data => {
-                return self.push(field, "\n", &Lent::default(), limits);
-            }
-            Field::Data => self.has_data = true,
-            Field::Retry => {}
-        }
-        Ok(())
-    }
-
-    /// Adds a piece of ASCII to the data if it fits into the memory held. Nothing may be lent.
-    #[inline]
-    pub(super) fn extend_data(&mut self, ascii: &[u8], limits: &Limits) -> bool {
-        let room = self.room(&Lent::default(), limits);
-        let fits = ascii.len() <= room.min(self.data.capacity() - self.data.len()) && self.utf8.is_empty();
-        if fits {
-            self.data.extend_from_slice(ascii);
-        }
-        fits
-    }
-
-    /// Adds a piece of the field's value.
-    #[inline]
-    pub(super) fn feed(
-        &mut self,
-        field: Field,
-        bytes: &[u8],
-        lent: &Lent<'_>,
-        limits: &Limits,
-    ) -> Result<(), TooLarge> {
-        if field == Field::Data && self.utf8.is_empty() && bytes.is_ascii() {
-            return self.push_data(bytes, lent, limits);
-        }
-        let mut utf8 = core::mem::take(&mut self.utf8);
-        let fed = utf8.feed(bytes, |text| self.push(field, text, lent, limits));
-        self.utf8 = utf8;
-        fed
-    }
-
-    /// Ends the field's value with its line.
-    pub(super) fn finish(&mut self, field: Field, lent: &Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
-        if !self.utf8.is_empty() {
-            let utf8 = core::mem::take(&mut self.utf8);
-            utf8.finish(|text| self.push(field, text, lent, limits))?;
-        }
-        match field {
-            Field::Id => {
-                let room = self.id_room(lent, limits);
-                self.id.end_line(limits.max_id_bytes, room)
-            }
-            Field::Data | Field::Event | Field::Retry => Ok(()),
-        }
-    }
-
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_dropped(&self) -> bool {
         self.phase == Phase::Dropped
     }
 
-    pub(super) fn name<'a>(&'a self, lent: Lent<'a>) -> &'a str {
-        lent.name.unwrap_or(&self.name)
-    }
-
-    pub(super) fn data<'a>(&'a self, lent: Lent<'a>) -> &'a str {
-        lent.data.unwrap_or_else(|| from_utf8(&self.data).unwrap_or_default())
-    }
-
     pub(super) fn capacity(&self) -> usize {
-        self.name.capacity() + self.data.capacity() + self.id.capacity()
+        self.name.capacity()
+            + self.id.capacity()
+            + self.data.capacity()
+            + self.repaired.as_ref().map_or(0, |text| text.len())
     }
 
-    fn push(&mut self, field: Field, text: &str, lent: &Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
-        if field == Field::Id {
-            // An id's size is judged when its line ends: until then a NUL may void it, or its own
-            // limit empty it.
-            let room = self.id_room(lent, limits).min(limits.max_id_bytes);
-            self.id.push(text, room);
+    /// The name and data of the event that was dispatched.
+    #[inline(always)]
+    pub(super) fn event(&mut self) -> (&str, &str) {
+        let data = match from_utf8(&self.data) {
+            Ok(data) => data,
+            Err(_) => self.repaired.insert(String::from_utf8_lossy(&self.data).into()),
+        };
+        (&self.name, data)
+    }
+
+    /// Begins a line of this field.
+    #[inline(always)]
+    pub(super) fn begin_line(&mut self, field: Field, limits: &Limits) -> Result<(), TooLarge> {
+        self.is_void = false;
+        match field {
+            Field::Data => {
+                if mem::replace(&mut self.has_data, true) {
+                    self.append(b"\n", limits)?;
+                    self.lines = self.data.len();
+                }
+            }
+            Field::Event => self.name.clear(),
+            Field::Id => {}
+            Field::Retry => {
+                (self.retry, self.has_digits) = (0, false);
+                return Ok(());
+            }
+        }
+        self.phase = Phase::Open;
+        Ok(())
+    }
+
+    /// Adds a part of the line's value, the last one if the line `ends`.
+    #[inline(always)]
+    pub(super) fn push(&mut self, field: Field, part: &[u8], ends: bool, limits: &Limits) -> Result<Found, TooLarge> {
+        match field {
+            Field::Data => {
+                self.append(part, limits)?;
+                if ends {
+                    self.lines = self.data.len();
+                    self.judge(0, limits)?;
+                }
+                Ok(Found::Nothing)
+            }
+            Field::Event | Field::Id => self.push_other(field, part, ends, limits).map(|()| Found::Nothing),
+            Field::Retry => Ok(self.push_retry(part, ends)),
+        }
+    }
+
+    /// Adds to `data`, within the limit.
+    #[inline(always)]
+    fn append(&mut self, part: &[u8], limits: &Limits) -> Result<(), TooLarge> {
+        self.judge(part.len(), limits)?;
+        append(&mut self.data, part, limits.max_event_bytes);
+        Ok(())
+    }
+
+    /// The same for an `event` or `id` line.
+    #[inline(never)]
+    fn push_other(&mut self, field: Field, part: &[u8], ends: bool, limits: &Limits) -> Result<(), TooLarge> {
+        let is_whole = ends && self.data.len() == self.lines;
+        if field == Field::Event && !is_whole {
+            self.append(part, limits)?;
+        } else if !is_whole {
+            // An id is judged at the end of its line, as a NUL may still void it. One byte over its
+            // limit tells that it is too long.
+            let most = self.lines.saturating_add(limits.longest_id()).saturating_add(1);
+            let part = part.get(..most - self.data.len()).unwrap_or(part);
+            append(&mut self.data, part, most);
+        }
+        self.is_void |= field == Field::Id && part.contains(&0);
+        if !ends {
             return Ok(());
         }
-        if field != Field::Event {
-            return self.push_data(text.as_bytes(), lent, limits);
+        let value = if is_whole { part } else { self.data.get(self.lines..).unwrap_or_default() };
+        if field == Field::Event {
+            set(&mut self.name, &decode(value, limits.max_event_bytes)?);
+        } else if !self.is_void {
+            let id = match decode(value, limits.longest_id()) {
+                Err(TooLarge) if limits.max_id_bytes > limits.max_event_bytes => return Err(TooLarge),
+                id => id.unwrap_or_default(),
+            };
+            set(&mut self.id, &id);
+            self.sets_id = true;
         }
-        let room = self.room(lent, limits);
-        if text.len() > room {
-            return Err(TooLarge);
+        if !is_whole {
+            self.data.truncate(self.lines);
+            if self.data.capacity() > KEPT.max(2 * self.lines) {
+                self.data.shrink_to_fit();
+            }
         }
-        let max_len = self.name.len().saturating_add(room);
-        buffer::push(&mut self.name, text, max_len);
-        Ok(())
+        self.judge(0, limits)
     }
 
-    /// Adds `text` to the data.
-    fn push_data(&mut self, text: &[u8], lent: &Lent<'_>, limits: &Limits) -> Result<(), TooLarge> {
-        let room = self.room(lent, limits);
-        if text.len() > room {
-            return Err(TooLarge);
+    /// The same for a `retry` line.
+    #[inline(never)]
+    fn push_retry(&mut self, part: &[u8], ends: bool) -> Found {
+        self.has_digits |= !part.is_empty();
+        for &byte in part {
+            self.is_void |= !byte.is_ascii_digit();
+            self.retry = self.retry.saturating_mul(10).saturating_add(u64::from(byte.wrapping_sub(b'0')));
         }
-        let max_len = self.data.len().saturating_add(room);
-        buffer::push(&mut self.data, text, max_len);
-        Ok(())
+        if ends && self.has_digits && !self.is_void { Found::Retry(self.retry) } else { Found::Nothing }
     }
 
-    /// How many bytes more the event may have.
-    fn room(&self, lent: &Lent<'_>, limits: &Limits) -> usize {
-        limits.max_event_bytes.saturating_sub(self.len(lent))
+    /// Ends the block at a blank line. Its event, if there is one, stays until [`Self::recycle`].
+    #[inline(always)]
+    pub(super) fn end(&mut self, last_event_id: &mut String) -> Found {
+        if mem::take(&mut self.sets_id) {
+            mem::swap(last_event_id, &mut self.id);
+            set(&mut self.id, "");
+        }
+        if self.has_data {
+            self.phase = Phase::Dispatched;
+            return Found::Event;
+        }
+        self.phase = Phase::Idle;
+        set(&mut self.name, "");
+        Found::Nothing
     }
 
-    /// The bytes that count: name, pending id and joined data.
-    fn len(&self, lent: &Lent<'_>) -> usize {
-        let name = lent.name.map_or(self.name.len(), str::len);
-        let data = lent.data.map_or(self.data.len(), str::len);
-        name.saturating_add(data).saturating_add(self.id.len())
+    /// Whether the event is within the limit, with so many bytes more.
+    #[inline(always)]
+    fn judge(&mut self, more: usize, limits: &Limits) -> Result<(), TooLarge> {
+        if self.longest() + more <= limits.max_event_bytes { Ok(()) } else { self.judge_exactly(more, limits) }
     }
 
-    /// The most bytes that a new id may have beside the name and data.
-    fn id_room(&self, lent: &Lent<'_>, limits: &Limits) -> usize {
-        limits.max_event_bytes.saturating_sub(self.len(lent) - self.id.len())
+    /// The same, with the complete lines decoded.
+    #[inline(never)]
+    fn judge_exactly(&mut self, more: usize, limits: &Limits) -> Result<(), TooLarge> {
+        let value = self.data.split_off(self.lines);
+        let text = decode(self.data.get(self.decoded..).unwrap_or_default(), limits.max_event_bytes)?;
+        if let Cow::Owned(text) = text {
+            self.data.truncate(self.decoded);
+            self.data.extend_from_slice(text.as_bytes());
+        }
+        self.lines = self.data.len();
+        self.decoded = self.lines;
+        self.data.extend_from_slice(&value);
+        if self.longest() + more <= limits.max_event_bytes { Ok(()) } else { Err(TooLarge) }
+    }
+
+    /// The most bytes that the event can have when its lines are decoded: a byte becomes three at
+    /// most, those of U+FFFD.
+    #[inline(always)]
+    fn longest(&self) -> usize {
+        self.name.len() + self.id.len() + self.data.len() + 2 * (self.lines - self.decoded)
+    }
+}
+
+/// The text of these bytes, with U+FFFD for what is not UTF-8, if it has at most so many bytes.
+#[inline]
+fn decode(bytes: &[u8], most: usize) -> Result<Cow<'_, str>, TooLarge> {
+    let length =
+        |chunk: Utf8Chunk<'_>| chunk.valid().len() + if chunk.invalid().is_empty() { 0 } else { "\u{FFFD}".len() };
+    match from_utf8(bytes) {
+        Ok(text) if text.len() <= most => Ok(Cow::Borrowed(text)),
+        Err(_) if bytes.utf8_chunks().map(length).sum::<usize>() <= most => Ok(String::from_utf8_lossy(bytes)),
+        _ => Err(TooLarge),
+    }
+}
+
+/// Makes `text` equal to `new`, in a buffer that is not much larger.
+pub(super) fn set(text: &mut String, new: &str) {
+    text.clear();
+    if text.capacity() > KEPT.max(2 * new.len()) {
+        *text = String::new();
+    }
+    text.reserve_exact(new.len());
+    text.push_str(new);
+}
+
+/// Appends to a buffer that never needs to hold over `most` bytes: it grows twofold while it is
+/// small, then by a quarter.
+#[inline(always)]
+fn append(buffer: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    if bytes.len() > buffer.capacity() - buffer.len() {
+        grow(buffer, bytes.len(), most);
+    }
+    buffer.extend_from_slice(bytes);
+}
+
+#[inline(never)]
+fn grow(buffer: &mut Vec<u8>, more: usize, most: usize) {
+    // The data of a usual event needs no second growth.
+    const LEAST: usize = 192;
+    // From here on allocators move pages rather than bytes.
+    const LARGE: usize = 128 * 1024;
+    let capacity = buffer.capacity();
+    let ahead = if capacity < LARGE { capacity.max(LEAST) } else { capacity / 4 };
+    let needed = buffer.len() + more;
+    buffer.reserve_exact((capacity + ahead).min(most).max(needed) - buffer.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT, append, set};
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn growth_is_rare_and_stops_at_the_most_that_can_be_asked_for() {
+        const MOST: usize = 1_000_000;
+        let (mut buffer, mut growths) = (Vec::new(), 0);
+        for _ in 0..MOST {
+            let before = buffer.capacity();
+            append(&mut buffer, b"x", MOST);
+            growths += usize::from(buffer.capacity() != before);
+            assert!(buffer.capacity() <= (2 * buffer.len()).clamp(192, MOST), "{}", buffer.capacity());
+        }
+        assert!(buffer.capacity() == MOST && growths < 32, "{growths}");
+    }
+
+    #[test]
+    fn a_small_buffer_grows_twofold_and_a_large_one_by_a_quarter() {
+        let mut buffer = Vec::with_capacity(1000);
+        append(&mut buffer, &[b'x'; 1000], usize::MAX);
+        assert_eq!(buffer.capacity(), 1000, "what fits needs no growth");
+        append(&mut buffer, b"x", usize::MAX);
+        assert_eq!(buffer.capacity(), 2000);
+        let mut buffer = Vec::with_capacity(128 * 1024);
+        append(&mut buffer, &[b'x'; 128 * 1024], usize::MAX);
+        append(&mut buffer, b"x", usize::MAX);
+        assert_eq!(buffer.capacity(), 160 * 1024);
+    }
+
+    #[test]
+    fn a_text_that_is_set_keeps_a_buffer_that_is_small_or_used_by_half() {
+        for (capacity, length, kept) in
+            [(KEPT, 1, KEPT), (KEPT + 1, 1, 1), (100_000, 50_000, 100_000), (100_001, 50_000, 50_000)]
+        {
+            let mut text = String::with_capacity(capacity);
+            set(&mut text, &"x".repeat(length));
+            assert_eq!((text.len(), text.capacity()), (length, kept));
+        }
     }
 }

@@ -12,7 +12,7 @@ pub enum Item<'a> {
     /// An event outgrew [`Limits::max_event_bytes`](super::Limits::max_event_bytes) and was
     /// dropped.
     ///
-    /// Reported once, as soon as the bytes given prove it. Its remaining lines are skipped, reading
+    /// Reported once, in the middle of a line if need be. Its remaining lines are skipped, decoding
     /// resumes after the next blank line, and its id is not kept.
     TooLarge {
         /// The limit in bytes that it outgrew.
@@ -47,11 +47,11 @@ impl<'a> Event<'a> {
     /// The event's type as a browser has it: its name, or `message` when that is empty.
     ///
     /// ```
-    /// use cvm_watch_sse::{Decoder, Item};
+    /// use cvm_watch_sse::{Chunk, Decoder, Item};
     ///
     /// let mut decoder = Decoder::default();
-    /// let mut input = b"data: hi\n\n".as_slice();
-    /// let Some(Item::Event(event)) = decoder.decode(&mut input) else { unreachable!() };
+    /// let mut chunk = Chunk::new(b"data: hi\n\n");
+    /// let Some(Item::Event(event)) = decoder.decode(&mut chunk) else { unreachable!() };
     /// assert_eq!((event.name, event.event_type()), ("", "message"));
     /// ```
     #[must_use]

@@ -7,13 +7,13 @@
 //! of a chunk; [`Decoder::decode`] takes one and may leave the rest to another day.
 //!
 //! ```
-//! use cvm_watch_sse::{Decoder, Item};
+//! use cvm_watch_sse::{Chunk, Decoder, Item};
 //!
 //! let mut decoder = Decoder::default();
 //! let mut seen = Vec::new();
 //! for chunk in ["retry: 5000\nevent: state\nda", "ta: {\"status\":\"starting\"}\n\n: beat\n"] {
-//!     let mut items = decoder.read(chunk.as_bytes());
-//!     while let Some(item) = items.next_item() {
+//!     let mut chunk = Chunk::new(chunk.as_bytes());
+//!     while let Some(item) = decoder.decode(&mut chunk) {
 //!         match item {
 //!             Item::Event(event) => seen.push(format!("{} {}", event.event_type(), event.data)),
 //!             Item::Retry(milliseconds) => seen.push(format!("retry {milliseconds}")),
@@ -48,18 +48,13 @@ extern crate alloc;
 extern crate std;
 
 mod block;
-mod buffer;
+mod chunk;
 mod decoder;
 mod event;
-mod input;
-mod items;
 mod limits;
-mod line;
-mod pending_id;
 mod scan;
-mod utf8;
 
+pub use chunk::Chunk;
 pub use decoder::Decoder;
 pub use event::{Event, Item};
-pub use items::Items;
 pub use limits::Limits;

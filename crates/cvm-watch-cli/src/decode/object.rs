@@ -104,11 +104,11 @@ impl Typed {
 mod tests {
     use super::*;
     use crate::json;
-    use cvm_watch_core::sse::Decoder;
+    use cvm_watch_core::sse::{Chunk, Decoder};
 
     fn typed(stream: &str) -> String {
         let mut decoder = Decoder::default();
-        let item = decoder.decode(&mut stream.as_bytes()).unwrap();
+        let item = decoder.decode(&mut Chunk::new(stream.as_bytes())).unwrap();
         let line = json::line(&Object::new(&item, true).unwrap());
         // The part that the type adds.
         line.split_once(r#""id":"","#).unwrap().1.to_owned()

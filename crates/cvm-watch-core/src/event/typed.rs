@@ -157,11 +157,9 @@ impl Event {
     ///
     /// ```
     /// use cvm_watch_core::Event;
-    /// use cvm_watch_core::sse::{Decoder, Item};
+    /// use cvm_watch_core::sse;
     ///
-    /// let mut decoder = Decoder::default();
-    /// let mut input = &b"event: state\ndata: {\"status\":\"running\"}\n\n"[..];
-    /// let Some(Item::Event(event)) = decoder.decode(&mut input) else { panic!("no event") };
+    /// let event = sse::Event::new("state", r#"{"status":"running"}"#, "");
     /// let Event::State(state) = Event::parse(&event) else { panic!("not a state") };
     /// assert_eq!(state.status, "running");
     /// ```

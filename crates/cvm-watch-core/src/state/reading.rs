@@ -21,8 +21,8 @@ impl State {
     /// Reads up to the end of one event.
     pub(super) fn read_stream(&mut self, attempt: AttemptId, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         let redactor = cx.policy.redactor();
-        let mut rest = bytes;
-        while let Some(item) = self.decoder.decode(&mut rest) {
+        let mut chunk = sse::Chunk::new(bytes);
+        while let Some(item) = self.decoder.decode(&mut chunk) {
             let (event, verdict, id) = match item {
                 sse::Item::Retry(millis) => {
                     self.delays.server_asked(millis);
@@ -49,7 +49,7 @@ impl State {
             cx.out.emit = Some((attempt, id, event));
             break;
         }
-        bytes.len() - rest.len()
+        bytes.len() - chunk.rest().len()
     }
 
     /// Does what an event asks for.

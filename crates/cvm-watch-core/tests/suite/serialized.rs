@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cvm_watch_core::sse::{Decoder, Item};
+use cvm_watch_core::sse::{Chunk, Decoder, Item};
 use cvm_watch_core::{ApiKey, Backoff, CloseCause, Event, FailEarly, Failure, Policy, RetryCause, TlsFault};
 use serde::Serialize;
 
@@ -13,7 +13,9 @@ fn json(value: &impl Serialize) -> String {
 fn event(name: &str, data: &str) -> String {
     let stream = format!("event: {name}\ndata: {data}\n\n");
     let mut decoder = Decoder::default();
-    let Some(Item::Event(event)) = decoder.decode(&mut stream.as_bytes()) else { panic!("no event in {stream}") };
+    let Some(Item::Event(event)) = decoder.decode(&mut Chunk::new(stream.as_bytes())) else {
+        panic!("no event in {stream}")
+    };
     json(&Event::parse(&event))
 }
 

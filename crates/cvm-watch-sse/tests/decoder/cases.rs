@@ -1,5 +1,5 @@
 use super::harness::{check, decode};
-use cvm_watch_sse::Limits;
+use cvm_watch_sse::{Chunk, Decoder, Item, Limits};
 
 type Cases<'a> = &'a [(&'a [u8], &'a str)];
 
@@ -315,6 +315,28 @@ fn invalid_utf8_reads_as_one_replacement_per_maximal_subpart() {
         (b"id: \xe2\ndata: \x82\n\n", "message \"\u{fffd}\" #\u{fffd}"),
         ("data: \u{ffff}\u{10ffff}\u{d7ff}\u{e000}\n\n".as_bytes(), r#"message "\u{ffff}\u{10ffff}\u{d7ff}\u{e000}""#),
     ]);
+}
+
+/// Each class of byte that UTF-8 tells apart, four in a row.
+#[test]
+fn every_word_of_four_bytes_reads_as_the_standard_library_reads_it_however_cut() {
+    const BYTES: [u8; 20] = [
+        0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf1,
+        0xf4, 0xf5,
+    ];
+    for number in 0..BYTES.len().pow(4) {
+        let word: Vec<u8> = (0..4).map(|place| BYTES[number / BYTES.len().pow(place) % BYTES.len()]).collect();
+        let expected = String::from_utf8_lossy(&word);
+        let stream = [b"data:", word.as_slice(), b"\n\n"].concat();
+        for cut in 5..=9 {
+            let mut decoder = Decoder::default();
+            let (start, end) = stream.split_at(cut);
+            assert_eq!(decoder.decode(&mut Chunk::new(start)), None);
+            let mut end = Chunk::new(end);
+            let Some(Item::Event(event)) = decoder.decode(&mut end) else { panic!("no event of {word:x?}") };
+            assert_eq!(event.data, expected, "{word:x?}, cut at {cut}");
+        }
+    }
 }
 
 #[test]

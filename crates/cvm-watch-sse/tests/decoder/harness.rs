@@ -1,6 +1,6 @@
 use super::reference::{self, ReferenceItem};
 use core::fmt::Write;
-use cvm_watch_sse::{Decoder, Event, Item, Limits};
+use cvm_watch_sse::{Chunk, Decoder, Event, Item, Limits};
 
 /// Checks what `input` shows under the default limits; see [`check_within`].
 pub(super) fn check(input: &[u8], expected: &str) {
@@ -28,37 +28,33 @@ pub(super) fn check_within(limits: Limits, input: &[u8], expected: &str) {
     }
 }
 
-/// The items that the decoder finds in `pieces`, and its last event id after them: read by chunk,
-/// and the same one by one.
+/// The items that the decoder reads in `pieces`, and its last event id after them: a chunk for each
+/// piece, and a new one after each item.
 pub(super) fn decode<'a>(
     limits: Limits,
     pieces: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
 ) -> (Vec<ReferenceItem>, String) {
     let pieces = pieces.into_iter();
-    let one_by_one = decode_one_by_one(limits, pieces.clone());
-    let mut decoder = Decoder::new(limits);
-    let mut items = Vec::new();
-    for piece in pieces {
-        let mut read = decoder.read(piece);
-        while let Some(item) = read.next_item() {
-            items.push(own(item, limits));
-        }
-        assert!(read.rest().is_empty(), "the input is used up");
-        assert!(decoder.buffered_bytes() <= most_held(limits), "{decoder:?}");
-    }
-    let by_chunk = (items, decoder.last_event_id().into());
-    assert_eq!(by_chunk, one_by_one, "by chunk and one by one");
-    by_chunk
+    let [once, anew] = [false, true].map(|anew| decode_chunks(limits, pieces.clone(), anew));
+    assert_eq!(once, anew, "a chunk for each piece, and a new one after each item");
+    once
 }
 
-fn decode_one_by_one<'a>(limits: Limits, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<ReferenceItem>, String) {
+fn decode_chunks<'a>(
+    limits: Limits,
+    pieces: impl Iterator<Item = &'a [u8]>,
+    anew: bool,
+) -> (Vec<ReferenceItem>, String) {
     let mut decoder = Decoder::new(limits);
     let mut items = Vec::new();
-    for mut piece in pieces {
-        while let Some(item) = decoder.decode(&mut piece) {
+    for mut chunk in pieces.map(Chunk::new) {
+        while let Some(item) = decoder.decode(&mut chunk) {
             items.push(own(item, limits));
+            if anew {
+                chunk = Chunk::new(chunk.rest());
+            }
         }
-        assert!(piece.is_empty(), "the input is used up");
+        assert!(chunk.rest().is_empty(), "the input is used up");
         assert!(decoder.buffered_bytes() <= most_held(limits), "{decoder:?}");
     }
     (items, decoder.last_event_id().into())

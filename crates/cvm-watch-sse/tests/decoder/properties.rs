@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use cvm_watch_sse::{Decoder, Event, Item, Limits};
+use cvm_watch_sse::{Chunk, Decoder, Event, Item, Limits};
 
 use super::reference::{self, ReferenceItem};
 
@@ -27,10 +27,10 @@ pub fn check(data: &[u8]) {
     let start = &stream[..cut];
 
     let (of_all, of_start) = (limits.expected(stream), limits.expected(start));
-    for way in [Way::ByChunk, Way::OneByOne, Way::InTurns] {
-        compare(way, limits, &[stream], &of_all);
-        compare(way, limits, &pieces, &of_all);
-        compare(way, limits, &[start], &of_start);
+    for anew in [false, true] {
+        compare(Case { limits, pieces: &[stream], anew }, &of_all);
+        compare(Case { limits, pieces: &pieces, anew }, &of_all);
+        compare(Case { limits, pieces: &[start], anew }, &of_start);
     }
 }
 
@@ -50,17 +50,6 @@ impl Sizes {
     }
 }
 
-/// How a piece is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// By `Decoder::read`, to its end.
-    ByChunk,
-    /// By `Decoder::decode`, and the memory of each event given back.
-    OneByOne,
-    /// An item by `read`, the next by `decode`.
-    InTurns,
-}
-
 /// Cuts into pieces of these sizes in turn; a size of 0 is an empty piece.
 fn pieces(mut stream: &[u8], sizes: [u8; 3]) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
@@ -75,38 +64,23 @@ fn pieces(mut stream: &[u8], sizes: [u8; 3]) -> Vec<&[u8]> {
 }
 
 /// Decodes the pieces and compares each item with what the reference decoder read.
-fn compare(way: Way, limits: Sizes, pieces: &[&[u8]], expected: &Expected) {
-    let case = Case { way, limits, pieces };
+fn compare(case: Case<'_>, expected: &Expected) {
+    let Case { limits, pieces, anew } = case;
     let mut decoder = Decoder::new(Limits::default().max_event_bytes(limits.event).max_id_bytes(limits.id));
     let mut seen = Seen { case, expected: &expected.0, count: 0 };
     let mut most_held = 0;
     let mut given = 0;
-    for mut piece in pieces.iter().copied() {
+    for piece in pieces.iter().copied() {
         given += piece.len();
-        match way {
-            Way::ByChunk => {
-                let mut chunk = decoder.read(piece);
-                while let Some(item) = chunk.next_item() {
-                    seen.item(&item);
-                }
-                piece = chunk.rest();
+        let mut chunk = Chunk::new(piece);
+        while let Some(item) = decoder.decode(&mut chunk) {
+            seen.item(&item);
+            if anew {
+                chunk = Chunk::new(chunk.rest());
+                decoder.free_event();
             }
-            Way::OneByOne => {
-                while let Some(item) = decoder.decode(&mut piece) {
-                    seen.item(&item);
-                    decoder.free_event();
-                }
-            }
-            Way::InTurns => loop {
-                let mut chunk = decoder.read(piece);
-                let Some(item) = chunk.next_item() else { break piece = chunk.rest() };
-                seen.item(&item);
-                piece = chunk.rest();
-                let Some(item) = decoder.decode(&mut piece) else { break };
-                seen.item(&item);
-            },
         }
-        assert!(piece.is_empty(), "the input is not used up: {case}");
+        assert!(chunk.rest().is_empty(), "the input is not used up: {case}");
         most_held = most_held.max(decoder.buffered_bytes());
     }
     assert_eq!(seen.count, expected.0.len(), "items seen of {:?}: {case}", expected.0);
@@ -139,17 +113,18 @@ impl Seen<'_> {
     }
 }
 
-/// What a failure says of its case.
+/// What is decoded, and how.
 #[derive(Clone, Copy)]
 struct Case<'a> {
-    way: Way,
     limits: Sizes,
     pieces: &'a [&'a [u8]],
+    /// A new chunk is made of the rest after each item, and the event's memory given back.
+    anew: bool,
 }
 
 impl fmt::Display for Case<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, {:?}, of", self.way, self.limits)?;
+        write!(f, "{:?}, anew {}, of", self.limits, self.anew)?;
         self.pieces.iter().try_for_each(|piece| write!(f, " \"{}\"", piece.escape_ascii()))
     }
 }

@@ -1,7 +1,7 @@
 use super::harness::decode;
 use super::properties;
 use super::reference::{self, ReferenceItem};
-use cvm_watch_sse::{Decoder, Limits};
+use cvm_watch_sse::{Chunk, Decoder, Limits};
 
 /// What streams are made of, including what goes wrong.
 const FRAGMENTS: &[&[u8]] = &[
@@ -185,7 +185,7 @@ fn a_reset_decoder_differs_from_a_new_one_in_its_last_event_id_only() {
         let mut random = Random(seed);
         let (before, after, limits) = (random.stream(), random.stream(), random.limits());
         let mut decoder = Decoder::new(limits);
-        for mut piece in random.pieces(&before) {
+        for mut piece in random.pieces(&before).into_iter().map(Chunk::new) {
             while decoder.decode(&mut piece).is_some() {}
         }
         let id = decoder.last_event_id().len();
@@ -194,7 +194,7 @@ fn a_reset_decoder_differs_from_a_new_one_in_its_last_event_id_only() {
         // An id of its own first, so that no event shows the id kept from before.
         let opened = [b"id\n\n", after.as_slice()].concat();
         let mut fresh = Decoder::new(limits);
-        let (mut left, mut right) = (opened.as_slice(), opened.as_slice());
+        let (mut left, mut right) = (Chunk::new(&opened), Chunk::new(&opened));
         loop {
             let item = decoder.decode(&mut left);
             assert_eq!(item, fresh.decode(&mut right), "seed {seed}");

@@ -79,13 +79,18 @@ impl Reference {
                 self.data.push('\n');
             }
             "id" if value.contains('\0') => {}
-            "id" if value.len() > self.max_id_bytes => self.id = Some(String::new()),
+            "id" if self.is_too_long_an_id(value) => self.id = Some(String::new()),
             "id" => self.id = Some(value.to_string()),
             "retry" if !value.is_empty() && value.chars().all(|digit| digit.is_ascii_digit()) => {
                 self.items.push(ReferenceItem::Retry(value.parse().unwrap_or(u64::MAX)));
             }
             _ => {}
         }
+    }
+
+    /// The id's own limit, which has no effect above the event's.
+    fn is_too_long_an_id(&self, id: &str) -> bool {
+        self.max_id_bytes <= self.max_event_bytes && id.len() > self.max_id_bytes
     }
 
     fn dispatch(&mut self) {
@@ -114,23 +119,20 @@ impl Reference {
         }
     }
 
-    /// What the start of a line proves however it goes on: `data` and `event` values only grow.
+    /// What the start of a line proves however it goes on: no byte of a `data` or `event` value decodes
+    /// to less than one.
     fn unfinished_line(&mut self, line: &[u8]) {
-        if !self.too_large && (line.starts_with(b"data:") || line.starts_with(b"event:")) {
-            let whole = decode(&line[..line.len() - cut_character(line)]);
-            let (field, value) = whole.split_once(':').unwrap_or_default();
-            self.field(field, value.strip_prefix(' ').unwrap_or(value));
-            self.judge();
+        let id = self.id.as_deref().unwrap_or("");
+        let (value, others) = if let Some(value) = line.strip_prefix(b"data:") {
+            (value, self.event_type.len() + self.data.len() + id.len())
+        } else if let Some(value) = line.strip_prefix(b"event:") {
+            (value, self.data.strip_suffix('\n').unwrap_or("").len() + id.len())
+        } else {
+            return;
+        };
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        if !self.too_large && value.len() + others > self.max_event_bytes {
+            self.items.push(ReferenceItem::TooLarge);
         }
     }
-}
-
-/// How many bytes at the end start a character that the next bytes may complete.
-fn cut_character(bytes: &[u8]) -> usize {
-    let tails = (1..=bytes.len().min(3)).map(|length| &bytes[bytes.len() - length..]);
-    let cut = tails.filter(|tail| match core::str::from_utf8(tail) {
-        Err(error) => error.valid_up_to() == 0 && error.error_len().is_none(),
-        Ok(_) => false,
-    });
-    cut.map(<[u8]>::len).max().unwrap_or(0)
 }

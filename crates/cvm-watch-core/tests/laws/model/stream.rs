@@ -80,17 +80,9 @@ impl Stream {
     }
 }
 
-/// The event as the library's own parser has it, through the decoder's front door, since its
-/// events cannot be made by hand.
+/// The event as the library's own parser reads it.
 fn parse(name: &str, data: &str, keep_raw: bool) -> Event {
-    let lines: String = data.split('\n').map(|line| format!("data: {line}\n")).collect();
-    let stream = format!("event: {name}\n{lines}\n");
-    let mut decoder = sse::Decoder::new(sse::Limits::default().max_event_bytes(usize::MAX));
-    let mut input = stream.as_bytes();
-    let Some(sse::Item::Event(event)) = decoder.decode(&mut input) else {
-        unreachable!("an event that was read once reads again")
-    };
-    let mut event = Event::parse(&event);
+    let mut event = Event::parse(&sse::Event::new(name, data, ""));
     if !keep_raw {
         match &mut event {
             Event::State(state) => Arc::make_mut(state).raw = None,
