@@ -1,10 +1,8 @@
 //! Server-sent events: bytes in, events out, exactly as the WHATWG standard reads a
 //! `text/event-stream`.
 //!
-//! Use it by itself for any event stream; the watch uses it for Phala Cloud's. [`Decoder`] takes
-//! chunks as they come from the socket, cut anywhere, and lends one [`Item`] at a time. The same
-//! bytes give the same items however they are cut. [`Decoder::read`] is the fast way to all items
-//! of a chunk; [`Decoder::decode`] takes one and may leave the rest to another day.
+//! [`Decoder`] takes chunks as they come from the socket, cut anywhere, and lends one [`Item`] at a
+//! time. The same bytes give the same items however they are cut.
 //!
 //! ```
 //! use cvm_watch_sse::{Chunk, Decoder, Item};
@@ -27,11 +25,11 @@
 //!
 //! # What it promises
 //!
-//! - **Time** is linear in the bytes given, one by one or all at once: a cut line is never read
-//!   again.
+//! - **Time** is linear in the number of bytes, whatever the chunk size: a line that spans chunks is
+//!   searched once.
 //! - **Memory** follows [`Limits`], whatever arrives: comments, unknown fields and the rest of a
 //!   dropped event are skipped unstored, and buffers shrink after a large event.
-//!   [`Decoder::buffered_bytes`] tells the sum.
+//!   [`Decoder::buffered_bytes`] returns the sum.
 //! - **No copy and no allocation** for an event of one `data` line that lies whole in the chunk and
 //!   is valid UTF-8.
 //! - **No panic** and no error: every byte string is an event stream. Invalid UTF-8 reads as
