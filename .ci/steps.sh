@@ -94,7 +94,9 @@ other_workspaces() {
     git ls-files '*/Cargo.toml' | xargs grep -l '^\[workspace\]' | xargs -n 1 dirname
 }
 
-# The crates of the workspace that others depend on.
+# The libraries of the workspace that are published.
 libraries() {
-    git ls-files 'crates/*/src/lib.rs' | cut -d / -f 2
+    git ls-files 'crates/*/src/lib.rs' | cut -d / -f 2 | while read -r crate; do
+        grep -q '^publish = false' "crates/$crate/Cargo.toml" || echo "$crate"
+    done
 }

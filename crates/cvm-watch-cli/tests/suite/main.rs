@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod blocked_files;
+mod cast;
 mod closed_output;
 mod decode;
 mod demo_and_sim;
