@@ -244,7 +244,7 @@ impl<T: Transport, C: Timer> Plan<T, C> {
             Place::Fleet { max_streams, until } => {
                 // They begin at the same moment, so that a deadline is the same for all.
                 let now = shared.timer.now();
-                let mut run = Run::of_fleet(shared, *max_streams, *until, observer, abort);
+                let mut run = Run::of_fleet(shared, *max_streams, *until, observer, abort, "");
                 let mut indexes = Vec::with_capacity(accepted.len());
                 for (index, id) in accepted {
                     run.add(&policy, &id, seed.wrapping_add(index as u64), now, None);

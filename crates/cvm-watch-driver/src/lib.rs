@@ -12,6 +12,8 @@ mod error;
 mod fleet_handle;
 mod handle;
 mod membership;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod observed;
 mod pool;
 mod ready;

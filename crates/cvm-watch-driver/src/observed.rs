@@ -105,20 +105,20 @@ impl Observable<Watch> {
         id: CvmId,
         seed: u64,
         now: Timestamp,
-        observer: Option<Observer>,
+        observers: impl Iterator<Item = Observer>,
     ) -> Self {
         let engine = Watch::new(Arc::clone(&policy), id.clone(), seed, now);
-        let mut this = Self { engine, observers: observer.map(|observer| (None, observer)).into_iter().collect() };
+        let mut this = Self { engine, observers: observers.map(|observer| (None, observer)).collect() };
         this.observe(|| Observed::Started { member: ALONE, policy: &policy, id: &id, seed, now });
         this
     }
 }
 
 impl Observable<Fleet> {
-    pub(crate) fn fleet(max_streams: usize, until: Until, observer: Option<Observer>) -> Self {
+    pub(crate) fn fleet(max_streams: usize, until: Until, observers: impl Iterator<Item = Observer>) -> Self {
         // A number of streams that the fleet refuses was refused by the handles before.
         let engine = Fleet::new(max_streams, until).unwrap_or_default();
-        let mut this = Self { engine, observers: observer.map(|observer| (None, observer)).into_iter().collect() };
+        let mut this = Self { engine, observers: observers.map(|observer| (None, observer)).collect() };
         this.observe(|| Observed::FleetStarted { max_streams, until });
         this
     }

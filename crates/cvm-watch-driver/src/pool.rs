@@ -51,8 +51,14 @@ pub struct Pool<T, C> {
 impl<T: Transport, C: Timer> Pool<T, C> {
     pub(crate) fn new(shared: Arc<Shared<T, C>>) -> (Self, PoolDriver<T, C>) {
         let (user, commands) = link();
-        let driver =
-            PoolDriver { shared: Arc::clone(&shared), commands, observer: None, run: None, mailboxes: BTreeMap::new() };
+        let driver = PoolDriver {
+            shared: Arc::clone(&shared),
+            commands,
+            observer: None,
+            run: None,
+            mailboxes: BTreeMap::new(),
+            metrics_label: String::new(),
+        };
         (Self { shared, user }, driver)
     }
 
@@ -81,6 +87,7 @@ pub struct PoolDriver<T: Transport, C: Timer> {
     observer: Option<Observer>,
     run: Option<Box<Run<Fleet, T, C>>>,
     mailboxes: BTreeMap<MemberId, Arc<Mailbox>>,
+    metrics_label: String,
 }
 
 impl<T: Transport, C: Timer> PoolDriver<T, C> {
@@ -100,12 +107,20 @@ impl<T: Transport, C: Timer> PoolDriver<T, C> {
         self
     }
 
+    /// The value of the label `pool` in the pool's [`metrics`](crate::metrics); empty by default. Must not be
+    /// a secret, such as the API key.
+    #[cfg(feature = "metrics")]
+    pub fn metrics_label(mut self, label: impl Into<String>) -> Self {
+        self.metrics_label = label.into();
+        self
+    }
+
     /// One report; `None` when the pool is over.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let (commands, has_users) = self.commands.take(cx.waker());
         let run = self.run.get_or_insert_with(|| {
             let (shared, streams) = (Arc::clone(&self.shared), self.commands.max_streams());
-            Box::new(Run::of_fleet(shared, streams, Until::All, self.observer.take(), None))
+            Box::new(Run::of_fleet(shared, streams, Until::All, self.observer.take(), None, &self.metrics_label))
         });
         for command in commands {
             match command {

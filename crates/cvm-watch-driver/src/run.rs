@@ -248,7 +248,8 @@ impl<T: Transport, C: Timer> Run<Watch, T, C> {
         observer: Option<Observer>,
         abort: Option<Abort>,
     ) -> Self {
-        let engine = Observable::watch_of(policy, id, seed, shared.timer.now(), observer);
+        let observers = observer.into_iter().chain(meter(""));
+        let engine = Observable::watch_of(policy, id, seed, shared.timer.now(), observers);
         let mut run = Self::new(shared, engine, abort);
         run.open_member(ALONE);
         run
@@ -262,8 +263,10 @@ impl<T: Transport, C: Timer> Run<Fleet, T, C> {
         until: Until,
         observer: Option<Observer>,
         abort: Option<Abort>,
+        pool: &str,
     ) -> Self {
-        Self::new(shared, Observable::fleet(max_streams, until, observer), abort)
+        let observers = observer.into_iter().chain(meter(pool));
+        Self::new(shared, Observable::fleet(max_streams, until, observers), abort)
     }
 
     /// Adds a watch, which begins at `now`.
@@ -300,6 +303,18 @@ impl<T: Transport, C: Timer> Run<Fleet, T, C> {
         }
         self.engine.set_paused(self.shared.timer.now(), id, paused);
     }
+}
+
+/// Counts what an engine does; `pool` is a label.
+#[cfg(feature = "metrics")]
+fn meter(pool: &str) -> Option<Observer> {
+    let mut meter = crate::metrics::Meter::new(pool.to_owned().into());
+    Some(Box::new(move |observed| meter.observe(observed)))
+}
+
+#[cfg(not(feature = "metrics"))]
+fn meter(_: &str) -> Option<Observer> {
+    None
 }
 
 fn find<T: Transport>(members: &mut [Member<T>], id: MemberId) -> Option<&mut Member<T>> {
