@@ -7,7 +7,7 @@ use cvm_watch_core::{
     Until, WakeReason,
 };
 
-use crate::town::Town;
+use crate::virtual_time::fleet::BootingCvms;
 
 const SECOND: Duration = Duration::from_secs(1);
 const STARTING: &[u8] = b"event: state\ndata: {\"status\":\"starting\"}\n\n";
@@ -442,22 +442,27 @@ fn a_permit_from_outside_is_ignored() {
 #[test]
 fn a_hundred_cvms_end_within_two_intervals_of_a_world_without_limits() {
     for seed in 1..=20 {
-        let town = Town { limit: 4, ..Town::of(100, seed) };
-        let fleet = town.play(|c| c);
-        let ideal = Town { limit: usize::MAX, ..town.without_limit() }.play(|c| c);
+        let booting = BootingCvms { stream_limit: 4, ..BootingCvms::new(100, seed) };
+        let fleet = booting.run(|c| c);
+        let ideal = BootingCvms { stream_limit: usize::MAX, ..booting.without_limit() }.run(|c| c);
         assert!(fleet.most_open <= 4 && fleet.refused == 0, "{} open, {} refused", fleet.most_open, fleet.refused);
         assert!(fleet.ends.values().all(|(_, how)| how.as_deref() == Ok("running")));
         let (took, could) = (fleet.finished(), ideal.finished());
         assert!(took <= could + 10 * SECOND, "seed {seed}: {took:?} where {could:?} would do");
-        assert!(took <= town.one_after_another(), "seed {seed}: slower than one by one");
+        assert!(took <= booting.one_after_another(), "seed {seed}: slower than one by one");
     }
 }
 
 #[test]
 fn a_hundred_that_boot_at_once_do_not_wait_for_each_others_complete() {
-    let town = Town { limit: 4, completes: false, boots: vec![12 * SECOND; 100], ..Town::of(100, 1) };
-    let ideal = Town { limit: usize::MAX, ..town.without_limit() }.play(|c| c).finished();
-    let took = town.play(|c| c).finished();
+    let booting = BootingCvms {
+        stream_limit: 4,
+        sends_complete: false,
+        running_at: vec![12 * SECOND; 100],
+        ..BootingCvms::new(100, 1)
+    };
+    let ideal = BootingCvms { stream_limit: usize::MAX, ..booting.without_limit() }.run(|c| c).finished();
+    let took = booting.run(|c| c).finished();
     assert!(took <= ideal + 10 * SECOND, "{took:?} where {ideal:?} would do");
 }
 
@@ -465,14 +470,19 @@ fn a_hundred_that_boot_at_once_do_not_wait_for_each_others_complete() {
 fn nothing_that_arrived_behind_a_stale_state_is_dropped() {
     for cvms in [24, 500] {
         for completes in [true, false] {
-            let town = Town { stale: true, completes, boots: vec![Duration::ZERO; cvms], ..Town::of(cvms, 1) };
-            let outcome = town.play(|c| c);
+            let booting = BootingCvms {
+                begins_with_stale_state: true,
+                sends_complete: completes,
+                running_at: vec![Duration::ZERO; cvms],
+                ..BootingCvms::new(cvms, 1)
+            };
+            let outcome = booting.run(|c| c);
             assert!(outcome.ends.values().all(|(_, end)| end.as_deref() == Ok("running")), "{:?}", outcome.ends);
             // Four at a time, and each is done with its first chunk; without a `complete` the last ones,
             // for whose slots nobody waits, stay for their grace.
-            let rounds = u32::try_from(cvms.div_ceil(town.max_streams)).unwrap();
+            let rounds = u32::try_from(cvms.div_ceil(booting.max_streams)).unwrap();
             let grace = if completes { Duration::ZERO } else { 2 * SECOND };
-            assert_eq!(outcome.finished(), rounds * town.latency + grace, "{cvms} CVMs, completes: {completes}");
+            assert_eq!(outcome.finished(), rounds * booting.latency + grace, "{cvms} CVMs, completes: {completes}");
         }
     }
 }
@@ -486,12 +496,12 @@ fn a_fleet_without_a_slot_is_refused() {
 #[test]
 fn no_cvm_is_looked_at_more_than_once_per_interval_and_none_waits_longer_than_its_turn() {
     for (cvms, seed) in [(5, 1), (40, 2), (100, 3)] {
-        let town = Town::of(cvms, seed);
-        let fleet = town.play(|c| c);
+        let booting = BootingCvms::new(cvms, seed);
+        let fleet = booting.run(|c| c);
         let turns = u32::try_from(cvms.div_ceil(4)).unwrap();
         // A look takes the latency; whoever is due goes first to those that came before it.
-        let longest = 5 * SECOND + (turns + 1) * town.latency;
-        for (number, looks) in &fleet.looks {
+        let longest = 5 * SECOND + (turns + 1) * booting.latency;
+        for (number, looks) in &fleet.checks {
             for pair in looks.windows(2) {
                 let between = pair[1].since(pair[0]);
                 assert!(between >= 5 * SECOND, "cvm {number} was looked at again after {between:?}");
@@ -504,12 +514,12 @@ fn no_cvm_is_looked_at_more_than_once_per_interval_and_none_waits_longer_than_it
 
 #[test]
 fn a_server_with_fewer_places_than_hoped_for_is_served_all_the_same() {
-    let town = Town { limit: 2, ..Town::of(30, 7) };
-    let fleet = town.play(|c| c.max_retries(0));
+    let booting = BootingCvms { stream_limit: 2, ..BootingCvms::new(30, 7) };
+    let fleet = booting.run(|c| c.max_retries(0));
     assert!(fleet.refused > 0, "the server had room");
     assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "a refused place counted as a retry");
     // It is tried once in a while, not at every turn.
-    let looks: usize = fleet.looks.values().map(Vec::len).sum();
+    let looks: usize = fleet.checks.values().map(Vec::len).sum();
     assert!(fleet.refused * 5 < looks, "{} of {looks} looks were refused", fleet.refused);
 }
 
@@ -517,11 +527,11 @@ fn a_server_with_fewer_places_than_hoped_for_is_served_all_the_same() {
 fn where_all_would_fit_but_the_server_has_fewer_places_everybody_gets_a_turn() {
     // Three CVMs and four places, of which the server has two: nobody may keep them for good.
     for limit in [1, 2] {
-        let town = Town { limit, ..Town::of(3, 5) };
-        let fleet = town.play(|c| c.deadline(600 * SECOND));
+        let booting = BootingCvms { stream_limit: limit, ..BootingCvms::new(3, 5) };
+        let fleet = booting.run(|c| c.deadline(600 * SECOND));
         assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "limit {limit}: {:?}", fleet.ends);
-        let ideal = town.without_limit();
-        let ideal = Town { limit: usize::MAX, ..ideal }.play(|c| c);
+        let ideal = booting.without_limit();
+        let ideal = BootingCvms { stream_limit: usize::MAX, ..ideal }.run(|c| c);
         assert!(fleet.finished() <= ideal.finished() + 30 * SECOND, "limit {limit}: {:?}", fleet.finished());
     }
 }
@@ -644,8 +654,8 @@ fn a_look_that_gives_way_ends_a_row_of_losses() {
 #[test]
 fn a_server_that_is_slower_than_a_turn_is_heard_in_the_end() {
     for first_state in [10, 16, 40] {
-        let town = Town { first_state: first_state * SECOND, ..Town::of(5, 3) };
-        let fleet = town.play(|c| c.deadline(3600 * SECOND));
+        let booting = BootingCvms { first_state: first_state * SECOND, ..BootingCvms::new(5, 3) };
+        let fleet = booting.run(|c| c.deadline(3600 * SECOND));
         assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "{first_state} s: {:?}", fleet.ends);
     }
 }
@@ -653,8 +663,8 @@ fn a_server_that_is_slower_than_a_turn_is_heard_in_the_end() {
 #[test]
 fn a_server_that_says_its_first_state_after_an_interval_is_given_the_time() {
     for interval in [5, 10, 15, 30] {
-        let town = Town { first_state: interval * SECOND, ..Town::of(12, 3) };
-        let fleet = town.play(|c| c.interval(interval * SECOND).deadline(1800 * SECOND));
+        let booting = BootingCvms { first_state: interval * SECOND, ..BootingCvms::new(12, 3) };
+        let fleet = booting.run(|c| c.interval(interval * SECOND).deadline(1800 * SECOND));
         assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "interval {interval}: {:?}", fleet.ends);
     }
 }
@@ -662,8 +672,8 @@ fn a_server_that_says_its_first_state_after_an_interval_is_given_the_time() {
 #[test]
 fn a_server_that_notices_an_end_late_is_served_all_the_same() {
     // It frees a place three seconds after the client has closed, so it is out of places often.
-    let town = Town { limit: 5, notices_after: 3 * SECOND, ..Town::of(20, 9) };
-    let fleet = town.play(|c| c.max_retries(0).deadline(1800 * SECOND));
+    let booting = BootingCvms { stream_limit: 5, close_delay: 3 * SECOND, ..BootingCvms::new(20, 9) };
+    let fleet = booting.run(|c| c.max_retries(0).deadline(1800 * SECOND));
     assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "{:?}", fleet.ends);
     assert!(fleet.refused > 0, "it noticed in time");
 }
@@ -801,12 +811,12 @@ fn to_forget_one_takes_nothing_from_the_others() {
 
 #[test]
 fn where_any_is_enough_the_fleet_ends_with_the_first_that_runs() {
-    let town = Town { until: Until::Any, ..Town::of(50, 11) };
-    let fleet = town.play(|c| c);
+    let booting = BootingCvms { until: Until::Any, ..BootingCvms::new(50, 11) };
+    let fleet = booting.run(|c| c);
     let reached: Vec<_> = fleet.ends.values().filter(|(_, how)| how.is_ok()).collect();
     assert_eq!(reached.len(), 1);
     assert!(fleet.ends.values().filter(|(_, how)| how.is_err()).all(|(_, how)| *how == Err(Failure::Aborted)));
-    let first = town.boots.iter().min().unwrap();
+    let first = booting.running_at.iter().min().unwrap();
     assert!(fleet.finished() < *first + 10 * SECOND, "{:?} for {first:?}", fleet.finished());
 }
 

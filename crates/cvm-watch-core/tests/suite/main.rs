@@ -1,4 +1,4 @@
-//! The watch on a virtual clock, played by the simulator's scripts.
+//! The watch and the fleet in virtual time, against the scripts of the simulator.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,16 +9,20 @@
     reason = "helpers of tests may panic and print too"
 )]
 
+mod abort;
+mod answers;
+mod deadlines;
 mod documents;
+mod events;
 mod fleet;
-mod laws;
+mod last_event_id;
 mod order;
 mod permits;
 mod policy;
-mod rows_01_to_09;
-mod rows_10_to_17;
-mod rows_18_to_26;
+mod redaction;
+mod retries;
 mod serialized;
-#[path = "../../examples/fleet/town.rs"]
-mod town;
-mod world;
+mod target;
+#[path = "../virtual_time/mod.rs"]
+mod virtual_time;
+mod watches;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cvm_watch_core::{Action, AttemptId, CloseCause, Input, Policy, ResponseHead, Timestamp, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
-use crate::world::world;
+use crate::virtual_time::watch::scripted;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -15,31 +15,31 @@ fn done() -> Attempt {
 
 #[test]
 fn the_overall_deadline_is_judged_before_the_bytes_of_that_call() {
-    let end = world(Attempt::stream().wait(10 * SECOND).complete("running")).with(|c| c.deadline(10 * SECOND)).end();
+    let end = scripted(Attempt::stream().wait(10 * SECOND).complete("running")).with(|c| c.deadline(10 * SECOND)).end();
     assert!(end.starts_with("10.000 fail deadline_exceeded"), "{end}");
 }
 
 #[test]
 fn the_attempts_deadline_is_judged_before_the_bytes_of_that_call() {
     let script = Script::new().then(Attempt::stream().wait(20 * SECOND).complete("running")).then(done());
-    let trace = world(script).with(|c| c.timeout(10 * SECOND)).trace();
+    let trace = scripted(script).with(|c| c.timeout(10 * SECOND)).trace();
     assert!(trace.contains("20.000 retry in 5s: the stream outlived its timeout"), "{trace}");
 }
 
 #[test]
 fn of_two_deadlines_at_one_moment_the_overall_one_is_the_end() {
-    let end = world(Attempt::stream().stall()).with(|c| c.timeout(10 * SECOND).deadline(20 * SECOND)).end();
+    let end = scripted(Attempt::stream().stall()).with(|c| c.timeout(10 * SECOND).deadline(20 * SECOND)).end();
     assert!(end.starts_with("20.000 fail deadline_exceeded"), "{end}");
 }
 
 #[test]
 fn idle_connect_and_grace_are_judged_after_what_is_ready() {
     let idle = Attempt::stream().wait(10 * SECOND).comment("beat").wait(10 * SECOND).complete("running");
-    assert_eq!(world(idle).with(|c| c.idle_timeout(10 * SECOND)).end(), "20.000 resolve status=running");
+    assert_eq!(scripted(idle).with(|c| c.idle_timeout(10 * SECOND)).end(), "20.000 resolve status=running");
     let connect = Attempt::new().wait(30 * SECOND).head(200, &[]).complete("running");
-    assert_eq!(world(connect).end(), "30.000 resolve status=running");
+    assert_eq!(scripted(connect).end(), "30.000 resolve status=running");
     let grace = Attempt::stream().state("running").wait(2 * SECOND).state("stopping").close();
-    let end = world(grace).with(|c| c.max_retries(0)).end();
+    let end = scripted(grace).with(|c| c.max_retries(0)).end();
     assert!(end.starts_with("2.000 fail max_retries_exceeded"), "{end}");
 }
 
@@ -47,14 +47,14 @@ fn idle_connect_and_grace_are_judged_after_what_is_ready() {
 fn bytes_that_waited_while_the_caller_was_slow_prove_life() {
     // The driver is busy for a minute; the beats of that time are read first, and no timer fires.
     let stream = Attempt::stream().repeat(": beat\n", SECOND, 70).complete("running");
-    let end = world(stream).with(|c| c.idle_timeout(2 * SECOND)).busy_after_head(60 * SECOND).end();
+    let end = scripted(stream).with(|c| c.idle_timeout(2 * SECOND)).busy_after_head(60 * SECOND).end();
     assert_eq!(end, "70.000 resolve status=running");
 }
 
 #[test]
 fn an_abort_comes_before_everything_else_of_its_moment() {
     let end =
-        world(Attempt::stream().wait(SECOND).complete("running")).with(|c| c.deadline(SECOND)).abort_at(1000).end();
+        scripted(Attempt::stream().wait(SECOND).complete("running")).with(|c| c.deadline(SECOND)).abort_at(1000).end();
     assert_eq!(end, "1.000 fail aborted: the watch was aborted");
 }
 

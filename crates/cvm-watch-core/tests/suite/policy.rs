@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use cvm_watch_core::{Action, FailEarly, Input, Phase, Policy, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{Action, ApiKey, CvmId, FailEarly, Input, Phase, Policy, ResponseHead, Timestamp, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
-use crate::world::world;
+use crate::virtual_time::watch::scripted;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -26,7 +26,7 @@ fn status(status: &str) -> String {
 #[test]
 fn two_states_in_a_row_that_end_hope_end_the_watch() {
     let error = status("error");
-    world(states(&[&error, &status("starting"), &error, &error]).stall())
+    scripted(states(&[&error, &status("starting"), &error, &error]).stall())
         .with(|c| c.fail_early(FailEarly::of_a_boot()))
         .check(
             r#"
@@ -44,7 +44,7 @@ fn two_states_in_a_row_that_end_hope_end_the_watch() {
 #[test]
 fn the_row_goes_on_over_a_lost_attempt() {
     let exited = status("Exited");
-    world(attempts([states(&[&exited]).reset(), states(&[&exited]).stall()]))
+    scripted(attempts([states(&[&exited]).reset(), states(&[&exited]).stall()]))
         .with(|c| c.fail_early(FailEarly::of_a_boot()))
         .check(
             r#"
@@ -64,7 +64,7 @@ fn what_another_stream_repeats_within_an_interval_is_not_a_second_look() {
     let exited = status("exited");
     let script =
         [states(&[&exited]).reset(), states(&[&exited]).reset(), states(&[&exited]).reset(), states(&[&exited])];
-    world(attempts(script))
+    scripted(attempts(script))
         .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(8 * SECOND).retry_delay(2 * SECOND))
         .check(
             r#"
@@ -85,20 +85,20 @@ fn what_another_stream_repeats_within_an_interval_is_not_a_second_look() {
         );
     // A stream that goes on has looked again.
     let second = states(&[&exited, &exited]).stall();
-    let end = world(attempts([states(&[&exited]).reset(), second]))
+    let end = scripted(attempts([states(&[&exited]).reset(), second]))
         .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(30 * SECOND).retry_delay(SECOND));
     assert!(end.end().starts_with("3.000 fail unreachable"));
     // An answer that was a little quicker than the first is another look all the same.
     let [slow, quick] = [SECOND, Duration::from_millis(200)]
         .map(|latency| Attempt::stream().wait(latency).event("state", &exited).reset());
-    let end = world(attempts([slow, quick]))
+    let end = scripted(attempts([slow, quick]))
         .with(|c| c.fail_early(FailEarly::of_a_boot()).retry_delay(Duration::from_millis(4100)))
         .end();
     assert!(end.starts_with("5.300 fail unreachable"), "{end}");
     // Another status in between ends the row, and the time since it began.
     let between = states(&[&exited, &status("starting"), &exited]).reset();
     let third = states(&[&exited, &status("running")]).stall();
-    let end = world(attempts([between, third]))
+    let end = scripted(attempts([between, third]))
         .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(5 * SECOND).retry_delay(SECOND))
         .end();
     assert_eq!(end, "7.000 resolve status=running");
@@ -108,10 +108,10 @@ fn what_another_stream_repeats_within_an_interval_is_not_a_second_look() {
 fn failing_early_is_off_unless_asked_for_and_a_start_may_begin_at_stopped() {
     let (error, stopped) = (status("error"), status("stopped"));
     let boot = |first: &str| states(&[first, first, first]).event("complete", status("running"));
-    assert_eq!(world(boot(&error)).end(), "3.000 resolve status=running");
-    let early = world(boot(&stopped)).with(|c| c.fail_early(FailEarly::of_a_boot()));
+    assert_eq!(scripted(boot(&error)).end(), "3.000 resolve status=running");
+    let early = scripted(boot(&stopped)).with(|c| c.fail_early(FailEarly::of_a_boot()));
     assert_eq!(early.end(), "3.000 resolve status=running");
-    let chosen = world(boot(&stopped)).with(|c| c.fail_early(FailEarly::on(["stopped"])));
+    let chosen = scripted(boot(&stopped)).with(|c| c.fail_early(FailEarly::on(["stopped"])));
     assert_eq!(chosen.end(), r#"1.000 fail unreachable: "running" can no longer be reached: the status is "stopped""#);
 }
 
@@ -123,7 +123,7 @@ fn a_boot_error_counts_when_it_is_new_and_the_boot_not_done() {
     let (old, new) = (with("no disk", "booting"), with("no keys", "booting"));
     let end = |seen: &[&str]| {
         let script = states(seen).event("complete", status("running"));
-        world(script).with(|c| c.fail_early(FailEarly::of_a_boot())).end()
+        scripted(script).with(|c| c.fail_early(FailEarly::of_a_boot())).end()
     };
     let failed =
         r#"fail unreachable: "running" can no longer be reached: the status is "starting"; boot error: no keys"#;
@@ -140,7 +140,7 @@ fn a_boot_error_counts_when_it_is_new_and_the_boot_not_done() {
     }
     let done = with("no keys", "done");
     assert!(end(&[&old, &done, &done]).contains("resolve"), "the boot is done");
-    let only_statuses = world(states(&[&old, &new, &new]).event("complete", status("running")))
+    let only_statuses = scripted(states(&[&old, &new, &new]).event("complete", status("running")))
         .with(|c| c.fail_early(FailEarly::on(["error"])));
     assert!(only_statuses.end().contains("resolve"), "boot errors were not asked for");
 }
@@ -150,7 +150,7 @@ fn a_state_at_the_target_never_ends_hope() {
     let failing = r#"{"status":"running","boot_error":"no keys","boot_progress":"booting"}"#;
     let script = states(&[&status("starting"), failing, failing]).stall();
     assert_eq!(
-        world(script).with(|c| c.fail_early(FailEarly::of_a_boot())).end(),
+        scripted(script).with(|c| c.fail_early(FailEarly::of_a_boot())).end(),
         "3.000 resolve boot_error=no keys boot_progress=booting status=running"
     );
 }
@@ -167,7 +167,7 @@ fn ready_is_running_and_booted_and_without_an_error() {
         (with(r#","boot_error":"no disk""#), false),
     ] {
         let ready = states(&[&state]).event("complete", status("running"));
-        let end = world(attempts([ready, states(&[&status("running")]).stall()])).with(|c| c.ready(true)).end();
+        let end = scripted(attempts([ready, states(&[&status("running")]).stall()])).with(|c| c.ready(true)).end();
         let when = if is_ready { "1.000 resolve" } else { "8.000 resolve" };
         assert!(end.starts_with(when), "{state}: {end}");
     }
@@ -178,7 +178,7 @@ fn a_complete_before_the_cvm_is_ready_is_looked_at_again_each_interval_and_is_no
     let booting = r#"{"status":"running","boot_progress":"booting"}"#;
     let done = r#"{"status":"running","boot_progress":"done"}"#;
     let look = |json: &str| states(&[json]).event("complete", status("running"));
-    world(attempts([look(booting), look(booting), look(done)]))
+    scripted(attempts([look(booting), look(booting), look(done)]))
         .with(|c| c.ready(true).max_retries(0).interval(7 * SECOND))
         .check(
             r#"
@@ -205,7 +205,8 @@ fn a_complete_before_the_cvm_is_ready_is_looked_at_again_each_interval_and_is_no
 fn what_counts_as_no_retry_does_not_count_when_it_gives_up() {
     let booting = r#"{"status":"running","boot_progress":"booting"}"#;
     let look = states(&[booting]).event("complete", status("running"));
-    let end = world(attempts([look.clone(), look, Attempt::stream().reset()])).with(|c| c.ready(true).max_retries(0));
+    let end =
+        scripted(attempts([look.clone(), look, Attempt::stream().reset()])).with(|c| c.ready(true).max_retries(0));
     assert_eq!(end.end(), "12.000 fail max_retries_exceeded: gave up after 1 attempt: the connection was reset");
 }
 
@@ -214,7 +215,7 @@ fn progress_that_is_no_longer_reported_does_not_hold_a_ready_cvm_back() {
     let booting = states(&[r#"{"status":"running","boot_progress":"booting"}"#]).event("complete", status("running"));
     let wordless = Attempt::stream().event("complete", status("running"));
     let again = || [booting.clone(), wordless.clone(), wordless.clone()];
-    world(attempts(again())).with(|c| c.ready(true).max_retries(0)).check(
+    scripted(attempts(again())).with(|c| c.ready(true).max_retries(0)).check(
         r#"
         0.000 connect 1, timeout 300
         0.000 state running
@@ -232,7 +233,7 @@ fn progress_that_is_no_longer_reported_does_not_hold_a_ready_cvm_back() {
         "#,
     );
     // A state is news: what was not said before it no longer counts.
-    let end = world(attempts([booting.clone(), wordless.clone()].into_iter().chain(again())))
+    let end = scripted(attempts([booting.clone(), wordless.clone()].into_iter().chain(again())))
         .with(|c| c.ready(true).max_retries(0))
         .end();
     assert_eq!(end, "22.000 resolve boot_progress=booting status=running");
@@ -243,7 +244,7 @@ fn a_target_that_was_there_before_does_not_count_until_another_status_was_seen()
     let running = status("running");
     let stale = states(&[&running]).event("complete", &running);
     let fresh = states(&[&running, &status("restarting"), &running]).event("complete", &running);
-    world(attempts([stale, fresh])).with(|c| c.after_change(60 * SECOND).max_retries(0)).check(
+    scripted(attempts([stale, fresh])).with(|c| c.after_change(60 * SECOND).max_retries(0)).check(
         r#"
         0.000 connect 1, timeout 300
         0.000 state running
@@ -266,7 +267,7 @@ fn a_target_that_stays_steady_counts_after_its_limit_and_says_so() {
     let running = status("running");
     // However the stream goes on: silent, repeating itself, or completed again and again.
     let silent = states(&[&running]).stall();
-    world(silent).with(|c| c.after_change(60 * SECOND)).check(
+    scripted(silent).with(|c| c.after_change(60 * SECOND)).check(
         r#"
         0.000 connect 1, timeout 300
         0.000 state running
@@ -276,10 +277,10 @@ fn a_target_that_stays_steady_counts_after_its_limit_and_says_so() {
         "#,
     );
     let repeating = (0..9).fold(Attempt::stream(), |a, _| a.event("state", &running).wait(7 * SECOND)).stall();
-    let end = world(repeating).with(|c| c.after_change(30 * SECOND)).trace();
+    let end = scripted(repeating).with(|c| c.after_change(30 * SECOND)).trace();
     assert!(end.contains("30.000 no other status for 30s"), "{end}");
     let again = states(&[&running]).event("complete", &running);
-    let trace = world(again).with(|c| c.after_change(20 * SECOND).max_retries(0)).trace();
+    let trace = scripted(again).with(|c| c.after_change(20 * SECOND).max_retries(0)).trace();
     let last: Vec<_> = trace.lines().skip_while(|line| !line.starts_with("24.")).collect();
     let expected = [
         "24.000 connect 5, timeout 300",
@@ -296,7 +297,7 @@ fn a_target_that_stays_steady_counts_after_its_limit_and_says_so() {
 fn a_complete_at_the_very_end_of_the_limit_counts() {
     let running = status("running");
     let complete = states(&[&running]).wait(19 * SECOND).event("complete", &running).stall();
-    let end = world(complete).with(|c| c.after_change(20 * SECOND)).end();
+    let end = scripted(complete).with(|c| c.after_change(20 * SECOND)).end();
     assert_eq!(end, "20.000 resolve status=running");
     let policy = Policy::builder("running").after_change(20 * SECOND).build().unwrap();
     let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
@@ -316,7 +317,7 @@ fn a_complete_at_the_very_end_of_the_limit_counts() {
 fn another_status_in_a_complete_is_a_change() {
     let elsewhere = Attempt::stream().event("complete", status("stopped"));
     let running = states(&[&status("running")]).stall();
-    let end = world(attempts([elsewhere, running])).with(|c| c.after_change(60 * SECOND)).end();
+    let end = scripted(attempts([elsewhere, running])).with(|c| c.after_change(60 * SECOND)).end();
     assert_eq!(end, "7.000 resolve status=running");
 }
 
@@ -377,5 +378,35 @@ fn what_contradicts_the_target_is_refused_when_built() {
         ),
     ] {
         assert_eq!(builder.build().unwrap_err().to_string(), message);
+    }
+}
+
+/// Contract row 25.
+#[test]
+fn what_is_out_of_range_is_refused_before_any_watch_exists() {
+    let refused = |policy: cvm_watch_core::PolicyBuilder| policy.build().unwrap_err().to_string();
+    let bad_id = |id: &str| CvmId::new(id).unwrap_err().to_string();
+    let fresh = || Policy::builder("running");
+    let millis = Duration::from_millis;
+    for (message, parts) in [
+        (refused(fresh().interval(millis(4_000))), ["interval", "4s", "5s to 30s"]),
+        (refused(fresh().interval(millis(5_500))), ["interval", "5.5s", "whole seconds"]),
+        (refused(fresh().timeout(millis(601_000))), ["timeout", "601s", "10s to 600s"]),
+        (refused(Policy::builder(" ")), ["target", "", "must not be blank"]),
+        (bad_id(".."), ["id", "..", "is a path"]),
+        (bad_id("a\tb"), ["id", "a\\tb", "0x09 at position 1"]),
+        (refused(fresh().interval(millis(31_000))), ["interval", "31s", "5s to 30s"]),
+        (refused(fresh().timeout(millis(9_000))), ["timeout", "9s", "10s to 600s"]),
+        (refused(fresh().connect_timeout(millis(0))), ["connect timeout", "0s", "more than zero"]),
+        (refused(fresh().idle_timeout(millis(0))), ["idle timeout", "0s", "more than zero"]),
+        (refused(fresh().deadline(millis(0))), ["deadline", "0s", "more than zero"]),
+        (bad_id(""), ["id", "", "must not be empty"]),
+        (refused(fresh().header("x-a", "s3cret\0")), ["header x-a", "", "0x00 at position 6"]),
+        (refused(fresh().header("x-a\r\nEvil", "v")), ["header name", "x-a\\r\\nEvil", "letters, digits"]),
+        (ApiKey::new("s3cret\rs3cret").unwrap_err().to_string(), ["api key", "", "0x0d at position 6"]),
+        (ApiKey::new(" ").unwrap_err().to_string(), ["api key", "", "PHALA_CLOUD_API_KEY"]),
+    ] {
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
     }
 }

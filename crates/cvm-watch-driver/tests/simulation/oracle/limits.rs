@@ -17,7 +17,8 @@ impl Oracle {
         if let Some((limit, name)) = self.limits().into_iter().filter(|(limit, _)| *limit <= now).min() {
             // After a late wake-up the runtime gets one moment to report what has arrived.
             let since = match self.catches_up.get() {
-                Some((late_for, since)) if late_for == limit => since,
+                // A system sleep in between is a late wake-up again.
+                Some((late_for, since)) if late_for == limit => since.max(self.simulation.resumed_at().unwrap_or(0)),
                 _ => now,
             };
             self.catches_up.set(Some((limit, since)));

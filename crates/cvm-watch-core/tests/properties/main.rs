@@ -13,7 +13,7 @@
 mod checks;
 mod corpora;
 mod faults;
-mod laws;
+mod invariants;
 mod model;
-mod player;
 mod random;
+mod random_run;

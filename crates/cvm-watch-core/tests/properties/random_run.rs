@@ -13,7 +13,7 @@ const MAX_TICKS: usize = 40;
 
 /// How the driver goes about it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Manner {
+pub struct Style {
     /// Hands over bytes in pieces of so many; 0: as they came.
     pub cut: usize,
     /// Ticks at times when nothing is due, too.
@@ -26,7 +26,7 @@ pub struct Manner {
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Played {
+pub struct Recorded {
     pub actions: Vec<Action>,
     /// The actions with their times, as text.
     pub log: String,
@@ -36,36 +36,36 @@ pub struct Played {
     pub closed: Vec<AttemptId>,
 }
 
-pub fn play<M: Machine>(data: &[u8], manner: Manner) -> Played {
+pub fn run<M: Machine>(data: &[u8], style: Style) -> Recorded {
     let mut choices = Choices::new(data);
     let rules = setting::rules(&mut choices);
     let (seed, start) = (u64::from(choices.byte()), setting::start(&mut choices));
     let machine = M::start(rules.policy().into(), rules.id(), seed, Timestamp::from_nanos(start), rules.permits);
-    let mut player = Player { machine, manner, now: start, current: None, played: Played::default() };
-    player.drain();
-    player.script(choices.clone());
-    if manner.abort_at_last {
-        player.machine.handle(player.at(), Input::Abort);
-        player.drain();
-        player.script(choices);
+    let mut run = RandomRun { machine, style, now: start, current: None, recorded: Recorded::default() };
+    run.drain();
+    run.script(choices.clone());
+    if style.abort_at_last {
+        run.machine.handle(run.at(), Input::Abort);
+        run.drain();
+        run.script(choices);
     }
-    player.manner.never_polls = false;
-    if manner.never_polls {
-        player.played.actions.clear();
+    run.style.never_polls = false;
+    if style.never_polls {
+        run.recorded.actions.clear();
     }
-    player.drain();
-    player.played
+    run.drain();
+    run.recorded
 }
 
-struct Player<M> {
+struct RandomRun<M> {
     machine: M,
-    manner: Manner,
+    style: Style,
     now: u64,
     current: Option<AttemptId>,
-    played: Played,
+    recorded: Recorded,
 }
 
-impl<M: Machine> Player<M> {
+impl<M: Machine> RandomRun<M> {
     fn script(&mut self, mut choices: Choices<'_>) {
         while !choices.is_empty() {
             self.step(&mut choices);
@@ -88,11 +88,11 @@ impl<M: Machine> Player<M> {
             }
             (7..10, Some(attempt)) => {
                 let bytes = bodies::bytes(choices, false);
-                let piece = if self.manner.cut == 0 { bytes.len().max(1) } else { self.manner.cut };
+                let piece = if self.style.cut == 0 { bytes.len().max(1) } else { self.style.cut };
                 bytes.chunks(piece).for_each(|piece| self.offer(attempt, piece));
             }
             (10, Some(attempt)) => {
-                self.played.closed.push(attempt);
+                self.recorded.closed.push(attempt);
                 let cause: CloseCause = bodies::cause(choices);
                 self.machine.handle(now, Input::Closed { attempt, cause });
                 self.current = None;
@@ -109,15 +109,15 @@ impl<M: Machine> Player<M> {
         let mut until = self.now.saturating_add(span).min(u64::MAX - 1);
         let mut ticks = 0;
         while let Some(wake) = self.machine.next_wake().filter(|wake| wake.at.as_nanos() <= until) {
-            if self.manner.restless {
+            if self.style.restless {
                 let early = self.now + wake.at.as_nanos().saturating_sub(self.now) / 2;
                 if early < wake.at.as_nanos() {
                     self.tick(early);
                 }
             }
             self.tick(wake.at.as_nanos());
-            if let Some(next) = self.machine.next_wake().filter(|_| !self.manner.never_polls) {
-                self.played.wakes.push((wake, next));
+            if let Some(next) = self.machine.next_wake().filter(|_| !self.style.never_polls) {
+                self.recorded.wakes.push((wake, next));
             }
             ticks += 1;
             if ticks == MAX_TICKS {
@@ -127,7 +127,7 @@ impl<M: Machine> Player<M> {
                 break;
             }
         }
-        if self.manner.restless {
+        if self.style.restless {
             self.tick(until);
         }
         self.now = self.now.max(until);
@@ -144,14 +144,14 @@ impl<M: Machine> Player<M> {
             let taken = self.machine.receive(self.at(), attempt, bytes);
             bytes = &bytes[taken..];
             self.drain();
-            if taken == 0 && self.manner.never_polls {
+            if taken == 0 && self.style.never_polls {
                 return;
             }
         }
     }
 
     fn drain(&mut self) {
-        if self.manner.never_polls && self.current.is_some() {
+        if self.style.never_polls && self.current.is_some() {
             return;
         }
         while let Some(action) = self.machine.poll_action() {
@@ -160,8 +160,8 @@ impl<M: Machine> Player<M> {
                 Action::Disconnect { .. } => self.current = None,
                 _ => {}
             }
-            writeln!(self.played.log, "{} {action:?}", self.now).unwrap();
-            self.played.actions.push(action);
+            writeln!(self.recorded.log, "{} {action:?}", self.now).unwrap();
+            self.recorded.actions.push(action);
         }
     }
 

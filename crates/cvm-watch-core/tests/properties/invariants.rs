@@ -14,22 +14,22 @@ use crate::faults::{
     CountsItsOwnSeed, DropsDisconnect, Faulty, HearsOldConnections, OverlooksLoneBytes, RepeatsEvents,
     SpeaksAfterItsEnd, WakesAtOnce, WakesLate,
 };
-use crate::player::{Manner, Played, play};
 use crate::random::Random;
+use crate::random_run::{Recorded, Style, run};
 
-const LIVES: u64 = 1_500;
+const RUNS: u64 = 1_500;
 
 /// 1. The same bytes give the same actions however they are cut.
 fn cuts_change_nothing<M: Machine>(data: &[u8]) {
-    let whole = play::<M>(data, Manner::default());
+    let whole = run::<M>(data, Style::default());
     for cut in [1, 2, 7] {
-        assert_same(&whole, &play::<M>(data, Manner { cut, ..Manner::default() }));
+        assert_same(&whole, &run::<M>(data, Style { cut, ..Style::default() }));
     }
 }
 
 /// 2. Exactly one end, and it is last.
 fn there_is_one_end_and_it_is_last<M: Machine>(data: &[u8]) {
-    let Played { actions, .. } = play::<M>(data, Manner { abort_at_last: true, ..Manner::default() });
+    let Recorded { actions, .. } = run::<M>(data, Style { abort_at_last: true, ..Style::default() });
     let is_end = |action: &&Action| matches!(action, Action::Resolve(_) | Action::Fail(_));
     assert_eq!(actions.iter().filter(is_end).count(), 1, "{actions:?}");
     assert!(actions.last().as_ref().is_some_and(is_end), "{actions:?}");
@@ -37,31 +37,31 @@ fn there_is_one_end_and_it_is_last<M: Machine>(data: &[u8]) {
 
 /// 3. A tick at the wake and a drain move the wake on.
 fn no_wake_comes_twice<M: Machine>(data: &[u8]) {
-    for (wake, next) in play::<M>(data, Manner::default()).wakes {
+    for (wake, next) in run::<M>(data, Style::default()).wakes {
         assert!(next.at > wake.at || next.at == Timestamp::MAX, "{wake:?}, then {next:?}");
     }
 }
 
 /// 4. Who sleeps exactly to the wake misses nothing: looking more often changes nothing.
 fn the_wake_is_exact<M: Machine>(data: &[u8]) {
-    let sleeper = play::<M>(data, Manner::default());
-    assert_same(&sleeper, &play::<M>(data, Manner { restless: true, ..Manner::default() }));
+    let sleeper = run::<M>(data, Style::default());
+    assert_same(&sleeper, &run::<M>(data, Style { restless: true, ..Style::default() }));
 }
 
 /// 5. However long nobody polls, a handful of actions waits.
 fn few_actions_wait<M: Machine>(data: &[u8]) {
-    let Played { actions, .. } = play::<M>(data, Manner { never_polls: true, ..Manner::default() });
+    let Recorded { actions, .. } = run::<M>(data, Style { never_polls: true, ..Style::default() });
     assert!(actions.len() <= 6, "{} actions waited", actions.len());
 }
 
 /// 6. The same seed and inputs give the same actions.
 fn a_life_repeats<M: Machine>(data: &[u8]) {
-    assert_same(&play::<M>(data, Manner::default()), &play::<M>(data, Manner::default()));
+    assert_same(&run::<M>(data, Style::default()), &run::<M>(data, Style::default()));
 }
 
 /// 7. Never two connections, and none at the end.
 fn one_connection_at_most<M: Machine>(data: &[u8]) {
-    let Played { actions, closed, .. } = play::<M>(data, Manner { abort_at_last: true, ..Manner::default() });
+    let Recorded { actions, closed, .. } = run::<M>(data, Style { abort_at_last: true, ..Style::default() });
     let mut open = BTreeSet::new();
     for action in actions {
         match action {
@@ -103,22 +103,22 @@ fn impurity(source: &str) -> Option<&'static str> {
     forbidden.into_iter().find(|word| code.iter().any(|line| line.contains(word)))
 }
 
-fn assert_same(one: &Played, other: &Played) {
+fn assert_same(one: &Recorded, other: &Recorded) {
     for (line, (one, other)) in one.log.lines().zip(other.log.lines()).enumerate() {
         assert_eq!(one, other, "action {line}");
     }
     assert_eq!(one.actions.len(), other.actions.len(), "actions in all");
 }
 
-fn holds(law: fn(&[u8])) {
-    crate::random::sweep(law, 0..LIVES, |random| random.bytes(200));
+fn holds(property: fn(&[u8])) {
+    crate::random::sweep(property, 0..RUNS, |random| random.bytes(200));
 }
 
 /// How many lives it takes until the law is broken.
-fn broken_after(law: fn(&[u8])) -> Option<u64> {
-    (0..LIVES).find(|seed| {
+fn broken_after(property: fn(&[u8])) -> Option<u64> {
+    (0..RUNS).find(|seed| {
         let data = Random::new(*seed).bytes(200);
-        panic::catch_unwind(AssertUnwindSafe(|| law(&data))).is_err()
+        panic::catch_unwind(AssertUnwindSafe(|| property(&data))).is_err()
     })
 }
 
@@ -193,8 +193,8 @@ fn each_law_notices_a_fault_that_breaks_it() {
         ("one connection", broken_after(one_connection_at_most::<Faulty<DropsDisconnect>>)),
         ("any order", broken_after(any_order_is_safe::<Faulty<HearsOldConnections>>)),
     ];
-    for (law, lives) in broken {
-        assert!(lives.is_some(), "the law of {law} does not notice its fault in {LIVES} lives");
+    for (property, runs) in broken {
+        assert!(runs.is_some(), "the property of {property} does not notice its fault in {RUNS} runs");
     }
     assert_eq!(impurity("// std::time is for others\nfn f() {}"), None);
     assert_eq!(impurity("fn f() { std::time::Instant::now(); }"), Some("std::"));
