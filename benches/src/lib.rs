@@ -5,6 +5,7 @@ pub mod corpus;
 pub mod digest;
 pub mod measure;
 pub mod peers;
+pub mod plot;
 pub mod report;
 pub mod sockets;
 pub mod streaming;

@@ -36,6 +36,12 @@ pub fn throughput(bytes: usize, time: Duration) -> f64 {
     bytes as f64 / 1e6 / time.as_secs_f64()
 }
 
+/// The load of the machine: processes that ran or waited to, over one, five and fifteen minutes.
+pub fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    format!("load {}", load.split(' ').take(3).collect::<Vec<_>>().join(" "))
+}
+
 /// The machine, as far as it tells.
 pub fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -46,7 +52,7 @@ pub fn machine() -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let model = field("model name").unwrap_or_else(|| "unknown CPU".into());
     let cache = field("cache size").unwrap_or_default();
-    format!("{model}, {cpus} CPUs, L2 {cache}, {}", std::env::consts::ARCH)
+    format!("{model}, {cpus} CPUs, L2 {cache}, {}, {}", std::env::consts::ARCH, load())
 }
 
 /// The middle one of some figures.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::env::args;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -192,7 +192,7 @@ where
     first(update, open).await;
     assert_eq!(states, u32::from(way < 2));
     let now = monotonic();
-    if way % 2 == 0 {
+    if way.is_multiple_of(2) {
         drop(watching);
     } else {
         sender.send(()).expect("a watch that listens");

@@ -1,13 +1,15 @@
 //! The whole watch, bytes to typed events, against `serde_json` alone on the same payloads.
 //!
-//! `cargo run --release --bin watch`
+//! `cargo run --release --bin watch`; it writes its plot into `docs/benchmarks`.
 
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 
 use cvm_watch_benches::corpus::{self, Corpus};
 use cvm_watch_benches::measure::{Candidate, medians};
-use cvm_watch_benches::report::{Table, machine, throughput};
+use cvm_watch_benches::plot::{Bar, Bars, Group, Plot};
+use cvm_watch_benches::report::{Table, load, machine, throughput};
 use cvm_watch_benches::streaming::Streaming;
 use cvm_watch_core::sse::{Chunk, Decoder, Item};
 use cvm_watch_core::{ApiKey, Event, Policy};
@@ -36,15 +38,21 @@ fn main() {
     println!("{}\n", machine());
     println!("CPU time per `state` event; `of serde_json` may be at most {:.2}.\n", 1.0 / SHARE);
     let mut table = Table::new(["", "chunks", "ns per event", "MB/s", "of serde_json"]);
+    let mut groups = Vec::new();
     for corpus in [corpus::cvm(SIZE), corpus::multilingual(SIZE)] {
         for (chunk, name) in [(64 * 1024, "64 KiB"), (1460, "1460 B"), (200, "200 B")] {
-            rows(&corpus, chunk, name, &mut table);
+            let bars = rows(&corpus, chunk, name, &mut table);
+            groups.push(Group { title: format!("{}, chunks of {name}", corpus.name), bars });
         }
     }
     table.print();
+    println!("\n{} at the end", load());
+    let plot = Bars { title: "The whole watch: CPU ns per event, less is better".into(), groups };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks");
+    plot.write(&folder, "watch").expect("docs/benchmarks can be written");
 }
 
-fn rows(corpus: &Corpus, chunk: usize, chunk_name: &str, table: &mut Table) {
+fn rows(corpus: &Corpus, chunk: usize, chunk_name: &str, table: &mut Table) -> Vec<Bar> {
     let payloads = payloads(corpus.bytes);
     let plain = Arc::new(Policy::builder("running").build().expect("a valid policy"));
     let key = ApiKey::new("phak_0123456789abcdef0123456789abcdef").expect("a valid key");
@@ -59,15 +67,20 @@ fn rows(corpus: &Corpus, chunk: usize, chunk_name: &str, table: &mut Table) {
         watch("watch with a key to mask", &keyed),
     ];
     let times = medians(&mut candidates);
-    for (candidate, time) in candidates.iter().zip(&times) {
+    let bars = candidates.iter().zip(&times).map(|(candidate, time)| {
+        let each = time.as_nanos() as f64 / corpus.expected.events as f64;
+        let ratio = time.as_secs_f64() / times[0].as_secs_f64();
         table.row([
             format!("{}, {}", corpus.name, candidate.name),
             chunk_name.to_owned(),
-            format!("{:.0}", time.as_nanos() as f64 / corpus.expected.events as f64),
+            format!("{each:.0}"),
             format!("{:.0}", throughput(corpus.bytes.len(), *time)),
-            format!("{:.2}", time.as_secs_f64() / times[0].as_secs_f64()),
+            format!("{ratio:.2}"),
         ]);
-    }
+        let is_ours = candidate.name.starts_with("watch");
+        Bar { name: candidate.name.clone(), value: each, label: format!("{each:.0} ({ratio:.2}x)"), is_ours }
+    });
+    bars.collect()
 }
 
 fn parsed(payloads: &[String]) {

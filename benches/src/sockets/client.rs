@@ -100,17 +100,14 @@ impl Runtime {
         }
     }
 
-    /// `count` of what `make` makes, each a task of its own, to the last one's end; the sum of what
+    /// `count` of what `make` makes, each a separate task, to the last one's end; the sum of what
     /// they answer. Each is given a permit to connect, which it must let go once connected.
     pub fn all<F>(&self, count: usize, make: impl Fn(Permit) -> F) -> u64
     where
         F: Future<Output = u64> + Send + 'static,
     {
         let waves = Arc::new(Semaphore::new(WAVE));
-        let task = |_| {
-            let future = make(Permit::Wanted(Arc::clone(&waves)));
-            async move { future.await }
-        };
+        let task = |_| make(Permit::Wanted(Arc::clone(&waves)));
         match self {
             Self::Tokio(runtime) => runtime.block_on(async {
                 let tasks: Vec<_> = (0..count).map(|number| tokio::spawn(task(number))).collect();

@@ -109,7 +109,7 @@ async fn held<T: Transport, C: Timer>(
         }
     }
     // A watch that ended is not held; the count then never gets there.
-    pending().await
+    pending::<()>().await;
 }
 
 async fn sleep(runtime: &Runtime, duration: Duration) {

@@ -179,8 +179,8 @@ impl Decoder {
     }
 
     /// Skips comments and blank lines between two events.
-    // Each handler is a function of its own: together they would need a frame that costs more than
-    // most of what they do in a chunk of a few bytes.
+    // Each handler is a separate function. One function for all would save and restore registers at
+    // each call, which costs more than most of the work in a chunk of a few bytes.
     #[inline(never)]
     fn skip_comments(&mut self, starts_line: bool, chunk: &mut Chunk<'_>) {
         let rest = chunk.rest();

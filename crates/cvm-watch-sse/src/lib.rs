@@ -1,8 +1,13 @@
 //! Server-sent events: bytes in, events out, exactly as the WHATWG standard reads a
 //! `text/event-stream`.
 //!
-//! [`Decoder`] takes chunks as they come from the socket, cut anywhere, and lends one [`Item`] at a
-//! time. The same bytes give the same items however they are cut.
+//! | you have | use | feature |
+//! |---|---|---|
+//! | a [`std::io::Read`](https://doc.rust-lang.org/std/io/trait.Read.html): a socket, a file, a blocking client's body | [`Reader`](https://docs.rs/cvm-watch-sse/latest/cvm_watch_sse/struct.Reader.html), an iterator of [`OwnedEvent`]s | `std` |
+//! | a stream of chunks: the body of reqwest and others | [`EventStream`](https://docs.rs/cvm-watch-sse/latest/cvm_watch_sse/struct.EventStream.html), a `Stream` of [`OwnedEvent`]s | `stream` |
+//! | chunks from anywhere else, or no wish to copy | [`Decoder`], which lends one [`Item`] at a time | none |
+//!
+//! `Reader` and `EventStream` are the decoder with the loop around it:
 //!
 //! ```
 //! use cvm_watch_sse::{Chunk, Decoder, Item};
@@ -23,11 +28,13 @@
 //! assert_eq!(seen, ["retry 5000", r#"state {"status":"starting"}"#]);
 //! ```
 //!
+//! Chunks may be cut anywhere: the same bytes give the same items.
+//!
 //! # What it promises
 //!
-//! - **Time** is linear in the number of bytes, whatever the chunk size: a line that spans chunks is
-//!   searched once.
-//! - **Memory** follows [`Limits`], whatever arrives: comments, unknown fields and the rest of a
+//! - **Time** is linear in the number of bytes at any chunk size: a line that spans chunks is searched
+//!   once.
+//! - **Memory** follows [`Limits`]: comments, unknown fields and the rest of a
 //!   dropped event are skipped unstored, and buffers shrink after a large event.
 //!   [`Decoder::buffered_bytes`] returns the sum.
 //! - **No copy and no allocation** for an event of one `data` line that lies whole in the chunk and
@@ -42,17 +49,36 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod block;
 mod chunk;
 mod decoder;
 mod event;
 mod limits;
+mod owned;
+#[cfg(any(feature = "std", feature = "stream"))]
+mod pending;
+mod read_error;
+#[cfg(feature = "std")]
+mod reader;
 mod scan;
+#[cfg(feature = "stream")]
+mod stream;
 
 pub use chunk::Chunk;
 pub use decoder::Decoder;
 pub use event::{Event, Item};
 pub use limits::Limits;
+pub use owned::OwnedEvent;
+pub use read_error::ReadError;
+#[cfg(feature = "std")]
+pub use reader::Reader;
+#[cfg(feature = "stream")]
+pub use stream::EventStream;
