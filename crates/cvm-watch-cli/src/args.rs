@@ -1,9 +1,12 @@
 //! The command line's arguments.
 
+#![allow(clippy::doc_markdown, reason = "doc comments are the help, which is printed as it stands")]
+
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{RangedU64ValueParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use cvm_watch_core::Fleet;
 
@@ -20,7 +23,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Wait until a CVM has reached a status, or several have
-    #[command(after_help = help::WAIT)]
+    #[command(after_help = help::WAIT_SHORT, after_long_help = help::WAIT)]
     Wait(Box<WaitArgs>),
     /// Watch a simulated CVM boot: no account, no network
     #[command(after_help = help::DEMO)]
@@ -44,123 +47,214 @@ pub(crate) enum Command {
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WaitArgs {
-    /// CVM ids, UUIDs, app ids, instance ids or names; - reads a list of them from stdin
+    /// CVM id, UUID, app id, instance id or name; - reads a list from stdin
     #[arg(value_name = "ID", required_unless_present = "ids_from")]
     pub(crate) ids: Vec<String>,
 
-    /// File with more ids, one a line, and # comments; - is stdin
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Read ids from a file, one per line; - is stdin
+    ///
+    /// Blank lines do not count, nor does what follows a # at the beginning of a line or after a space.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = help::TARGET)]
     pub(crate) ids_from: Vec<String>,
 
-    /// Be done when one of several CVMs got there, rather than all
-    #[arg(long)]
+    /// Succeed when the first of several CVMs is at the target
+    #[arg(long, help_heading = help::TARGET)]
     pub(crate) any: bool,
 
-    /// Event streams open at a time, at least 1; the endpoint allows a user 5
-    #[arg(long, value_name = "N", default_value_t = Fleet::DEFAULT_MAX_STREAMS, value_parser = at_least_one())]
-    pub(crate) max_streams: usize,
-
-    /// Status to wait for, in any case: running, stopped, exited, …
-    #[arg(long, value_name = "STATUS", default_value = "running")]
+    /// Status to wait for
+    ///
+    /// Known are running, starting, restarting, stopping, stopped, shutting_down, exited, creating,
+    /// removing, deleting, deleted, provisioning, updating, in_progress and error, in any case. Another
+    /// one gives a warning.
+    #[arg(long, value_name = "STATUS", default_value = "running", help_heading = help::TARGET)]
     pub(crate) target: String,
 
-    /// How often the server looks at the CVM: whole seconds, 5s to 30s [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    /// With target running: wait for the end of the boot too
+    ///
+    /// The boot must be done, and without an error: running alone does not promise that the containers run.
+    #[arg(long, help_heading = help::TARGET)]
+    pub(crate) ready: bool,
+
+    /// Count the target only after another status was seen
+    ///
+    /// As after a restart that was just asked for. The target also counts when it was steady for this
+    /// long, 60s without a value, since the change may have been over before the wait began.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, num_args = 0..=1, require_equals = true,
+          default_missing_value = "60s", help_heading = help::TARGET)]
+    pub(crate) after_change: Option<Duration>,
+
+    /// Limit of the whole wait [default: no limit]
+    ///
+    /// Attempts, retries, and reading ids and certificates are included.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::WAITING)]
+    pub(crate) deadline: Option<Duration>,
+
+    /// How often the server checks the CVM, 5s to 30s [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::WAITING)]
     pub(crate) interval: Option<Duration>,
 
-    /// When the server ends one stream, upon which a new one is opened: whole seconds, 10s to 600s
-    /// [default: 300s]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-    pub(crate) timeout: Option<Duration>,
+    /// Statuses that end the wait early
+    ///
+    /// A status counts when it was seen twice in a row. With target running the default is error, exited
+    /// and removing, with any other target none. A boot error ends a wait for running too.
+    #[arg(long, value_name = "STATUS,...", value_delimiter = ',', conflicts_with = "no_fail_early",
+          help_heading = help::WAITING)]
+    pub(crate) fail_on: Vec<String>,
+
+    /// Keep waiting whatever the CVM reports, boot errors included
+    #[arg(long, help_heading = help::WAITING)]
+    pub(crate) no_fail_early: bool,
 
     /// Retries after the first attempt; 0 is none [default: no limit]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(), allow_negative_numbers = true,
+          help_heading = help::LIMITS)]
     pub(crate) max_retries: Option<u64>,
 
-    /// Exact delay before each retry [default: 5s or what the server asks for, with some jitter]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, allow_negative_numbers = true)]
+    /// Delay before each retry [default: 5s or what the server asks for]
+    ///
+    /// Exactly this, or longer if the server asks for it with Retry-After. The default has up to 20 % of
+    /// jitter.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::LIMITS)]
     pub(crate) retry_delay: Option<Duration>,
 
-    /// Double the delay with each loss in a row, up to this [default: no doubling]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    /// Double the delay after each failed attempt, up to this
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::LIMITS)]
     pub(crate) backoff_max: Option<Duration>,
 
-    /// Longest time to the response head: name lookup, proxy and TLS included [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    /// Limit of one attempt, not of the wait; 10s to 600s [default: 5m]
+    ///
+    /// When the server ends the stream of one attempt; the next attempt follows. --deadline limits the
+    /// whole wait.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::LIMITS)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Limit until the response head [default: 30s]
+    ///
+    /// Name lookup, connecting, proxy and TLS are included.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::LIMITS)]
     pub(crate) connect_timeout: Option<Duration>,
 
     /// Longest silence of a stream [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::LIMITS)]
     pub(crate) idle_timeout: Option<Duration>,
 
-    /// Longest time for everything, retries included [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-    pub(crate) deadline: Option<Duration>,
+    /// Event streams open at a time; a user may have 5
+    #[arg(long, value_name = "N", default_value_t = Fleet::DEFAULT_MAX_STREAMS, value_parser = at_least_one(),
+          allow_negative_numbers = true, help_heading = help::LIMITS)]
+    pub(crate) max_streams: usize,
 
-    /// Statuses that end the wait, instead of error, exited and removing, which do for target
-    /// running; seen twice in a row
-    #[arg(long, value_name = "STATUS,...", value_delimiter = ',', conflicts_with = "no_fail_early")]
-    pub(crate) fail_on: Vec<String>,
-
-    /// Wait on whatever the CVM says, boot errors included
-    #[arg(long)]
-    pub(crate) no_fail_early: bool,
-
-    /// With target running: the boot must be done too, and without an error
-    #[arg(long)]
-    pub(crate) ready: bool,
-
-    /// The target counts only after another status, as after a restart that was just asked for; or
-    /// when it was steady for so long [default with the bare flag: 60s]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, num_args = 0..=1, require_equals = true,
-          default_missing_value = "60s")]
-    pub(crate) after_change: Option<Duration>,
-
-    #[arg(long, value_name = "URL", help = help::BASE_URL)]
+    /// Base URL [default: https://cloud-api.phala.com/api/v1]
+    ///
+    /// Without this flag: PHALA_CLOUD_API_PREFIX, then the profile's, then the default.
+    #[arg(long, value_name = "URL", help_heading = help::CONNECTION)]
     pub(crate) base_url: Option<String>,
 
-    /// Profile of the phala command line whose key and base URL to use, whatever the environment says
-    #[arg(long, value_name = "NAME")]
+    /// Profile of the phala command line to take key and base URL from
+    ///
+    /// It comes before the environment.
+    #[arg(long, value_name = "NAME", help_heading = help::CONNECTION)]
     pub(crate) profile: Option<String>,
 
-    /// Let the key travel unencrypted to a host that is not this machine
-    #[arg(long)]
+    /// Send the key unencrypted to a host that is not this machine
+    #[arg(long, help_heading = help::CONNECTION)]
     pub(crate) allow_http: bool,
 
-    /// Write down all that the watch is told, secrets replaced, for `replay`; an existing file is
-    /// overwritten
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) record: Option<PathBuf>,
-
-    /// What to print
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = OutputMode::Text)]
+    /// What to print: text, json, ndjson, github or quiet
+    ///
+    /// text: progress on stderr, the result on stdout. json: progress on stderr, one object with the
+    /// result on stdout. ndjson: one object per line on stdout, for each event and the result. github: for
+    /// GitHub Actions, a group of progress, annotations, outputs and a summary. quiet: nothing but errors.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = OutputMode::Text,
+          hide_possible_values = true, help_heading = help::OUTPUT)]
     pub(crate) output: OutputMode,
 
-    /// Say on stderr where the key and the base URL come from; never the key
-    #[arg(long)]
+    /// How progress is shown: auto, plain or none
+    ///
+    /// With the outputs text and json. auto: a live line on a terminal, and a line per change elsewhere.
+    /// plain: a line per change. none: no progress.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto, hide_possible_values = true,
+          help_heading = help::OUTPUT)]
+    pub(crate) progress: ProgressMode,
+
+    /// Print nothing but errors: the same as --output quiet
+    #[arg(short, long, conflicts_with_all = ["output", "verbose"], help_heading = help::OUTPUT)]
+    pub(crate) quiet: bool,
+
+    /// Print more: where key and base URL come from, never the key
+    #[arg(short, long, help_heading = help::OUTPUT)]
     pub(crate) verbose: bool,
+
+    /// Write what the watch receives to a file, for cvm-watch replay
+    ///
+    /// Secrets are replaced. An existing file is overwritten.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = help::OUTPUT)]
+    pub(crate) record: Option<PathBuf>,
+}
+
+impl WaitArgs {
+    /// What to print, by whichever flag that was said.
+    pub(crate) fn output(&self) -> OutputMode {
+        if self.quiet { OutputMode::Quiet } else { self.output }
+    }
+}
+
+/// A whole number from 0 on.
+fn number<T: std::str::FromStr<Err = ParseIntError> + Clone + Send + Sync + 'static>()
+-> impl TypedValueParser<Value = T> {
+    NonEmptyStringValueParser::new().try_map(|text| {
+        text.parse::<T>().map_err(|error| match error.kind() {
+            IntErrorKind::PosOverflow => "is too large a number".to_owned(),
+            _ => "is not a whole number".to_owned(),
+        })
+    })
+}
+
+fn event_bytes() -> impl TypedValueParser<Value = u32> {
+    number::<u32>().try_map(|number| {
+        if (1..=1 << 30).contains(&number) { Ok(number) } else { Err("must be from 1 to 1073741824 (1 GiB)") }
+    })
 }
 
 fn at_least_one() -> impl TypedValueParser<Value = usize> {
-    RangedU64ValueParser::<usize>::from(1..)
+    number::<usize>().try_map(|number| if number > 0 { Ok(number) } else { Err("must be at least 1") })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputMode {
     /// Progress on stderr, the result on stdout
     Text,
-    /// One JSON object a line on stdout
+    /// Progress on stderr, one JSON object with the result on stdout
+    Json,
+    /// One JSON object per line on stdout: each event, then the result
     Ndjson,
-    /// For GitHub Actions: a group of progress on stdout, then a notice or an error
+    /// For GitHub Actions: progress as a group, annotations, outputs and summary
     Github,
-    /// Nothing: the exit code tells
+    /// Nothing but errors
     Quiet,
+}
+
+/// How progress is shown on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// A live line on a terminal, a line per change elsewhere
+    Auto,
+    /// A line per change
+    Plain,
+    /// None
+    None,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SimArgs {
     /// Port on 127.0.0.1; 0 is any free one
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    #[arg(long, value_name = "PORT", default_value_t = 0, value_parser = number::<u16>(), allow_negative_numbers = true)]
     pub(crate) port: u16,
 
     /// How many times as fast as real time
@@ -168,7 +262,7 @@ pub(crate) struct SimArgs {
     pub(crate) speed: f64,
 
     /// Event streams one key may have open; 0 is no limit
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = number::<usize>(), allow_negative_numbers = true)]
     pub(crate) max_streams: usize,
 
     /// Refuse requests without a bearer token minted by GET /token, and no longer ago than this
@@ -205,7 +299,7 @@ pub(crate) struct DecodeArgs {
     pub(crate) cvm: bool,
 
     /// Most bytes of one event: 1 to 1073741824 (1 GiB)
-    #[arg(long, value_name = "N", default_value_t = 4 << 20, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    #[arg(long, value_name = "N", default_value_t = 4 << 20, value_parser = event_bytes())]
     pub(crate) max_event_bytes: u32,
 }
 

@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(bash.matches(BASH_FILES_AS_THEY_ARE).count(), 2, "--ids-from and --record: {bash}");
         assert_eq!(bash.matches(BASH_BEFORE_AN_EQUALS_SIGN).count(), 1, "{bash}");
         assert!(!bash.contains("oldifs") && !bash.contains("compgen -f \""), "{bash}");
-        assert_eq!(zsh.matches("'*:ids -- CVM ids").count(), 1, "{zsh}");
+        assert_eq!(zsh.matches("'*:ids -- CVM id, ").count(), 1, "{zsh}");
         assert!(!zsh.contains("'*::"), "{zsh}");
         assert_eq!(zsh.matches(ZSH_REGISTERS_ONCE_IT_CAN).count(), 1, "{zsh}");
         for script in [&bash, &zsh, &fish] {

@@ -9,7 +9,7 @@ use crate::args::OutputMode;
 use crate::exit::Exit;
 use crate::output;
 use crate::signals::Signals;
-use crate::wait::{self, Report};
+use crate::wait::{self, Printing, Report};
 
 const ID: &str = "demo-cvm";
 /// At speed 1 the boot takes 12 s.
@@ -29,7 +29,8 @@ pub(crate) fn run() -> Exit {
         }
     };
     output::to_stderr(format!("A simulated CVM boots at {}\n", sim.base_url()));
-    let exit = wait::watch(&client, client.watch(ID, "running"), Report::new(OutputMode::Text, ID, false), &signals);
+    let exit =
+        wait::watch(&client, client.watch(ID, "running"), Report::new(Printing::new(OutputMode::Text), ID), &signals);
     if exit == Exit::Success {
         output::to_stderr(NEXT);
     }

@@ -9,34 +9,51 @@ Examples:
 
 The key is read from PHALA_CLOUD_API_KEY, or from where the phala command line keeps it.";
 
+pub(crate) const TARGET: &str = "Target";
+pub(crate) const WAITING: &str = "Waiting";
+pub(crate) const LIMITS: &str = "Retries and limits";
+pub(crate) const CONNECTION: &str = "Connection";
+pub(crate) const OUTPUT: &str = "Output";
+
+pub(crate) const WAIT_SHORT: &str = "\
+TIME is 500ms, 90s, 10m, 1h30m or 1d; a bare number is seconds.
+The key is read from PHALA_CLOUD_API_KEY, or from where the phala command line keeps it.
+Example: cvm-watch wait my-cvm --deadline 10m && ./deploy
+Examples, exit codes and variables: cvm-watch wait --help";
+
 pub(crate) const WAIT: &str = "\
-Durations: 500ms, 5s, 1.5m, 1h; a bare number is seconds.
+TIME is 500ms, 90s, 1.5m, 10min, 1h30m or 1d; a bare number is seconds.
+
+Key and base URL: a flag first, then the environment, then the current profile of the phala command
+line, then the default. --profile is a flag: that profile comes before the environment.
 
 Examples:
   Wait until it runs, ten minutes at most:
     cvm-watch wait my-cvm --deadline 10m
-  Wait until it has stopped, and be silent about it:
-    cvm-watch wait my-cvm --target stopped --output quiet
-  Print every boot step:
-    cvm-watch wait my-cvm --output ndjson | jq -r 'select(.type == \"state\").data.boot_progress'
-  Try once, without a retry:
-    cvm-watch wait my-cvm --max-retries 0
-  Retry after 1s, 2s, 4s, ... up to 1m, by and large:
-    cvm-watch wait my-cvm --retry-delay 1s --backoff-max 1m
-  Wait for the containers too, which running does not promise:
+  Wait for the containers too:
     cvm-watch wait my-cvm --ready --deadline 10m
-  Wait for several, of which any will do; or for a list of them:
+  Wait until it has stopped, and print nothing unless it fails:
+    cvm-watch wait my-cvm --target stopped -q
+  Restart it, and wait until it is back:
+    phala cvms restart my-cvm && cvm-watch wait my-cvm --after-change
+  Wait for several, for the first of several, or for a list:
+    cvm-watch wait web db worker --deadline 15m
     cvm-watch wait blue green --any
     cvm-watch wait --ids-from cvms.txt --deadline 15m
     sort new.txt old.txt | cvm-watch wait -
-  Restart it, and wait until it is back:
-    phala cvms restart my-cvm && cvm-watch wait my-cvm --after-change
-  Give up when it is stopped, and wait on whatever else it says:
+  Try once, without a retry:
+    cvm-watch wait my-cvm --max-retries 0
+  Retry after about 1s, 2s, 4s and so on, up to 1m:
+    cvm-watch wait my-cvm --retry-delay 1s --backoff-max 1m
+  End the wait when it is stopped, and for no other status:
     cvm-watch wait my-cvm --fail-on stopped
-  With the key and the base URL of one profile of the phala command line:
+  In a GitHub Actions workflow:
+    cvm-watch wait my-cvm --deadline 10m -o github
+  The result as JSON, or every boot step:
+    cvm-watch wait my-cvm -o json | jq .outcome
+    cvm-watch wait my-cvm -o ndjson | jq -r 'select(.type == \"state\").data.boot_progress'
+  With the key and the base URL of a profile of the phala command line:
     cvm-watch wait my-cvm --profile staging
-  In a workflow of GitHub Actions:
-    cvm-watch wait my-cvm --deadline 10m --output github
   Record what happens, and see later what it led to:
     cvm-watch wait my-cvm --record boot.ndjson; cvm-watch replay boot.ndjson
   An id that begins with a dash:
@@ -47,16 +64,13 @@ Exit codes:
     1  another failure, such as a certificate that is not trusted
     2  bad usage or input; no request was made
     3  the retries or the deadline are used up
-    4  the CVM says that it will not get there: a failed boot, or a status of --fail-on
+    4  the CVM reports that it will not get there: a failed boot, or a status of --fail-on
     5  the server rejected the watch
   130  SIGINT (Ctrl-C)
   143  SIGTERM
 
-Of several CVMs it is 0 when all got there, with --any when one did, and else the worst: 130 and 143,
-2, 5, 4, 3, 1.
-
-Key and base URL: a flag first, then the environment, then the current profile of the phala command
-line, then the default. --profile is a flag: that profile comes before the environment.
+Of several CVMs it is 0 when all got there, with --any when one did. Otherwise it is the worst, in this
+order: 130 and 143, 2, 5, 4, 3, 1.
 
 Environment:
   PHALA_CLOUD_API_KEY     the API key; one is needed unless the base URL is this machine
@@ -67,7 +81,11 @@ Environment:
   GITHUB_OUTPUT, GITHUB_STEP_SUMMARY
                           files to which --output github adds
   NO_COLOR                no colours
-  RUST_LOG                what to log on stderr, such as cvm_watch=debug; never the key";
+  RUST_LOG                what to log on stderr, such as cvm_watch=debug; never the key
+
+Files:
+  ~/.phala-cloud/credentials.json
+                          the profiles of the phala command line; it is read only";
 
 pub(crate) const DEMO: &str = "\
 Examples:
@@ -134,6 +152,3 @@ Examples:
   cvm-watch man | man -l -
 
 Exit codes: 0, or 1 when writing fails.";
-
-pub(crate) const BASE_URL: &str =
-    "Base URL [default: $PHALA_CLOUD_API_PREFIX, the profile's, or https://cloud-api.phala.com/api/v1]";

@@ -1,6 +1,5 @@
 //! `cvm-watch man`: the manual page, made of the same texts as `--help`.
 
-use clap::builder::StyledStr;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -29,10 +28,41 @@ fn page() -> String {
         roff.text([bold(usage.trim_start_matches("Usage: "))]);
     }
     roff.control("SH", ["DESCRIPTION"]);
-    prose(&mut roff, program.get_after_help());
+    prose(&mut roff, &notes(&program));
     let mut page = roff.render();
     program.get_subcommands().for_each(|command| page.push_str(&section(command)));
+    let wait = program.find_subcommand("wait").map(notes).unwrap_or_default();
+    for (heading, title) in SECTIONS {
+        let mut section = Roff::new();
+        section.control("SH", [title]);
+        prose(&mut section, &part(&wait, Some(heading)));
+        page.push_str(without_preamble(&section.render()));
+    }
     page
+}
+
+/// The parts of the notes of `wait` that are sections of the page, with their titles.
+const SECTIONS: [(&str, &str); 4] =
+    [("Exit codes:", "EXIT STATUS"), ("Environment:", "ENVIRONMENT"), ("Files:", "FILES"), ("Examples:", "EXAMPLES")];
+
+/// What stands below this heading, or before any heading.
+fn part(notes: &str, wanted: Option<&str>) -> String {
+    let mut heading = None;
+    let mut lines = Vec::new();
+    for line in notes.lines() {
+        match SECTIONS.iter().find(|(name, _)| *name == line) {
+            Some((name, _)) => heading = Some(*name),
+            None if heading == wanted => lines.push(line),
+            None => {}
+        }
+    }
+    lines.join("\n").trim_end().to_owned()
+}
+
+/// What `--help` prints after the flags.
+fn notes(command: &Command) -> String {
+    let text = command.get_after_long_help().or(command.get_after_help());
+    text.map(ToString::to_string).unwrap_or_default()
 }
 
 fn section(command: &Command) -> String {
@@ -45,7 +75,9 @@ fn section(command: &Command) -> String {
     let options = String::from_utf8_lossy(&options).replace(".SH OPTIONS", ".SS Options");
     let mut rest = Roff::new();
     rest.control("SS", ["Notes"]);
-    prose(&mut rest, command.get_after_help());
+    // Of `wait` the rest is in sections of the page.
+    let text = notes(command);
+    prose(&mut rest, &if command.get_name() == "wait" { part(&text, None) } else { text });
     [heading.render().as_str(), &options, &rest.render()].map(without_preamble).concat()
 }
 
@@ -54,8 +86,7 @@ fn about(command: &Command) -> String {
 }
 
 /// Text in paragraphs; indented lines stay as they are.
-fn prose(roff: &mut Roff, text: Option<&StyledStr>) {
-    let text = text.map(ToString::to_string).unwrap_or_default();
+fn prose(roff: &mut Roff, text: &str) {
     let mut is_verbatim = false;
     for line in text.lines() {
         let indented = line.starts_with(' ');

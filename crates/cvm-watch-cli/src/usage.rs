@@ -1,9 +1,11 @@
 //! Arguments that could not be read: one line, and the end that the asked-for output promises.
 
+use std::error::Error;
 use std::ffi::OsString;
 
 use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use cvm_watch_core::printable;
 
 use crate::args::OutputMode;
 use crate::exit::Exit;
@@ -37,6 +39,25 @@ pub(crate) fn report(error: &clap::Error, args: impl Iterator<Item = OsString>) 
 /// What is wrong, and what to do.
 fn message(error: &clap::Error) -> String {
     let is_id = |argument: &String| argument.starts_with("<ID>");
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    // "--interval <TIME>"
+    let flag = text(ContextKind::InvalidArg).and_then(|argument| argument.split(' ').next());
+    let problem = match (error.kind(), flag, text(ContextKind::InvalidValue), error.source()) {
+        (ErrorKind::ValueValidation, Some(flag), Some(value), Some(problem)) => {
+            format!("{flag} \"{}\" {problem}", printable(value, 60))
+        }
+        (ErrorKind::InvalidValue, Some(flag), Some(value), _) if !value.is_empty() => {
+            let possible = match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(values)) => values.join(", "),
+                _ => String::new(),
+            };
+            format!("{flag} \"{}\" is not one of {possible}", printable(value, 60))
+        }
+        _ => one_line(&error.render().to_string()),
+    };
     let tip = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         // clap says what is required, but not what would do instead.
         (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) if missing.iter().any(is_id) => {
@@ -44,7 +65,7 @@ fn message(error: &clap::Error) -> String {
         }
         _ => "",
     };
-    format!("{}{tip}; try --help", one_line(&error.render().to_string()))
+    format!("{problem}{tip}; try --help")
 }
 
 /// The facts and tips of clap's message, without its headings and usage.
@@ -57,7 +78,7 @@ fn one_line(message: &str) -> String {
     facts.collect::<Vec<_>>().join("; ")
 }
 
-/// The value of `--output` in arguments that could not be read as a whole; the last one counts.
+/// The output that is asked for in arguments that could not be read as a whole; the last one counts.
 fn asked_output(args: impl Iterator<Item = OsString>) -> Option<String> {
     let mut args = args.map(|arg| arg.to_string_lossy().into_owned()).take_while(|arg| arg != "--");
     if args.next()? != "wait" {
@@ -65,10 +86,23 @@ fn asked_output(args: impl Iterator<Item = OsString>) -> Option<String> {
     }
     let mut asked = None;
     while let Some(arg) = args.next() {
-        if arg == "--output" {
+        if arg == "--quiet" {
+            asked = Some("quiet".to_owned());
+        } else if arg == "--output" {
             asked = args.next();
         } else if let Some(value) = arg.strip_prefix("--output=") {
             asked = Some(value.to_owned());
+        } else if let Some(flags) = arg.strip_prefix('-').filter(|flags| !flags.starts_with('-')) {
+            // Short flags may stand together, as in -vo json.
+            let (before, value) = flags.split_once('o').map_or((flags, None), |(before, value)| (before, Some(value)));
+            if before.contains('q') {
+                asked = Some("quiet".to_owned());
+            }
+            match value.map(|value| value.strip_prefix('=').unwrap_or(value)) {
+                None => {}
+                Some("") => asked = args.next(),
+                Some(value) => asked = Some(value.to_owned()),
+            }
         }
     }
     asked
@@ -95,25 +129,21 @@ mod tests {
             ("cvm-watch completions", "the following required arguments were not provided: <SHELL>; try --help"),
             (
                 "cvm-watch wait a --interval 4x",
-                "invalid value '4x' for '--interval <DURATION>': must be a duration such as 500ms, 5s, 1.5m or 1h; \
-                 try --help",
+                "--interval \"4x\" is not a duration; write 500ms, 90s, 10m, 1h30m or 1d; try --help",
             ),
-            (
-                "cvm-watch wait a --max-retries -1",
-                "invalid value '-1' for '--max-retries <N>': invalid digit found in string; try --help",
-            ),
+            ("cvm-watch wait a --max-retries -1", "--max-retries \"-1\" is not a whole number; try --help"),
             (
                 "cvm-watch wait a --outptu text",
                 "unexpected argument '--outptu' found; tip: a similar argument exists: '--output'; try --help",
             ),
             (
                 "cvm-watch wait a --output xml",
-                "invalid value 'xml' for '--output <FORMAT>' [possible values: text, ndjson, github, quiet]; try --help",
+                "--output \"xml\" is not one of text, json, ndjson, github, quiet; try --help",
             ),
             ("cvm-watch decode a b", "unexpected argument 'b' found; try --help"),
             (
                 "cvm-watch decode --max-event-bytes 0",
-                "invalid value '0' for '--max-event-bytes <N>': 0 is not in 1..=1073741824; try --help",
+                "--max-event-bytes \"0\" must be from 1 to 1073741824 (1 GiB); try --help",
             ),
         ] {
             assert_eq!(told(args), expected);
@@ -130,6 +160,11 @@ mod tests {
             ("wait x y -- --output ndjson", None),
             ("wait --output", None),
             ("decode --output ndjson", None),
+            ("wait x -o json", Some("json")),
+            ("wait x -ojson --nope", Some("json")),
+            ("wait x -vo=json", Some("json")),
+            ("wait x -q --nope", Some("quiet")),
+            ("wait x --quiet", Some("quiet")),
         ] {
             assert_eq!(asked(args).as_deref(), expected, "{args}");
         }

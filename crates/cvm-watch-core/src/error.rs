@@ -216,7 +216,7 @@ pub enum Failure {
     #[error("the watch was aborted")]
     Aborted,
     /// The overall deadline passed first.
-    #[error("the deadline of {deadline:?} passed{}{}{}", LastStatus(last_status.as_deref()), After(last_cause.as_ref()), Said(last_error.as_deref()))]
+    #[error("the deadline of {} passed{}{}{}", Short(*deadline), LastStatus(last_status.as_deref()), After(last_cause.as_ref()), Said(last_error.as_deref()))]
     DeadlineExceeded {
         /// The deadline as configured.
         deadline: Duration,
@@ -415,6 +415,24 @@ impl fmt::Display for BootError<'_> {
             Some(error) => write!(f, "; boot error: {}", printable(error, SHOWN)),
             None => Ok(()),
         }
+    }
+}
+
+/// A duration as people write it: `10m`, `1h30m`, `1.5s`.
+struct Short(Duration);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        if seconds < 60 || self.0.subsec_nanos() != 0 {
+            return write!(f, "{:?}", self.0);
+        }
+        for (amount, unit) in [(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')] {
+            if amount > 0 {
+                write!(f, "{amount}{unit}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -276,6 +276,10 @@ mod tests {
 
     #[test]
     fn the_deadline_is_shown_as_it_was_given() {
+        for (seconds, shown) in [(600, "10m"), (5_400, "1h30m"), (86_400, "24h"), (65, "1m5s"), (59, "59s")] {
+            let message = Ended::late(Duration::from_secs(seconds), "ids").outcome.unwrap_err().message;
+            assert!(message.starts_with(&format!("the deadline of {shown} passed")), "{message}");
+        }
         let left = Failure::DeadlineExceeded {
             deadline: Duration::from_millis(1_987),
             attempts: 1,

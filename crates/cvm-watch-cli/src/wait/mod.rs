@@ -21,29 +21,36 @@ mod runtime;
 mod setup;
 mod target;
 
-use crate::args::{OutputMode, WaitArgs};
+use crate::args::{OutputMode, ProgressMode, WaitArgs};
 use crate::exit::Exit;
 use crate::{logging, output};
 use ended::Ended;
 pub(crate) use one::watch;
 use prepare::Prepared;
-pub(crate) use report::Report;
+pub(crate) use report::{Printing, Report};
 pub(crate) use target::KNOWN as KNOWN_STATUSES;
 
 pub(crate) fn run(args: &WaitArgs) -> Exit {
     output::limit_by(args.deadline);
-    let logs = args.output != OutputMode::Quiet && logging::start();
+    let mode = args.output();
+    let has_logs = mode != OutputMode::Quiet && logging::start();
+    let printing = Printing { progress: args.progress, has_logs, ..Printing::new(mode) };
     let prepared = Prepared::new(args);
     match &prepared {
         Ok(prepared) => match prepared.ids.only() {
-            Some(id) => one::run(args, prepared, id, logs),
-            None => many::run(args, prepared, logs),
+            Some(id) => one::run(args, prepared, id, printing),
+            None => many::run(args, prepared, printing),
         },
-        Err((id, ended)) => Report::new(args.output, id, false).end(ended),
+        Err((id, ended)) => refuse(mode, id, ended),
     }
 }
 
 /// Ends a `wait` whose arguments are wrong, in the output that was asked for.
 pub(crate) fn report_unusable_arguments(mode: OutputMode, message: &str) -> Exit {
-    Report::new(mode, "", false).end(&Ended::invalid(message))
+    refuse(mode, "", &Ended::invalid(message))
+}
+
+/// Ends before there is any progress.
+fn refuse(mode: OutputMode, id: &str, ended: &Ended) -> Exit {
+    Report::new(Printing { progress: ProgressMode::None, ..Printing::new(mode) }, id).end(ended)
 }

@@ -18,11 +18,16 @@ use crate::exit::Exit;
 use crate::json;
 use crate::output::Lines;
 
-/// Updates as lines of JSON.
+/// The version of the format. It grows when a field changes or goes, not when one is added.
+const VERSION: u8 = 1;
+
+/// Updates as lines of JSON, or the result alone.
 pub(super) struct Ndjson<W> {
     to: Lines<W>,
     started: Instant,
     cvms: Vec<Cvm>,
+    /// The results of several CVMs so far, if they are to be part of the one object that is printed.
+    results: Option<Vec<Box<RawValue>>>,
 }
 
 /// Whom lines are about.
@@ -34,7 +39,12 @@ struct Cvm {
 impl<W: Write> Ndjson<W> {
     pub(super) fn new<'a>(to: W, ids: impl IntoIterator<Item = &'a str>) -> Self {
         let cvms = ids.into_iter().map(|id| Cvm { id: id.to_owned(), attempt: 0 }).collect();
-        Self { to: Lines::new(to), started: Instant::now(), cvms }
+        Self { to: Lines::new(to), started: Instant::now(), cvms, results: None }
+    }
+
+    /// The same for `--output json`: one object at the end, which holds the results.
+    pub(super) fn of_result<'a>(to: W, ids: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { results: Some(Vec::new()), ..Self::new(to, ids) }
     }
 
     /// An update of one of the CVMs, counted from 0.
@@ -92,7 +102,8 @@ impl<W: Write> Ndjson<W> {
 
     /// The last line about several.
     pub(super) fn summary(&mut self, exit: Exit, counts: &Counts, failed: &[&str]) {
-        let summary = Some(Summary { exit_code: exit.into(), counts, failed });
+        let results = self.results.take();
+        let summary = Some(Summary { exit_code: exit.into(), counts, failed, results });
         self.print(None, "summary", Body { outcome: Some(exit.outcome()), summary, ..Body::default() });
     }
 
@@ -120,7 +131,17 @@ impl<W: Write> Ndjson<W> {
         let elapsed_ms = milliseconds(self.started.elapsed());
         let cvm = whom.and_then(|index| self.cvms.get(index));
         let (cvm, attempt) = cvm.map_or(("", 0), |cvm| (&cvm.id, cvm.attempt));
-        let line = json::line(&Line { r#type: kind, cvm, attempt, elapsed_ms, body });
+        let line = json::line(&Line { version: VERSION, r#type: kind, cvm, attempt, elapsed_ms, body });
+        if let (Some(results), false) = (&mut self.results, kind == "summary") {
+            let is_part = kind == "result" && self.cvms.len() > 1 && whom.is_some();
+            if is_part {
+                results.extend(RawValue::from_string(line));
+                return;
+            }
+            if kind != "result" {
+                return;
+            }
+        }
         // A closed stdout ends the printing, not the wait.
         let _ = self.to.print(line);
     }
@@ -128,6 +149,7 @@ impl<W: Write> Ndjson<W> {
 
 #[derive(Serialize)]
 struct Line<'a> {
+    version: u8,
     r#type: &'static str,
     cvm: &'a str,
     attempt: u64,
@@ -173,6 +195,8 @@ struct Summary<'a> {
     exit_code: i32,
     counts: &'a Counts,
     failed: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<Vec<Box<RawValue>>>,
 }
 
 /// How many CVMs ended in each way: `resolved`, or the kind of a failure.

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use super::ended::{By, Ended};
 use super::heartbeat::{Heard, Heartbeat};
 use super::prepare::Prepared;
-use super::report::Report;
+use super::report::{Printing, Report};
 use super::{policy, record, runtime, setup};
 use crate::args::WaitArgs;
 use crate::exit::Exit;
@@ -17,8 +17,8 @@ use crate::output;
 use crate::signals::Signals;
 
 /// Waits for the CVM.
-pub(super) fn run(args: &WaitArgs, prepared: &Prepared, id: &str, logs: bool) -> Exit {
-    let mut report = Report::new(args.output, id, logs);
+pub(super) fn run(args: &WaitArgs, prepared: &Prepared, id: &str, printing: Printing) -> Exit {
+    let mut report = Report::new(printing, id);
     let ended = wait(args, prepared, id, &mut report).unwrap_or_else(|ended| ended);
     report.end(&ended)
 }

@@ -29,7 +29,7 @@ pub(super) fn configure(args: &WaitArgs, deadline: Option<Duration>, mut policy:
     policy = set(policy, deadline, PolicyBuilder::deadline);
     policy = set(policy, fail_early(args), PolicyBuilder::fail_early);
     policy = set(policy, args.after_change, PolicyBuilder::after_change);
-    policy.ready(args.ready).keep_raw(args.output == OutputMode::Ndjson)
+    policy.ready(args.ready).keep_raw(args.output() == OutputMode::Ndjson)
 }
 
 /// What ends a watch before its deadline. A boot that has failed will not get to `running`; of other

@@ -34,7 +34,7 @@ pub(super) fn observer(
     refused: Option<RecordError>,
 ) -> Result<Option<impl FnMut(Observed<'_>) + Send + use<>>, Ended> {
     let Some(file) = &args.record else { return Ok(None) };
-    let (name, mode) = (input::shown(file), args.output);
+    let (name, mode) = (input::shown(file), args.output());
     let opened = match refused {
         Some(error) => Err(error),
         None => open(file, &name, mode).map_err(RecordError::from),

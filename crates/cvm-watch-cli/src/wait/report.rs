@@ -13,46 +13,73 @@ use super::log::Log;
 use super::ndjson::Ndjson;
 use super::progress;
 use super::setup::Remark;
-use crate::args::OutputMode;
+use crate::args::{OutputMode, ProgressMode};
 use crate::exit::Exit;
 use crate::output::{self, Queued};
+
+/// What is printed, as the flags have it.
+#[derive(Clone, Copy)]
+pub(crate) struct Printing {
+    pub(crate) mode: OutputMode,
+    pub(crate) progress: ProgressMode,
+    /// Log records go to stderr, so a line that is redrawn there would be torn.
+    pub(crate) has_logs: bool,
+}
+
+impl Printing {
+    /// Progress as it fits, and this result.
+    pub(crate) fn new(mode: OutputMode) -> Self {
+        Self { mode, progress: ProgressMode::Auto, has_logs: false }
+    }
+
+    /// Whether progress is redrawn in place.
+    pub(super) fn is_live(self) -> bool {
+        self.progress == ProgressMode::Auto && !self.has_logs && output::stderr_is_lively()
+    }
+}
 
 /// An output of a wait.
 pub(crate) struct Report {
     /// The CVM as the user named it.
     id: String,
     form: Form,
+    /// The result as JSON, in place of a line for people.
+    json: Option<Ndjson<Queued>>,
 }
 
 enum Form {
     Live(Live),
     Log(Log<Box<dyn Write>>),
+    /// No progress.
+    Silent,
     Ndjson(Ndjson<Queued>),
     Github(Github<Box<dyn Write>>),
     Quiet,
 }
 
 impl Report {
-    /// `logs`: log records go to stderr, so a line that is redrawn there would be torn.
-    pub(crate) fn new(mode: OutputMode, id: &str, logs: bool) -> Self {
-        let form = match mode {
-            OutputMode::Text if output::stderr_is_lively() && !logs => Form::Live(Live::new(id)),
-            OutputMode::Text => return Self::log(Box::new(output::stderr()), id),
-            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(output::stdout(), [id])),
-            OutputMode::Github => return Self::github(Box::new(output::stdout()), id),
-            OutputMode::Quiet => Form::Quiet,
+    pub(crate) fn new(printing: Printing, id: &str) -> Self {
+        let form = match (printing.mode, printing.progress) {
+            (OutputMode::Ndjson, _) => Form::Ndjson(Ndjson::new(output::stdout(), [id])),
+            (OutputMode::Github, _) => return Self::github(Box::new(output::stdout()), id),
+            (OutputMode::Quiet, _) => Form::Quiet,
+            (OutputMode::Text | OutputMode::Json, ProgressMode::None) => Form::Silent,
+            (OutputMode::Text | OutputMode::Json, _) if printing.is_live() => Form::Live(Live::new(id)),
+            (OutputMode::Text | OutputMode::Json, _) => Form::Log(Log::new(Box::new(output::stderr()), id)),
         };
-        Self { id: id.to_owned(), form }
+        let json = (printing.mode == OutputMode::Json).then(|| Ndjson::of_result(output::stdout(), [id]));
+        Self { id: id.to_owned(), form, json }
     }
 
     /// Progress as lines, and the result as for people.
+    #[cfg(test)]
     pub(super) fn log(to: Box<dyn Write>, id: &str) -> Self {
-        Self { id: id.to_owned(), form: Form::Log(Log::new(to, id)) }
+        Self { id: id.to_owned(), form: Form::Log(Log::new(to, id)), json: None }
     }
 
     /// The same as workflow commands.
     pub(super) fn github(to: Box<dyn Write>, id: &str) -> Self {
-        Self { id: id.to_owned(), form: Form::Github(Github::new(to, id)) }
+        Self { id: id.to_owned(), form: Form::Github(Github::new(to, id)), json: None }
     }
 
     /// Says whether the heartbeat may wait, since something was printed.
@@ -61,12 +88,15 @@ impl Report {
             // The live line is gone at the end; this stays.
             self.aside(&Remark::Note(format!("{} was {}", self.id, progress::steady(*after))));
         }
+        if let Some(json) = &mut self.json {
+            json.update(0, update);
+        }
         match &mut self.form {
             Form::Live(live) => live.update(update),
             Form::Log(log) => return log.update(update),
             Form::Github(github) => return github.update(update),
             Form::Ndjson(ndjson) => ndjson.update(0, update),
-            Form::Quiet => {}
+            Form::Silent | Form::Quiet => {}
         }
         true
     }
@@ -76,7 +106,7 @@ impl Report {
         match &mut self.form {
             Form::Log(log) => log.heartbeat(),
             Form::Github(github) => github.heartbeat(),
-            Form::Live(_) | Form::Ndjson(_) | Form::Quiet => {}
+            Form::Live(_) | Form::Silent | Form::Ndjson(_) | Form::Quiet => {}
         }
     }
 
@@ -85,7 +115,7 @@ impl Report {
         match &self.form {
             Form::Log(log) => log.due(),
             Form::Github(github) => github.due(),
-            Form::Live(_) | Form::Ndjson(_) | Form::Quiet => None,
+            Form::Live(_) | Form::Silent | Form::Ndjson(_) | Form::Quiet => None,
         }
     }
 
@@ -94,7 +124,7 @@ impl Report {
         match &mut self.form {
             Form::Log(log) => log.flush(),
             Form::Github(github) => github.flush(),
-            Form::Live(_) | Form::Ndjson(_) | Form::Quiet => {}
+            Form::Live(_) | Form::Silent | Form::Ndjson(_) | Form::Quiet => {}
         }
     }
 
@@ -110,8 +140,9 @@ impl Report {
     /// Prints how the wait ended; the exit code says the same.
     pub(super) fn end(mut self, ended: &Ended) -> Exit {
         match &mut self.form {
-            Form::Quiet => return ended.exit,
+            Form::Quiet => {}
             Form::Ndjson(ndjson) => ndjson.result(0, ended),
+            Form::Silent => self.people(ended),
             Form::Live(live) => {
                 live.clear();
                 self.people(ended);
@@ -137,13 +168,17 @@ impl Report {
         let line = remark.line();
         match &self.form {
             Form::Live(live) => live.aside(line),
-            Form::Log(_) | Form::Ndjson(_) | Form::Github(_) => output::to_stderr(line),
+            Form::Log(_) | Form::Silent | Form::Ndjson(_) | Form::Github(_) => output::to_stderr(line),
             Form::Quiet => {}
         }
     }
 
-    fn people(&self, ended: &Ended) {
+    fn people(&mut self, ended: &Ended) {
+        if let Some(json) = &mut self.json {
+            json.result(0, ended);
+        }
         match &ended.outcome {
+            Ok(_) if self.json.is_some() => {}
             Ok(state) => output::to_stdout(format!("{} {}", printable(&self.id, 200), printable(&state.status, 40))),
             Err(trouble) => trouble.particulars().for_each(output::to_stderr),
         }

@@ -20,7 +20,7 @@ fn help_teaches_by_example_and_names_every_exit_code_and_variable() {
         "GITHUB_OUTPUT",
         "NO_COLOR",
         "RUST_LOG",
-        "--backoff-max <DURATION>",
+        "--backoff-max <TIME>",
     ] {
         assert!(help.stdout.contains(part), "{part} in {}", help.stdout);
     }

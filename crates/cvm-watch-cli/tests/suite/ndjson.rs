@@ -19,6 +19,7 @@ fn bodies(finished: &Finished) -> Vec<Value> {
     let mut elapsed = 0;
     let mut body = |mut line: Map<String, Value>| {
         assert_eq!(line.remove("cvm"), Some("my-cvm".into()));
+        assert_eq!(line.remove("version"), Some(1.into()));
         let at = line.remove("elapsed_ms").unwrap().as_u64().unwrap();
         assert!(at >= elapsed, "{line:?} goes back from {elapsed} to {at}");
         elapsed = at;
@@ -141,6 +142,31 @@ fn a_failure_has_its_kind_message_and_status() {
         assert_eq!(finished.code, Some(code));
         assert_eq!(finished.stderr, format!("error: {}\n", error["message"].as_str().unwrap()));
     }
+}
+
+#[test]
+fn the_output_json_is_the_result_alone_with_progress_on_stderr() {
+    let sim = Sim::start().unwrap();
+    let wait = |flags: &str| cvm_watch(&format!("wait {flags}")).base_url(&sim.base_url()).run();
+    let script = || Attempt::stream().state("starting").state("running").complete("running");
+    sim.script("my-cvm", script());
+    let finished = wait("my-cvm -o json");
+    let [result] = &bodies(&finished)[..] else { panic!("{finished:?}") };
+    assert_eq!((&result["type"], &result["outcome"]), (&"result".into(), &"resolved".into()));
+    assert_eq!((&result["attempt"], &result["state"]["status"]), (&1.into(), &"running".into()));
+    assert!(finished.stderr.contains("my-cvm: starting"), "{finished:?}");
+    sim.script("my-cvm", script());
+    let finished = wait("my-cvm http-404-1 -o json --progress none");
+    let [summary] = &lines(&finished)[..] else { panic!("{finished:?}") };
+    assert_eq!((&summary["type"], &summary["exit_code"]), (&"summary".into(), &5.into()));
+    let results: Vec<_> = summary["results"].as_array().unwrap().iter().collect();
+    let of = |id: &str| results.iter().find(|result| result["cvm"] == id).unwrap();
+    assert_eq!((results.len(), &of("my-cvm")["outcome"]), (2, &"resolved".into()));
+    assert_eq!(of("http-404-1")["error"]["kind"], "rejected");
+    assert!(!finished.stderr.contains("connecting"), "{finished:?}");
+    assert_eq!(finished.last_words(), "error: 1 of 2 CVMs did not get to running");
+    let finished = wait("my-cvm -o json --interval 4");
+    assert_eq!((finished.code, lines(&finished)[0]["error"]["kind"].as_str()), (Some(2), Some("invalid_input")));
 }
 
 #[test]

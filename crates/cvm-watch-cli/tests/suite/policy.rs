@@ -18,7 +18,7 @@ fn of_type(finished: &Finished, kind: &str) -> Vec<Value> {
     let mut lines: Vec<_> = lines.filter(|line| line["type"] == kind).collect();
     for line in &mut lines {
         let line = line.as_object_mut().unwrap();
-        line.retain(|name, _| !["type", "cvm", "attempt", "elapsed_ms"].contains(&name.as_str()));
+        line.retain(|name, _| !["version", "type", "cvm", "attempt", "elapsed_ms"].contains(&name.as_str()));
     }
     lines
 }
@@ -45,7 +45,10 @@ fn a_failed_boot_is_exit_code_4_with_its_reason_and_what_to_do() {
     let last = finished.stdout.lines().last().unwrap();
     assert_eq!(last, format!("::error title=cvm-watch%3A my-cvm::{message}%0Ahint: {hint}"));
     let finished = played(failing(), "--output quiet");
-    assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(4), "", ""));
+    assert_eq!(
+        (finished.code, finished.stdout, finished.stderr),
+        (Some(4), String::new(), format!("error: {message}\n"))
+    );
 }
 
 #[test]

@@ -61,8 +61,8 @@ fn bash_completes_commands_flags_values_and_files() {
     for (words, expected) in [
         (&["cvm-watch", "comp"][..], &["completions"][..]),
         (&["/usr/bin/cvm-watch", "comp"], &["completions"]),
-        (&["cvm-watch", "wait", "my-cvm", "--pro"], &["--profile"]),
-        (&["cvm-watch", "wait", "my-cvm", "--output", ""], &["text", "ndjson", "github", "quiet"]),
+        (&["cvm-watch", "wait", "my-cvm", "--prof"], &["--profile"]),
+        (&["cvm-watch", "wait", "my-cvm", "--output", ""], &["text", "json", "ndjson", "github", "quiet"]),
         (&["cvm-watch", "wait", "--output", "=", "nd"], &["ndjson"]),
         (&["cvm-watch", "sim", "--sp"], &["--speed"]),
         (&["cvm-watch", "wait", "my-cvm", "--target", "stop"], &["stopping", "stopped"]),
@@ -145,7 +145,7 @@ fn each_shell_has_a_script_that_knows_every_command() {
     }
     let finished = cvm_watch("completions tcsh").run();
     assert_eq!(finished.code, Some(2));
-    assert!(finished.last_words().contains("[possible values: bash, elvish, fish, powershell, zsh]"), "{finished:?}");
+    assert!(finished.last_words().contains("is not one of bash, elvish, fish, powershell, zsh"), "{finished:?}");
 }
 
 #[test]
@@ -161,6 +161,12 @@ fn the_manual_page_has_every_command_flag_and_exit_code() {
             let name = flag.split('[').next().unwrap();
             assert!(text.contains(name), "{command}: {flag}");
         }
+    }
+    for section in ["EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES"] {
+        assert_eq!(
+            text.matches(&format!(".SH \"{section}\"")).count() + text.matches(&format!(".SH {section}\n")).count(),
+            1
+        );
     }
     assert!(text.contains("  143  SIGTERM") && text.contains("PHALA_CLOUD_DIR"), "{text}");
     // Nothing but requests, comments and escapes begins with a dot, and nothing is cut off.

@@ -39,12 +39,16 @@ fn each_change_is_a_line_on_stderr_and_the_result_is_on_stdout() {
 }
 
 #[test]
-fn quiet_prints_nothing_however_it_ends() {
+fn quiet_prints_nothing_but_the_error() {
     let good = Attempt::stream().state("running").complete("running");
-    for (script, code) in [(good, 0), (Attempt::stream().close(), 3), (Attempt::json(403, "{}"), 5)] {
+    for (script, code, error) in [
+        (good, 0, ""),
+        (Attempt::stream().close(), 3, "error: gave up after 1 attempt: the stream ended\n"),
+        (Attempt::json(403, "{}"), 5, "error: the server rejected the watch: HTTP 403\n"),
+    ] {
         let run = played(script, "--output quiet --max-retries 0").env("RUST_LOG", "trace");
         let finished = run.run();
-        assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(code), "", ""));
+        assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(code), "", error));
     }
 }
 

@@ -9,12 +9,13 @@ use tokio::time::Instant;
 
 use super::super::ended::Ended;
 use super::super::ndjson::Ndjson;
+use super::super::report::Printing;
 use super::super::setup::Remark;
 use super::super::{github, log, pace};
 use super::panel::Panel;
 use super::roster::Roster;
 use super::{table, workflow};
-use crate::args::{OutputMode, WaitArgs};
+use crate::args::{OutputMode, ProgressMode, WaitArgs};
 use crate::duration;
 use crate::exit::Exit;
 use crate::output::{self, Lines, Queued};
@@ -28,6 +29,8 @@ const MOST_TOLD: usize = 10;
 pub(super) struct Board {
     roster: Roster,
     form: Form,
+    /// The result as JSON, in place of a table.
+    json: Option<Ndjson<Queued>>,
     /// The CVMs with a change that was held back, by when it is to be printed.
     held: BTreeSet<(Instant, usize)>,
 }
@@ -35,23 +38,30 @@ pub(super) struct Board {
 enum Form {
     Panel(Panel),
     Log(Lines<Box<dyn Write>>),
+    /// No progress.
+    Silent,
     Ndjson(Ndjson<Queued>),
-    Github { to: Lines<Queued>, group_is_open: bool },
+    Github {
+        to: Lines<Queued>,
+        group_is_open: bool,
+    },
     Quiet,
 }
 
 impl Board {
-    /// `logs`: log records go to stderr, so lines that are redrawn there would be torn.
-    pub(super) fn new(args: &WaitArgs, ids: &[String], logs: bool) -> Self {
+    pub(super) fn new(args: &WaitArgs, ids: &[String], printing: Printing) -> Self {
         let roster = Roster::new(ids, &args.target, args.any);
-        let form = match args.output {
-            OutputMode::Text if output::stderr_is_lively() && !logs => Form::Panel(Panel::new(&roster)),
-            OutputMode::Text => Form::Log(Lines::new(Box::new(output::stderr()))),
-            OutputMode::Ndjson => Form::Ndjson(Ndjson::new(output::stdout(), ids.iter().map(String::as_str))),
-            OutputMode::Github => Form::Github { to: Lines::new(output::stdout()), group_is_open: false },
-            OutputMode::Quiet => Form::Quiet,
+        let names = || ids.iter().map(String::as_str);
+        let form = match (printing.mode, printing.progress) {
+            (OutputMode::Ndjson, _) => Form::Ndjson(Ndjson::new(output::stdout(), names())),
+            (OutputMode::Github, _) => Form::Github { to: Lines::new(output::stdout()), group_is_open: false },
+            (OutputMode::Quiet, _) => Form::Quiet,
+            (OutputMode::Text | OutputMode::Json, ProgressMode::None) => Form::Silent,
+            (OutputMode::Text | OutputMode::Json, _) if printing.is_live() => Form::Panel(Panel::new(&roster)),
+            (OutputMode::Text | OutputMode::Json, _) => Form::Log(Lines::new(Box::new(output::stderr()))),
         };
-        Self { roster, form, held: BTreeSet::new() }
+        let json = (printing.mode == OutputMode::Json).then(|| Ndjson::of_result(output::stdout(), names()));
+        Self { roster, form, json, held: BTreeSet::new() }
     }
 
     /// Tells what there is to tell before the wait begins.
@@ -68,6 +78,9 @@ impl Board {
     /// Says whether the heartbeat may wait, since something was printed.
     pub(super) fn update(&mut self, index: usize, update: &Update) -> bool {
         let is_news = self.roster.update(index, update);
+        if let Some(json) = &mut self.json {
+            json.update(index, update);
+        }
         match &mut self.form {
             Form::Ndjson(ndjson) => ndjson.update(index, update),
             Form::Log(_) | Form::Github { .. } if is_news && !self.roster.allows_line(index) => {
@@ -95,8 +108,8 @@ impl Board {
     }
 
     pub(super) fn end(&mut self, index: usize, ended: Ended) {
-        if let Form::Ndjson(ndjson) = &mut self.form {
-            ndjson.result(index, &ended);
+        if let (Form::Ndjson(json), _) | (_, Some(json)) = (&mut self.form, &mut self.json) {
+            json.result(index, &ended);
         }
         self.roster.end(index, ended);
         self.show(index);
@@ -113,7 +126,7 @@ impl Board {
         match &mut self.form {
             Form::Log(to) => print(to, line),
             Form::Github { to, .. } => print(to, line),
-            Form::Panel(_) | Form::Ndjson(_) | Form::Quiet => {}
+            Form::Panel(_) | Form::Silent | Form::Ndjson(_) | Form::Quiet => {}
         }
     }
 
@@ -122,13 +135,15 @@ impl Board {
         let Err(trouble) = &ended.outcome else { return ended.exit };
         match &mut self.form {
             Form::Panel(panel) => panel.clear(),
-            Form::Log(_) => {}
+            Form::Log(_) | Form::Silent | Form::Quiet => {}
             Form::Ndjson(ndjson) => ndjson.refused(ended),
             Form::Github { to, .. } => {
                 print(to, github::error("", trouble));
                 github::add_end("", ended, &duration::passed(self.roster.passed()));
             }
-            Form::Quiet => return ended.exit,
+        }
+        if let Some(json) = &mut self.json {
+            json.refused(ended);
         }
         output::failure(&trouble.message);
         ended.exit
@@ -137,18 +152,18 @@ impl Board {
     /// Prints what it came to.
     pub(super) fn finish(&mut self) -> Exit {
         let exit = self.roster.exit();
+        if let Form::Panel(panel) = &mut self.form {
+            panel.clear();
+        }
+        if let (Form::Ndjson(json), _) | (_, Some(json)) = (&mut self.form, &mut self.json) {
+            let failed = self.roster.members().iter().filter(|member| !member.has_reached());
+            let failed: Vec<_> = failed.map(|member| member.id.as_str()).collect();
+            json.summary(exit, &self.roster.counts(), &failed);
+        }
         match &mut self.form {
-            Form::Quiet => return exit,
-            Form::Panel(panel) => {
-                panel.clear();
-                people(&self.roster, exit);
-            }
-            Form::Log(_) => people(&self.roster, exit),
-            Form::Ndjson(ndjson) => {
-                let failed = self.roster.members().iter().filter(|member| !member.has_reached());
-                let failed: Vec<_> = failed.map(|member| member.id.as_str()).collect();
-                ndjson.summary(exit, &self.roster.counts(), &failed);
-            }
+            Form::Quiet | Form::Ndjson(_) => {}
+            Form::Panel(_) | Form::Log(_) | Form::Silent if self.json.is_some() => advise(&self.roster, exit),
+            Form::Panel(_) | Form::Log(_) | Form::Silent => people(&self.roster, exit),
             Form::Github { to, group_is_open } => {
                 if *group_is_open {
                     print(to, github::END.to_owned());
@@ -183,7 +198,7 @@ impl Board {
                 }
                 print(to, line());
             }
-            Form::Ndjson(_) | Form::Quiet => {}
+            Form::Silent | Form::Ndjson(_) | Form::Quiet => {}
         }
     }
 }

@@ -12,6 +12,7 @@ use cvm_watch_hyper::{FleetHandle, Update, WatchError};
 use super::ended::{By, Ended};
 use super::heartbeat::{Heard, Heartbeat};
 use super::prepare::Prepared;
+use super::report::Printing;
 use super::{policy, record, runtime, setup};
 use crate::args::WaitArgs;
 use crate::exit::Exit;
@@ -19,8 +20,8 @@ use crate::output;
 use board::Board;
 
 /// Waits for all of them, or for any.
-pub(super) fn run(args: &WaitArgs, prepared: &Prepared, logs: bool) -> Exit {
-    let mut board = Board::new(args, &prepared.ids.ids, logs);
+pub(super) fn run(args: &WaitArgs, prepared: &Prepared, printing: Printing) -> Exit {
+    let mut board = Board::new(args, &prepared.ids.ids, printing);
     match wait(args, prepared, &mut board) {
         Ok(()) => board.finish(),
         Err(ended) => board.refuse(&ended),
