@@ -5,7 +5,7 @@
 mod picture;
 mod screen;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ use crate::terminal::open_terminal;
 
 const COMMAND: &str = "cvm-watch wait web worker db --deadline 10m";
 const COLUMNS: u16 = 84;
+/// Lines that are shown for less than this may be missed on a busy machine.
+const BRIEF: Duration = Duration::from_millis(700);
 
 /// What the terminal showed, and since when.
 struct Frame {
@@ -72,6 +74,19 @@ fn run() -> (Vec<Frame>, i32) {
     (reader.join().unwrap(), finished.code.unwrap())
 }
 
+/// The frames without those that have a line which is seen too briefly to be seen in every run.
+fn lasting(frames: &[Frame]) -> Vec<&Frame> {
+    let mut times: BTreeMap<String, Duration> = BTreeMap::new();
+    for pair in frames.windows(2) {
+        for line in normalized_rows(&pair[0].rows) {
+            *times.entry(line).or_default() += pair[1].at - pair[0].at;
+        }
+    }
+    let last = frames.last().map(|frame| normalized_rows(&frame.rows)).unwrap_or_default();
+    let stays = |line: &String| last.contains(line) || times.get(line).is_some_and(|time| *time >= BRIEF);
+    frames.iter().filter(|frame| normalized_rows(&frame.rows).iter().all(stays)).collect()
+}
+
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pictures").join(name)
 }
@@ -99,7 +114,7 @@ fn normalized_rows(rows: &[Row]) -> Vec<String> {
 fn the_picture_in_the_readme_shows_what_the_program_prints() {
     let (frames, code) = run();
     if std::env::var_os("GENERATE").is_some() {
-        let picture = Picture::of(COMMAND, &frames, code);
+        let picture = Picture::of(COMMAND, &lasting(&frames), code);
         fs::write(path("wait-light.svg"), picture.svg(&LIGHT)).unwrap();
         fs::write(path("wait-dark.svg"), picture.svg(&DARK)).unwrap();
     }

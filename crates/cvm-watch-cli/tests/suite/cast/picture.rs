@@ -51,7 +51,7 @@ pub(super) struct Picture {
 
 impl Picture {
     /// The command as it is typed, what it showed, and its exit code.
-    pub(super) fn of(command: &str, shown: &[Frame], code: i32) -> Self {
+    pub(super) fn of(command: &str, shown: &[&Frame], code: i32) -> Self {
         let mut frames = Vec::new();
         let mut at = Duration::ZERO;
         let typed: Vec<_> = command.chars().collect();
