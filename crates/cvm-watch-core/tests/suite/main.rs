@@ -12,7 +12,6 @@
 mod abort;
 mod answers;
 mod deadlines;
-mod documents;
 mod events;
 mod fleet;
 mod last_event_id;

@@ -1,0 +1,6 @@
+//! That the documents of the repository agree with its code.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
+
+mod repository;
+mod test_names;
