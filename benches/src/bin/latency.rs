@@ -14,7 +14,7 @@ use cvm_watch_benches::sockets::client::{Clients, Runtime, Who};
 use cvm_watch_benches::sockets::process::{self, Server, monotonic};
 use cvm_watch_benches::sockets::script::Script;
 use cvm_watch_benches::sockets::{CLIENT, SERVE, server, yardstick};
-use cvm_watch_driver::core::{Event, Failure};
+use cvm_watch_driver::cvm_watch_core::{Event, Failure};
 use cvm_watch_driver::{Timer, Transport, Update, WatchError, WatchHandle};
 use tokio::sync::oneshot;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cvm_watch_benches::measure::cpu_time;
 use cvm_watch_benches::report::{Table, machine, median};
-use cvm_watch_driver::core::{Event, Failure, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{Event, Failure, Timestamp};
 use cvm_watch_driver::{Update, WatchError};
 use cvm_watch_sim::{Attempt, Sim};
 

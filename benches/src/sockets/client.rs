@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cvm_watch_driver::core::Event;
+use cvm_watch_driver::cvm_watch_core::Event;
 use cvm_watch_driver::{Timer, Transport, Update, WatchHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

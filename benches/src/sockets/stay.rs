@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cvm_watch_driver::core::Event;
+use cvm_watch_driver::cvm_watch_core::Event;
 use cvm_watch_driver::{Timer, Transport, Update, WatchHandle};
 use tokio::sync::Semaphore;
 

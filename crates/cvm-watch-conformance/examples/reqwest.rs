@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use cvm_watch_conformance::Suite;
-use cvm_watch_driver::core::CloseCause;
+use cvm_watch_driver::cvm_watch_core::CloseCause;
 use cvm_watch_driver::{Body, Client, Head, Request, Settings, Transport, TransportError};
 use cvm_watch_hyper::TokioTimer;
 use cvm_watch_sim::Sim;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use cvm_watch_conformance::Suite;
-use cvm_watch_driver::core::{CloseCause, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, Timestamp};
 use cvm_watch_driver::{Body, BootClock, Client, Head, Request, Settings, Timer, Transport, TransportError};
 use cvm_watch_sim::Sim;
 use http_body_util::Empty;

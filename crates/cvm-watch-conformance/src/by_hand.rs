@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use cvm_watch_driver::core::{ApiKey, CvmId, CvmState, Policy, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{ApiKey, CvmId, CvmState, Policy, Timestamp};
 use cvm_watch_driver::{BootClock, Timer, Update};
 
 use crate::report::Report;

@@ -1,7 +1,7 @@
 //! What a watch reported, as text.
 
 use cvm_watch_driver::Update;
-use cvm_watch_driver::core::Event;
+use cvm_watch_driver::cvm_watch_core::Event;
 
 /// What was seen, with repetitions counted.
 #[derive(Default)]

@@ -5,7 +5,6 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -22,13 +21,12 @@ const SHOWN: usize = 160;
 ///
 /// The message names the field, the value (of a secret only the position and the offending byte)
 /// and what is allowed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     field: Cow<'static, str>,
     value: String,
     problem: String,
     kind: ConfigErrorKind,
-    source: Option<Arc<dyn core::error::Error + Send + Sync>>,
 }
 
 /// What is wrong with a refused value.
@@ -61,7 +59,7 @@ impl ConfigError {
     pub fn new(field: impl Into<Cow<'static, str>>, value: &str, problem: impl Into<String>) -> Self {
         let value = if value.is_empty() { String::new() } else { printable(value, SHOWN) };
         let kind = ConfigErrorKind::default();
-        Self { field: field.into(), value, problem: problem.into(), kind, source: None }
+        Self { field: field.into(), value, problem: problem.into(), kind }
     }
 
     /// An error about one byte of a secret; the secret itself is not shown.
@@ -76,12 +74,6 @@ impl ConfigError {
         Self { kind, ..self }
     }
 
-    /// The same error, caused by another one, which its message should not repeat.
-    #[must_use]
-    pub fn with_source(self, source: impl core::error::Error + Send + Sync + 'static) -> Self {
-        Self { source: Some(Arc::new(source)), ..self }
-    }
-
     /// Which field was refused, such as `interval` or `header x-trace`.
     pub fn field(&self) -> &str {
         &self.field
@@ -93,16 +85,6 @@ impl ConfigError {
     }
 }
 
-/// Two errors are equal if they say the same; their sources are not compared.
-impl PartialEq for ConfigError {
-    fn eq(&self, other: &Self) -> bool {
-        let Self { field, value, problem, kind, source: _ } = self;
-        (field, value, problem, kind) == (&other.field, &other.value, &other.problem, &other.kind)
-    }
-}
-
-impl Eq for ConfigError {}
-
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.field)?;
@@ -113,11 +95,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl core::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn core::error::Error + 'static))
-    }
-}
+impl core::error::Error for ConfigError {}
 
 /// Why an attempt failed and the watch goes on. Only a [`Failure`] ends it.
 ///
@@ -208,6 +186,7 @@ impl RetryCause {
 /// give it to [`printable`] before people see it.
 ///
 /// Serialized, it is an object with its [`kind`](Self::kind) and its fields.
+// The variants are not `#[non_exhaustive]`: tests of code that handles a failure have to construct it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]

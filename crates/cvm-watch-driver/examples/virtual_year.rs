@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use cvm_watch_driver::core::Timestamp;
+use cvm_watch_driver::cvm_watch_core::Timestamp;
 use cvm_watch_sim::{Attempt, Sim, wire};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

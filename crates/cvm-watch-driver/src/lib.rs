@@ -25,7 +25,7 @@ mod transport;
 mod update;
 mod watch_handle;
 
-pub use cvm_watch_core as core;
+pub use cvm_watch_core;
 
 pub use account::{
     API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, PROFILES_VARIABLE, Settings, SettingsBuilder, Source, Sources,

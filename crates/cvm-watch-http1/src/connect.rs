@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cvm_watch_driver::core::{CloseCause, ConfigError};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, ConnectOptions, Head, TransportError};
 use http_body_util::Full;
 use socket2::{SockRef, TcpKeepalive};

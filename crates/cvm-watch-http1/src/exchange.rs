@@ -146,7 +146,7 @@ impl fmt::Debug for Http1Body {
 mod tests {
     use std::error::Error;
 
-    use cvm_watch_driver::core::CloseCause;
+    use cvm_watch_driver::cvm_watch_core::CloseCause;
 
     use super::*;
     use crate::scripted::{Scripted, block_on};

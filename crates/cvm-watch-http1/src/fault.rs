@@ -6,7 +6,7 @@ use std::io;
 
 use bytes::Bytes;
 use cvm_watch_driver::TransportError;
-use cvm_watch_driver::core::{CloseCause, TlsFault};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, TlsFault};
 
 /// The most header lines of a response; the line of a folded value counts as part of its header.
 pub(crate) const MAX_HEADER_LINES: usize = 1000;
@@ -25,7 +25,7 @@ pub(crate) struct NoAnswer {
 ///
 /// ```
 /// use std::io;
-/// use cvm_watch_driver::core::CloseCause;
+/// use cvm_watch_driver::cvm_watch_core::CloseCause;
 ///
 /// let error = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
 /// assert_eq!(cvm_watch_http1::close_cause(&error), Some(CloseCause::Refused));

@@ -7,7 +7,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cvm_watch_driver::core::{CloseCause, ConfigError};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, ProxyChoice, TransportError};
 use percent_encoding::percent_decode_str;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use cvm_watch_driver::core::Timestamp;
+use cvm_watch_driver::cvm_watch_core::Timestamp;
 use cvm_watch_driver::{BootClock, Timer};
 
 use crate::connect::Net;

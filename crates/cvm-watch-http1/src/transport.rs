@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use cvm_watch_driver::core::{CloseCause, ConfigError};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, ConnectOptions, Head, NetworkTransport, Request, Transport, TransportError};
 use http_body_util::Full;
 use hyper::header::{HOST, HeaderName, HeaderValue};

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use cvm_watch_driver::BaseUrl;
-use cvm_watch_driver::core::ConfigError;
+use cvm_watch_driver::cvm_watch_core::ConfigError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, crypto};

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use cvm_watch_driver::core::server_message;
+use cvm_watch_driver::cvm_watch_core::server_message;
 use cvm_watch_driver::{BaseUrl, Body, Head};
 use http_body_util::Full;
 use hyper::client::conn::http1::Parts;

@@ -4,7 +4,7 @@ mod net;
 
 pub use cvm_watch_driver as driver;
 
-pub use cvm_watch_driver::core::{
+pub use cvm_watch_driver::cvm_watch_core::{
     AttemptId, Backoff, CloseCause, Complete, ConfigError, CvmState, Event, FailEarly, Failure, MalformedReason,
     MemberId, RejectCause, Rejection, RetryCause, ServerError, ServerTimeout, TlsFault, Until,
 };

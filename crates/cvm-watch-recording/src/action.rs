@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use cvm_watch_driver::core::{Action, CvmState, Event, Failure, Header, RetryCause};
+use cvm_watch_driver::cvm_watch_core::{Action, CvmState, Event, Failure, Header, RetryCause};
 use serde::Serialize;
 
 use crate::line;

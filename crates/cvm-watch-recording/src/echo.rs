@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use cvm_watch_driver::core::Redactor;
+use cvm_watch_driver::cvm_watch_core::Redactor;
 
 /// What stands in place of a secret.
 const PLACEHOLDER: &str = "***";
@@ -103,7 +103,7 @@ fn unescaped(text: &str) -> Option<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cvm_watch_driver::core::{ApiKey, Policy};
+    use cvm_watch_driver::cvm_watch_core::{ApiKey, Policy};
 
     const KEY: &str = "phak_3X/key+1=";
     /// The key in every form in which the core redacts it.

@@ -6,7 +6,7 @@ use std::io;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cvm_watch_driver::core::{AttemptId, CloseCause, Input, Policy, ResponseHead, UnixSeconds};
+use cvm_watch_driver::cvm_watch_core::{AttemptId, CloseCause, Input, Policy, ResponseHead, UnixSeconds};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 

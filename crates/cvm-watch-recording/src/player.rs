@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 use std::sync::Arc;
 
-use cvm_watch_driver::core::{Action, AttemptId, CvmId, Fleet, Input, MemberId, Policy, Timestamp, Until, Watch};
+use cvm_watch_driver::cvm_watch_core::{
+    Action, AttemptId, CvmId, Fleet, Input, MemberId, Policy, Timestamp, Until, Watch,
+};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::action;

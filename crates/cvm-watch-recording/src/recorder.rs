@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{Action, AttemptId, CvmId, Input, MemberId, Policy, Redactor, Timestamp, Until};
+use cvm_watch_driver::cvm_watch_core::{Action, AttemptId, CvmId, Input, MemberId, Policy, Redactor, Timestamp, Until};
 
 use crate::action;
 use crate::echo::{self, Tail};
@@ -22,7 +22,7 @@ const MOST_HELD: usize = 1 << 20;
 /// are written when the recorder is dropped.
 ///
 /// ```
-/// use cvm_watch_driver::core::{CvmId, MemberId, Policy, Timestamp};
+/// use cvm_watch_driver::cvm_watch_core::{CvmId, MemberId, Policy, Timestamp};
 /// use cvm_watch_driver::Observed;
 /// use cvm_watch_recording::Recorder;
 ///
@@ -51,12 +51,12 @@ pub struct Recorder<W: Write> {
 /// A secret that is also part of the id, of a status or of a header's name.
 ///
 /// ```
-/// use cvm_watch_driver::core::{ApiKey, CvmId, Policy};
+/// use cvm_watch_driver::cvm_watch_core::{ApiKey, CvmId, Policy};
 ///
 /// let policy = Policy::builder("running").api_key(ApiKey::new("my-secret")?).build()?;
 /// assert!(cvm_watch_recording::check(&policy, &CvmId::new("my-cvm")?).is_ok());
 /// assert!(cvm_watch_recording::check(&policy, &CvmId::new("not-my-secret")?).is_err());
-/// # Ok::<(), cvm_watch_driver::core::ConfigError>(())
+/// # Ok::<(), cvm_watch_driver::cvm_watch_core::ConfigError>(())
 /// ```
 pub fn check(policy: &Policy, id: &CvmId) -> Result<(), RecordError> {
     let line = line::json(&(id.as_str(), policy));

@@ -5,6 +5,7 @@ mod access;
 mod connection;
 mod endpoint;
 mod error;
+mod head;
 mod http;
 mod log;
 mod play;
@@ -22,8 +23,9 @@ pub mod virtual_time;
 pub mod wire;
 
 pub use error::{SimError, WaitError};
+pub use head::{Framing, Head};
 pub use log::{Connection, End, Log, RefusedRequest, Request};
 pub use refused::RefusedPort;
 pub use scenario::{Scenario, StateRequest, scenario_for, scenarios};
-pub use script::{Attempt, Ending, Framing, Head, Move, Payload, Playback, Script, Split, Step};
+pub use script::{Attempt, Ending, Move, Payload, Playback, Script, Split, Step};
 pub use sim::{Builder, Sim};

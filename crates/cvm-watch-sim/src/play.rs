@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use crate::head::{Framing, Head};
 use crate::log::ConnectionRecorder;
-use crate::script::{Attempt, Ending, Framing, Head, Move, Split};
+use crate::script::{Attempt, Ending, Move, Split};
 use crate::wire;
 
 /// What the form of the request allows in the answer.

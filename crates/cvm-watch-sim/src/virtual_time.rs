@@ -8,7 +8,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use cvm_watch_driver::core::Timestamp;
+//! use cvm_watch_driver::cvm_watch_core::Timestamp;
 //! use cvm_watch_driver::{Client, Timer, Transport, WatchError};
 //! use cvm_watch_sim::virtual_time::VirtualSim;
 //! use cvm_watch_sim::{Attempt, Script};
@@ -49,13 +49,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
-use cvm_watch_driver::core::{CloseCause, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, Timestamp};
 use cvm_watch_driver::{Body, Client, Head, Request, Settings, Timer, Transport, TransportError};
 
 use crate::endpoint::{Answer, Endpoint};
+use crate::head::Framing;
 use crate::http::RequestHead;
 use crate::log::{ConnectionRecorder, End, Log};
-use crate::script::{Ending, Framing, Move, Playback, Script};
+use crate::script::{Ending, Move, Playback, Script};
 use crate::sim::{Builder, Sim};
 
 /// Where clients send their requests; nothing listens there.
@@ -65,7 +66,7 @@ const BASE_URL: &str = "http://127.0.0.1:9/api/v1";
 ///
 /// ```
 /// use std::time::Duration;
-/// use cvm_watch_driver::core::Timestamp;
+/// use cvm_watch_driver::cvm_watch_core::Timestamp;
 /// use cvm_watch_sim::virtual_time::VirtualTime;
 ///
 /// let time = VirtualTime::default();

@@ -2,7 +2,7 @@
 //!
 //! For tests that build byte streams by hand. A [`Script`](crate::Script) uses the same functions.
 
-use crate::script::{Framing, Head};
+use crate::head::{Framing, Head};
 
 /// One event-stream block: `event: name`, a `data:` line per line of `data`, a blank line.
 ///

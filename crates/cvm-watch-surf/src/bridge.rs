@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use async_std::io::{BufRead, Read};
 use bytes::{Buf, Bytes};
-use cvm_watch_driver::core::{CloseCause, ConfigError};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, Body, ConnectOptions, Head, TransportError};
 use cvm_watch_http1::{Connector, Http1Body};
 use http_body_util::Full;

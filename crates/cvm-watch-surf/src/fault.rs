@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use cvm_watch_driver::TransportError;
-use cvm_watch_driver::core::CloseCause;
+use cvm_watch_driver::cvm_watch_core::CloseCause;
 use cvm_watch_http1::close_cause;
 
 /// A surf client returned no response. An error of the bridge is passed on as it was; one of another

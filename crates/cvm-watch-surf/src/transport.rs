@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use cvm_watch_driver::core::{CloseCause, ConfigError};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, ConnectOptions, Head, NetworkTransport, Request, Settings, Transport, TransportError};
 use surf::http::headers::{HeaderName, HeaderValue};
 use surf::http::{Method, Url};

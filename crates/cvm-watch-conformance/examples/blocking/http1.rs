@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use cvm_watch_driver::BaseUrl;
-use cvm_watch_driver::core::{AttemptId, CloseCause, Request};
+use cvm_watch_driver::cvm_watch_core::{AttemptId, CloseCause, Request};
 
 /// The most bytes of a response head.
 const MAX_HEAD: usize = 64 << 10;

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use cvm_watch_conformance::ByHand;
-use cvm_watch_driver::core::{Action, CvmId, CvmState, Input, Policy, ResponseHead, Watch};
+use cvm_watch_driver::cvm_watch_core::{Action, CvmId, CvmState, Input, Policy, ResponseHead, Watch};
 use cvm_watch_driver::{BaseUrl, BootClock, Update};
 use cvm_watch_sim::Sim;
 use http1::{Arrival, Connection};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use cvm_watch_driver::core::Backoff;
+use cvm_watch_driver::cvm_watch_core::Backoff;
 use cvm_watch_driver::{Client, Settings, WatchHandle};
 use futures_core::Stream;
 

@@ -1,6 +1,6 @@
 //! The messages that a server sends on a stream, and which bytes encode each of them.
 
-use cvm_watch_driver::core::{Event, MalformedReason};
+use cvm_watch_driver::cvm_watch_core::{Event, MalformedReason};
 
 use crate::random::Random;
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use cvm_watch_driver::core::{CloseCause, TlsFault};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, TlsFault};
 use cvm_watch_driver::{Body, Head, Request, Transport, TransportError};
 
 use crate::defects::Defect;

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cvm_watch_driver::Update;
-use cvm_watch_driver::core::CloseCause;
+use cvm_watch_driver::cvm_watch_core::CloseCause;
 
 use crate::caller::Rules;
 use crate::message::Status;

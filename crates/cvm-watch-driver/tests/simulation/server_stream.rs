@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use cvm_watch_driver::core::MalformedReason;
+use cvm_watch_driver::cvm_watch_core::MalformedReason;
 
 use crate::message::{Message, SentMessage, Status, Writer};
 use crate::random::Random;

@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use cvm_watch_driver::Timer;
-use cvm_watch_driver::core::Timestamp;
+use cvm_watch_driver::cvm_watch_core::Timestamp;
 use cvm_watch_sim::virtual_time::VirtualTime;
 
 use crate::defects::Defect;

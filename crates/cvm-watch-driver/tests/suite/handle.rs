@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use cvm_watch_driver::core::{Event, Failure, RetryCause, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{Event, Failure, RetryCause, Timestamp};
 use cvm_watch_driver::{Update, WatchError};
 use cvm_watch_sim::{Attempt, Script};
 

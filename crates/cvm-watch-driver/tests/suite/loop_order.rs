@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cvm_watch_driver::Update;
-use cvm_watch_driver::core::{Event, Failure, MemberId, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{Event, Failure, MemberId, Timestamp};
 use cvm_watch_sim::{Attempt, Script};
 
 use crate::sim::{client, recorded, start};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{Action, Fleet, Input, MemberId, Watch};
+use cvm_watch_driver::cvm_watch_core::{Action, Fleet, Input, MemberId, Watch};
 use cvm_watch_sim::{Attempt, Script};
 
 use crate::sim::{client, start};

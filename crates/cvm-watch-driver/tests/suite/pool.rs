@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use cvm_watch_driver::core::{Action, CvmState, Failure, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{Action, CvmState, Failure, Timestamp};
 use cvm_watch_driver::{Client, Observed, Pool, Update, WatchError};
 use cvm_watch_sim::virtual_time::{Tasks, VirtualSim, VirtualTime};
 use cvm_watch_sim::{Attempt, Script, Sim};

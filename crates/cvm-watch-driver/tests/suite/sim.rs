@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use cvm_watch_driver::core::Timestamp;
+use cvm_watch_driver::cvm_watch_core::Timestamp;
 use cvm_watch_driver::{Client, Settings, Timer};
 use cvm_watch_sim::virtual_time::{VirtualSim, VirtualSleep, VirtualTime};
 use cvm_watch_sim::{Script, Sim};

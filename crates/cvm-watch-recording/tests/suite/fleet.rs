@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{
+use cvm_watch_driver::cvm_watch_core::{
     Action, ApiKey, AttemptId, CloseCause, CvmId, Fleet, Input, MemberId, Policy, ResponseHead, Timestamp, Until,
 };
 use cvm_watch_recording::Recorder;

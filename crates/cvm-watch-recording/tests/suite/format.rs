@@ -1,7 +1,7 @@
 //! What is written when, and what is made of a file that is not as it should be.
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{Action, ApiKey, CloseCause, CvmId, Input, MemberId, Policy, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{Action, ApiKey, CloseCause, CvmId, Input, MemberId, Policy, Timestamp};
 use cvm_watch_recording::{Player, Recorder};
 
 use crate::scripted::{Answer, actions, play, record, record_and_look};
@@ -221,7 +221,7 @@ fn a_recorder_that_cannot_write_says_so_once() {
     let mut recorder = Recorder::new(Full(2));
     let (member, id) = (MemberId::from_number(0), CvmId::new("my-cvm").unwrap());
     let started = Observed::Started { member, policy: &policy, id: &id, seed: 1, now };
-    let action = Action::Fail(cvm_watch_driver::core::Failure::Aborted);
+    let action = Action::Fail(cvm_watch_driver::cvm_watch_core::Failure::Aborted);
     let mut errors = Vec::new();
     for observed in [started].into_iter().chain([Observed::Polled(Some((member, &action))); 3]) {
         errors.extend(recorder.observe(observed).err().map(|error| error.to_string()));

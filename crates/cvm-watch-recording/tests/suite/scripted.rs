@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{
+use cvm_watch_driver::cvm_watch_core::{
     Action, AttemptId, CloseCause, CvmId, Input, MemberId, Policy, ResponseHead, Timestamp, UnixSeconds, Watch,
 };
 use cvm_watch_recording::{Played, Player, Recorder};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::core::{ApiKey, CloseCause, CvmId, FailEarly, MemberId, Policy, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{ApiKey, CloseCause, CvmId, FailEarly, MemberId, Policy, Timestamp};
 use cvm_watch_recording::{Recorder, check};
 
 use crate::random::Random;

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{Scenario, StateRequest, always, done, stream};
-use crate::script::{Attempt, Framing, Head};
+use crate::head::{Framing, Head};
+use crate::script::Attempt;
 
 pub(super) static SCENARIOS: &[Scenario] = &[
     always(

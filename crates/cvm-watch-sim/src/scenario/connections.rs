@@ -2,7 +2,8 @@
 
 use super::boots::BOOT;
 use super::{Scenario, StateRequest, always, starting, stream};
-use crate::script::{Attempt, Framing};
+use crate::head::Framing;
+use crate::script::Attempt;
 
 pub(super) static SCENARIOS: &[Scenario] = &[
     always("refuse-", "closes each connection without an answer", |_| Attempt::new().refuse()),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Ending, Framing, Head, Payload, Split, Step};
+use super::{Ending, Payload, Split, Step};
+use crate::head::{Framing, Head};
 use crate::wire;
 
 /// What a server does with one connection, written verb by verb.

@@ -3,7 +3,8 @@
 use std::iter;
 use std::time::Duration;
 
-use super::{Attempt, Ending, Head, Split, Step};
+use super::{Attempt, Ending, Split, Step};
+use crate::head::Head;
 
 /// One thing to do now. [`Attempt::moves`] yields them in order; the last, and only the last, is [`Move::End`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

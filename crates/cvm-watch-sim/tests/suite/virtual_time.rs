@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cvm_watch_driver::core::{Failure, Timestamp};
+use cvm_watch_driver::cvm_watch_core::{Failure, Timestamp};
 use cvm_watch_driver::{Client, Settings, Timer, Update};
 use cvm_watch_sim::virtual_time::{VirtualSim, VirtualTime};
 use cvm_watch_sim::{Attempt, End, Framing, Script, Sim};

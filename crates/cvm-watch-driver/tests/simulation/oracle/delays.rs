@@ -1,6 +1,6 @@
 //! Failed attempts: why, whether a retry may follow, and when.
 
-use cvm_watch_driver::core::{CloseCause, RetryCause};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, RetryCause};
 
 use super::{Conclusion, ERROR_BODY, MAX_ERROR_BODY, Oracle, Stage};
 use crate::server::Class;

@@ -1,7 +1,7 @@
 //! The end of a watch: exactly one, for the right reason, with no connection left open.
 
 use cvm_watch_driver::WatchError;
-use cvm_watch_driver::core::{CloseCause, CvmState, Failure, Rejection};
+use cvm_watch_driver::cvm_watch_core::{CloseCause, CvmState, Failure, Rejection};
 
 use super::{Conclusion, ERROR_BODY, MAX_ERROR_BODY, Oracle, Stage};
 use crate::server::Class;

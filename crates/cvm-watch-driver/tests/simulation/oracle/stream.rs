@@ -1,6 +1,6 @@
 //! Events: each one that was delivered is emitted once, in order and unchanged.
 
-use cvm_watch_driver::core::Event;
+use cvm_watch_driver::cvm_watch_core::Event;
 
 use super::{Conclusion, Oracle, Stage, Unsure};
 use crate::message::{Message, SentMessage};
