@@ -37,7 +37,11 @@ impl Transport for Smol {
         Box::pin(async move {
             let address = (request.base().host().to_owned(), request.base().port());
             let addresses = smol::net::resolve(address).await;
-            let addresses = addresses.map_err(|error| TransportError::new(CloseCause::Dns, error))?;
+            let mut addresses = addresses.map_err(|error| TransportError::new(CloseCause::Dns, error))?;
+            // A retry starts with the next address.
+            let retries = usize::try_from(request.attempt().number().saturating_sub(1)).unwrap_or_default();
+            let first = retries.checked_rem(addresses.len()).unwrap_or_default();
+            addresses.rotate_left(first);
             let socket = TcpStream::connect(&addresses[..])
                 .await
                 .map_err(|error| TransportError::new(of_io(error.kind()), error))?;

@@ -1,5 +1,6 @@
 //! A scenario as data: what the server does, what the watch is told, and what must come of it.
 
+use std::net::{Ipv6Addr, TcpListener};
 use std::time::Duration;
 
 use cvm_watch_sim::{Request, Script};
@@ -96,12 +97,23 @@ pub(crate) enum Server {
     NotTls(Script),
     /// Answers with a redirect to another simulator, which must see nothing.
     RedirectElsewhere,
+    /// `localhost`, whose first address, `::1`, accepts connections and never answers; the simulator is at the other.
+    FirstAddressSilent(Script),
     /// A port at which nobody listens.
     Refused,
     /// An address that answers nothing at all.
     BlackHole,
     /// A name that does not exist.
     NoSuchHost,
+}
+
+impl Server {
+    /// Why this machine cannot play the server, if it cannot.
+    pub(crate) fn unavailable(&self) -> Option<&'static str> {
+        let needs_ipv6 = matches!(self, Self::FirstAddressSilent(_));
+        let lacks_it = needs_ipv6 && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err();
+        lacks_it.then_some("this machine has no IPv6 loopback address")
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -28,9 +28,10 @@ impl Selection {
             |scenario: &Scenario| self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == scenario.name));
         let mut run = Vec::new();
         for scenario in scenarios().into_iter().filter(chosen) {
-            match self.skipped.iter().find(|(name, _)| name == scenario.name) {
-                Some((_, reason)) => {
-                    let verdict = Verdict::Skipped(reason.clone());
+            let skipped = self.skipped.iter().find(|(name, _)| name == scenario.name);
+            match skipped.map(|(_, reason)| reason.as_str()).or_else(|| scenario.server.unavailable()) {
+                Some(reason) => {
+                    let verdict = Verdict::Skipped(reason.to_owned());
                     report.add(Finding { name: scenario.name, claim: scenario.claim, verdict });
                 }
                 None => run.push(scenario),

@@ -1,6 +1,7 @@
 //! What a scenario is played on.
 
 use std::error::Error;
+use std::net::{Ipv6Addr, TcpListener};
 use std::time::Duration;
 
 use cvm_watch_driver::{BaseUrl, ConnectOptions, NetworkTransport, Timer};
@@ -48,13 +49,21 @@ pub(crate) struct Stage {
     pub(crate) setup: Setup,
     pub(crate) sim: Option<Sim>,
     elsewhere: Option<Sim>,
+    _silent: Option<TcpListener>,
     _refused: Option<RefusedPort>,
     _black_hole: Option<BlackHole>,
 }
 
 impl Stage {
     pub(crate) fn new(server: &Server) -> Result<Self, BoxError> {
-        let mut stage = Self { setup: Setup::default(), sim: None, elsewhere: None, _refused: None, _black_hole: None };
+        let mut stage = Self {
+            setup: Setup::default(),
+            sim: None,
+            elsewhere: None,
+            _silent: None,
+            _refused: None,
+            _black_hole: None,
+        };
         match server {
             Server::Plain(script) => stage.serve(Sim::start()?, script.clone(), None),
             Server::Tls(kind, script) => stage.serve_tls(*kind, script)?,
@@ -70,6 +79,13 @@ impl Stage {
                 let target = format!("{}/cvms/my%20cvm/state?target=running", elsewhere.base_url());
                 stage.elsewhere = Some(elsewhere);
                 stage.serve(Sim::start()?, Attempt::new().head(302, &[("location", &target)]).close().into(), None);
+            }
+            Server::FirstAddressSilent(script) => {
+                let sim = Sim::start()?;
+                // Its queue takes connections, and nobody reads what they send.
+                stage._silent = Some(TcpListener::bind((Ipv6Addr::LOCALHOST, sim.addr().port()))?);
+                let base = sim.base_url_for("localhost");
+                stage.serve(sim, script.clone(), Some(base));
             }
             Server::Refused => {
                 let port = RefusedPort::new()?;

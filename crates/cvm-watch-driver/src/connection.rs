@@ -53,7 +53,8 @@ impl<T: Transport> Connection<T> {
         let update = match action {
             Action::Connect { attempt, request, .. } => {
                 debug!(%cvm, %attempt, base = %shared.base, request = request.path_and_query(), "connecting");
-                let request = Request::new(Arc::clone(&shared.base), request, watch.policy().connect_timeout());
+                let request = Request::new(Arc::clone(&shared.base), request, watch.policy().connect_timeout())
+                    .with_attempt(attempt);
                 self.error = None;
                 self.stage = Stage::Opening(attempt, Box::pin(shared.transport.open(request)));
                 Update::Connecting { attempt }

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::error::Error;
 use std::sync::Arc;
 
-use cvm_watch_core::{CloseCause, ConfigError, Header, Redactor, Timestamp, UnixSeconds};
+use cvm_watch_core::{AttemptId, CloseCause, ConfigError, Header, Redactor, Timestamp, UnixSeconds};
 
 use crate::account::BaseUrl;
 
@@ -24,6 +24,7 @@ use crate::account::BaseUrl;
 /// - A body that ends before its framing says so is an error, never an end.
 /// - No time limit of its own: deadlines are the core's. [`Request::connect_timeout`] only tells
 ///   how to share out the time between several addresses of one host.
+/// - A retry, by [`Request::attempt`], starts with the next address of the host name.
 ///
 /// Nothing has to be `Send`: a watch over a transport whose parts are `Send` is `Send` itself.
 pub trait Transport {
@@ -124,10 +125,11 @@ pub struct Request {
     base: Arc<BaseUrl>,
     inner: cvm_watch_core::Request,
     connect_timeout: Duration,
+    attempt: AttemptId,
 }
 
 impl Request {
-    /// The request of an attempt, for who drives the core without this crate's loop, and for tests of
+    /// The request of the first attempt, for who drives the core without this crate's loop, and for tests of
     /// a transport.
     ///
     /// ```
@@ -147,7 +149,12 @@ impl Request {
     /// # Ok::<(), cvm_watch_core::ConfigError>(())
     /// ```
     pub fn new(base: Arc<BaseUrl>, inner: cvm_watch_core::Request, connect_timeout: Duration) -> Self {
-        Self { base, inner, connect_timeout }
+        Self { base, inner, connect_timeout, attempt: AttemptId::from_number(1) }
+    }
+
+    /// The same request for another attempt.
+    pub fn with_attempt(self, attempt: AttemptId) -> Self {
+        Self { attempt, ..self }
     }
 
     /// Sets a header, or replaces those of the same name. The value of a `sensitive` one stays out of
@@ -174,6 +181,12 @@ impl Request {
     /// ASCII, and go out as they are; sensitive ones stay out of logs.
     pub fn headers(&self) -> &[Header] {
         self.inner.headers()
+    }
+
+    /// The attempt that this request belongs to. A retry starts with the next address of the host name, so that an
+    /// address that accepts connections and never answers is not tried for ever.
+    pub fn attempt(&self) -> AttemptId {
+        self.attempt
     }
 
     /// How long the core will wait for the response head: the budget for all addresses together.

@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cvm_watch_driver::cvm_watch_core::{CloseCause, ConfigError};
+use cvm_watch_driver::cvm_watch_core::{AttemptId, CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, ConnectOptions, Head, TransportError};
 use http_body_util::Full;
 use socket2::{SockRef, TcpKeepalive};
@@ -109,7 +109,8 @@ impl<N: Net> Connector<N> {
     }
 
     /// Sends a request to the host of this URL over a new connection, with TLS for `https`, and
-    /// returns the head of the response and its body.
+    /// returns the head of the response and its body. A later attempt begins with another address of the host
+    /// name.
     ///
     /// No task is spawned: dropping the future or the body closes the connection at once.
     ///
@@ -120,6 +121,7 @@ impl<N: Net> Connector<N> {
     pub async fn send(
         &self,
         destination: &BaseUrl,
+        attempt: AttemptId,
         request: hyper::Request<Full<Bytes>>,
     ) -> Result<(Head, Http1Body), TransportError> {
         let refused = |error: ConfigError| TransportError::new(CloseCause::Other, error);
@@ -133,8 +135,8 @@ impl<N: Net> Connector<N> {
             false => None,
         };
         let stream = match &proxy {
-            None => dial::<N>(destination).await.map_err(|(cause, error)| fault::at(cause, &*place, error))?,
-            Some(proxy) => through::<N>(proxy, destination).await?,
+            None => dial::<N>(destination, attempt).await.map_err(|(cause, error)| fault::at(cause, &*place, error))?,
+            Some(proxy) => through::<N>(proxy, destination, attempt).await?,
         };
         let stream = match tls {
             None => stream,
@@ -160,9 +162,13 @@ impl<N> fmt::Debug for Connector<N> {
 }
 
 /// A tunnel through the proxy.
-async fn through<N: Net>(proxy: &Proxy, destination: &BaseUrl) -> Result<Box<dyn Stream>, TransportError> {
+async fn through<N: Net>(
+    proxy: &Proxy,
+    destination: &BaseUrl,
+    attempt: AttemptId,
+) -> Result<Box<dyn Stream>, TransportError> {
     let refused = |refusal: Refusal| refusal.of(proxy, &host_and_port(destination));
-    let stream = dial::<N>(proxy.address()).await;
+    let stream = dial::<N>(proxy.address(), attempt).await;
     let mut stream = stream.map_err(|(_, error)| refused(Refusal::because("cannot be reached", error)))?;
     match proxy.protocol {
         Protocol::Http => {
@@ -177,13 +183,13 @@ async fn through<N: Net>(proxy: &Proxy, destination: &BaseUrl) -> Result<Box<dyn
 }
 
 /// A TCP connection to the host of this URL, or why there is none.
-async fn dial<N: Net>(to: &BaseUrl) -> Result<Box<dyn Stream>, (CloseCause, io::Error)> {
+async fn dial<N: Net>(to: &BaseUrl, attempt: AttemptId) -> Result<Box<dyn Stream>, (CloseCause, io::Error)> {
     let dns = |error| (CloseCause::Dns, error);
     let addresses = addresses::<N>(to.host(), to.port()).await.map_err(dns)?;
     if addresses.is_empty() {
         return Err(dns(io::Error::other("the host name has no address")));
     }
-    match race::<N>(alternating(addresses)).await {
+    match race::<N>(in_order(addresses, attempt)).await {
         Ok(socket) => Ok(Box::new(Fair::new(socket))),
         Err(error) => Err((close_cause(&error).unwrap_or(CloseCause::Other), error)),
     }
@@ -200,14 +206,21 @@ async fn addresses<N: Net>(host: &str, port: u16) -> io::Result<Vec<SocketAddr>>
     N::resolve(host, port).await
 }
 
-/// The addresses with IPv6 and IPv4 in turn, as RFC 8305, section 4 has it.
-fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+/// The addresses with IPv6 and IPv4 in turn, as RFC 8305, section 4 has it. Each retry begins with the next one.
+fn in_order(mut addresses: Vec<SocketAddr>, attempt: AttemptId) -> Vec<SocketAddr> {
     let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    if attempt.number() > 1 {
+        // A name server may give another order each time, and the next one would be the same again.
+        addresses.sort();
+    }
     let (preferred, others): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_ipv6);
     let mut others = others.into_iter();
     let mut all: Vec<_> = preferred.into_iter().flat_map(|address| [Some(address), others.next()]).flatten().collect();
     all.extend(others);
+    let retries = usize::try_from(attempt.number().saturating_sub(1)).unwrap_or_default();
+    let first = retries.checked_rem(all.len()).unwrap_or_default();
+    all.rotate_left(first);
     all
 }
 
@@ -328,8 +341,20 @@ mod tests {
             ("1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1", "1.1.1.1:1 [::1]:1 [::2]:1 [::3]:1"),
             ("1.1.1.1:1 1.1.1.2:1", "1.1.1.1:1 1.1.1.2:1"),
         ] {
-            assert_eq!(alternating(parse(given)), parse(expected));
+            assert_eq!(in_order(parse(given), AttemptId::from_number(1)), parse(expected));
         }
+    }
+
+    #[test]
+    fn each_retry_begins_with_the_next_address_whatever_order_the_name_server_gives() {
+        let mut addresses = vec![at(3, 1), at(1, 1), at(2, 1)];
+        let mut first = Vec::new();
+        for attempt in 2..=7 {
+            addresses.rotate_right(1);
+            first.push(in_order(addresses.clone(), AttemptId::from_number(attempt))[0]);
+        }
+        assert_eq!(first, [at(2, 1), at(3, 1), at(1, 1), at(2, 1), at(3, 1), at(1, 1)]);
+        assert_eq!(in_order(Vec::new(), AttemptId::from_number(u64::MAX)), []);
     }
 
     #[test]

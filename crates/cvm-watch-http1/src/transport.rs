@@ -36,7 +36,7 @@ impl<N: Net> Transport for Http1Transport<N> {
         let connector = self.0.clone();
         Box::pin(async move {
             let message = message(&request)?;
-            connector.send(request.base(), message).await
+            connector.send(request.base(), request.attempt(), message).await
         })
     }
 }

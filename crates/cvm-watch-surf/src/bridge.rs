@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use async_std::io::{BufRead, Read};
 use bytes::{Buf, Bytes};
-use cvm_watch_driver::cvm_watch_core::{CloseCause, ConfigError};
+use cvm_watch_driver::cvm_watch_core::{AttemptId, CloseCause, ConfigError};
 use cvm_watch_driver::{BaseUrl, Body, ConnectOptions, Head, TransportError};
 use cvm_watch_http1::{Connector, Http1Body};
 use http_body_util::Full;
@@ -61,8 +61,10 @@ impl HttpClient for Bridge {
     async fn send(&self, request: http::Request) -> http::Result<http::Response> {
         let failed = |error: TransportError| http::Error::new(StatusCode::BadGateway, error);
         let destination = destination(request.url()).map_err(failed)?;
+        // A request that no watch made is a first attempt.
+        let attempt = request.ext().get().map_or(AttemptId::from_number(1), |beside: &Beside| beside.attempt);
         let message = message(request, &destination).await?;
-        let (head, body) = self.0.send(&destination, message).await.map_err(failed)?;
+        let (head, body) = self.0.send(&destination, attempt, message).await.map_err(failed)?;
         Ok(response(head, body))
     }
 }
@@ -94,7 +96,7 @@ async fn message(mut request: http::Request, destination: &BaseUrl) -> http::Res
             headers.append(HeaderName::from_bytes(name.as_str().as_bytes())?, value.as_str().parse()?);
         }
     }
-    for (name, value) in request.ext().get::<Beside>().iter().flat_map(|beside| &beside.0) {
+    for (name, value) in request.ext().get::<Beside>().iter().flat_map(|beside| &beside.headers) {
         headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value.as_bytes())?);
     }
     // The content type that `http-types` gives to a body that is not there.

@@ -2,13 +2,17 @@
 //! no name for, the absence of a content type.
 
 use cvm_watch_driver::Head;
+use cvm_watch_driver::core::AttemptId;
 use surf::StatusCode;
 use surf::http::headers::{CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 
-/// The headers of a request that `http-types` cannot carry, as an extension of the request to the
-/// bridge: those whose values are outside ASCII.
+/// What `http-types` cannot carry of a request, as an extension of the request to the bridge.
 #[derive(Clone)]
-pub(crate) struct Beside(pub(crate) Vec<(String, String)>);
+pub(crate) struct Beside {
+    /// The headers whose values are outside ASCII.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) attempt: AttemptId,
+}
 
 /// A response head as it came over the wire; the bridge gives it along as an extension of the
 /// response.

@@ -101,7 +101,8 @@ fn message(client: &surf::Client, request: &Request) -> Result<surf::Request, su
     let base = request.base();
     let scheme = if base.is_https() { "https" } else { "http" };
     let url = Url::parse(&format!("{scheme}://{}{}", base.authority(), request.target()))?;
-    let mut guard = Guard { url: url.clone(), secrets: Vec::new(), beside: Beside(Vec::new()) };
+    let beside = Beside { headers: Vec::new(), attempt: request.attempt() };
+    let mut guard = Guard { url: url.clone(), secrets: Vec::new(), beside };
     let mut message = surf::Request::new(Method::Get, url);
     for (name, values) in &client.config().headers {
         if !request.headers().iter().any(|header| header.name().eq_ignore_ascii_case(name.as_str())) {
@@ -110,7 +111,7 @@ fn message(client: &surf::Client, request: &Request) -> Result<surf::Request, su
     }
     for header in request.headers() {
         if !header.value().is_ascii() {
-            guard.beside.0.push((header.name().to_owned(), header.value().to_owned()));
+            guard.beside.headers.push((header.name().to_owned(), header.value().to_owned()));
             continue;
         }
         let name = HeaderName::from_bytes(header.name().as_bytes().to_vec())?;

@@ -111,7 +111,11 @@ impl Connection {
 
     fn connect(&mut self, patience: Duration) -> io::Result<()> {
         let addresses = (self.host.0.as_str(), self.host.1).to_socket_addrs();
-        let addresses: Vec<_> = addresses.map_err(|error| io::Error::new(ErrorKind::NotFound, error))?.collect();
+        let mut addresses: Vec<_> = addresses.map_err(|error| io::Error::new(ErrorKind::NotFound, error))?.collect();
+        // A retry starts with the next address.
+        let retries = usize::try_from(self.attempt.number().saturating_sub(1)).unwrap_or_default();
+        let first = retries.checked_rem(addresses.len()).unwrap_or_default();
+        addresses.rotate_left(first);
         let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(1);
         let mut last = io::Error::from(ErrorKind::NotFound);
         for address in addresses {

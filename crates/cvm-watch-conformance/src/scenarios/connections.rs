@@ -28,6 +28,17 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         .at(Server::BlackHole)
         .connect_timeout(Duration::from_millis(400)),
         Scenario::new(
+            "next-address",
+            "a retry starts with the next address of the name",
+            nothing(),
+            "retry: no response within the connect timeout, complete; resolved running; 1 request; closed",
+        )
+        // Where the resolver names the address that answers first.
+        .or("complete; resolved running; 1 request; closed")
+        .at(Server::FirstAddressSilent(Attempt::stream().complete("running").into()))
+        .connect_timeout(Duration::from_millis(500))
+        .retries(1),
+        Scenario::new(
             "no-such-host",
             "a name that does not exist is told as that",
             nothing(),
