@@ -7,8 +7,8 @@ use alloc::string::String;
 use core::time::Duration;
 
 use body::ErrorBody;
-pub(crate) use body::MAX_BODY;
 pub use body::server_message;
+pub(crate) use body::{MAX_BODY, MAX_ERROR_JSON, error_in_object};
 
 use crate::error::{RejectCause, Rejection, RetryCause};
 use crate::http_date;

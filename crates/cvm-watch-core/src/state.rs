@@ -4,6 +4,7 @@
 //! follows from an event, and `moves.rs` the transitions: every failed attempt goes through
 //! [`State::attempt_failed`], and every end through [`State::end`].
 
+mod bare_json;
 mod moves;
 mod reading;
 mod stage;
@@ -16,6 +17,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use bare_json::BareJson;
 use stage::{ErrorAnswer, Stage};
 pub use transitions::Phase;
 use transitions::Trigger;
@@ -49,6 +51,8 @@ pub(crate) struct State {
     retries: u64,
     delays: Delays,
     decoder: sse::Decoder,
+    /// Finds errors in lines that the decoder passes over.
+    bare_json: BareJson,
     /// Decides whether the target is reached.
     judge: Judge,
     /// The last state of any attempt.
@@ -90,6 +94,7 @@ impl State {
             retries: 0,
             delays: Delays::new(seed),
             decoder: sse::Decoder::new(limits),
+            bare_json: BareJson::new(),
             judge: Judge::default(),
             last_state: None,
             last_cause: None,

@@ -2,7 +2,7 @@
 //! no name for, the absence of a content type.
 
 use cvm_watch_driver::Head;
-use cvm_watch_driver::core::AttemptId;
+use cvm_watch_driver::cvm_watch_core::AttemptId;
 use surf::StatusCode;
 use surf::http::headers::{CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 

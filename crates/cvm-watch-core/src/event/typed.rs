@@ -1,5 +1,6 @@
 //! The events of the endpoint.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -10,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::json::{self, Fields, NotAnObject, Value};
 use crate::cvm_state::CvmState;
 use crate::redact::Redactor;
+use crate::response::error_in_object;
 use crate::sse;
 
 /// One event of the stream, read. Nothing that the server sends is dropped: what cannot be
@@ -89,13 +91,29 @@ pub struct ServerTimeout {
 pub struct ServerError {
     /// The server's short name for the error, or its message.
     pub error: Option<String>,
-    /// The server's message.
+    /// The server's message: of the field `message`; without text in `error` and `message`, of `detail` or of an
+    /// object in one of the three.
     pub message: Option<String>,
     /// Seconds the server has watched.
     pub elapsed: Option<f64>,
     /// The server's JSON text, when the configuration asked to keep it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Box<str>>,
+}
+
+impl ServerError {
+    /// The message, else the error; empty text is none.
+    fn text(&self) -> Option<&str> {
+        [&self.message, &self.error].into_iter().flatten().map(String::as_str).find(|text| !text.is_empty())
+    }
+
+    /// With the message from another field of the data, such as `detail` or an object, if there is no text.
+    fn with_message_of(mut self, data: &str) -> Self {
+        if self.text().is_none() {
+            self.message = error_in_object(data);
+        }
+        self
+    }
 }
 
 /// Why an event could not be read.
@@ -182,7 +200,9 @@ impl Event {
             "timeout" => {
                 object(event, |timeout: ServerTimeout| Some(Self::Timeout(ServerTimeout { raw: raw(), ..timeout })))
             }
-            "error" => object(event, |error: ServerError| Some(Self::Error(ServerError { raw: raw(), ..error }))),
+            "error" => object(event, |error: ServerError| {
+                Some(Self::Error(ServerError { raw: raw(), ..error.with_message_of(event.data) }))
+            }),
             _ => Self::Other { name: event.event_type().into(), data: event.data.into() },
         }
     }
@@ -202,14 +222,12 @@ impl Event {
         }
     }
 
-    /// The text of an `error` event, readable or not.
-    pub(crate) fn error_text(&self) -> Option<&str> {
-        let text = match self {
-            Self::Error(error) => match error.message.as_deref() {
-                None | Some("") => error.error.as_deref()?,
-                Some(message) => message,
-            },
-            Self::Malformed { name, data, .. } if name == "error" => data,
+    /// The text of an `error` event, readable or not, or of an event without a name that carries an error.
+    pub(crate) fn error_text(&self) -> Option<Cow<'_, str>> {
+        let text: Cow<'_, str> = match self {
+            Self::Error(error) => error.text()?.into(),
+            Self::Malformed { name, data, .. } if name == "error" => data.into(),
+            Self::Other { name, data } if name == "message" => error_in_object(data)?.into(),
             _ => return None,
         };
         (!text.is_empty()).then_some(text)

@@ -17,6 +17,8 @@ use crate::redact::{Redactor, redacted_and_cut};
 
 /// The most of an error body that is read, in bytes.
 pub(crate) const MAX_BODY: usize = 64 << 10;
+/// The most bytes of JSON in which the message of an `error` event is looked for.
+pub(crate) const MAX_ERROR_JSON: usize = 8 << 10;
 /// The most characters of one text that an error carries.
 const MAX_TEXT: usize = 2048;
 /// The most items of one list that an error carries.
@@ -36,6 +38,19 @@ const MAX_ITEMS: usize = 16;
 /// ```
 pub fn server_message(body: &[u8]) -> Option<String> {
     ErrorBody::read(body, &Redactor::default()).message
+}
+
+/// The message of an object in the data of an `error` event, or in place of one. `None` if it is no object, too large
+/// or has no message. Nothing is redacted.
+pub(crate) fn error_in_object(json: &str) -> Option<String> {
+    // The most that is read as a tree, which takes many times the memory.
+    if json.len() > MAX_ERROR_JSON || !json.trim_start().starts_with('{') {
+        return None;
+    }
+    match serde_json::from_str(json) {
+        Ok(Value::Object(object)) => ErrorBody::from_object(&object).message,
+        _ => None,
+    }
 }
 
 /// The content of an error body, redacted and limited in size.
@@ -114,15 +129,17 @@ impl ErrorBody {
             Some(detail) => body.message = body.message.or_else(|| self::text(detail)),
             None => {}
         }
-        let inner = |name: &str, field: &str| object.get(name)?.as_object()?.get(field).and_then(self::text);
         body.message = body
             .message
             .or_else(|| text("error_description"))
             .or_else(|| text("error"))
-            .or_else(|| inner("error", "message"))
+            .or_else(|| {
+                let inner = |name| Self::from_object(object.get(name)?.as_object()?).message;
+                ["error", "message"].into_iter().find_map(inner)
+            })
             .or_else(|| object.get("errors")?.as_array().and_then(|list| problems(list)))
             .or_else(|| text("title"))
-            .or_else(|| inner("fault", "faultstring"));
+            .or_else(|| object.get("fault")?.as_object()?.get("faultstring").and_then(self::text));
         body
     }
 

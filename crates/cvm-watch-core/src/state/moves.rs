@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::time::Duration;
 
+use super::bare_json::BareJson;
 use super::stage::{Attempt, Stage};
 use super::transitions::{self, Phase, Trigger};
 use super::{Context, State};
@@ -72,6 +73,7 @@ impl State {
 
     /// The one place where an attempt fails.
     pub(super) fn attempt_failed(&mut self, cause: RetryCause, retry_after: Option<Duration>, cx: &mut Context<'_>) {
+        self.keep_unfinished_error(cx);
         if let Stage::Streaming(attempt, _) = &self.stage {
             // A stream whose latest state is the target has answered the question, however it ends.
             // Only a `complete` with another status takes that back.
@@ -153,7 +155,15 @@ impl State {
         self.end(Trigger::TargetSeen, End::Resolved(state), cx);
     }
 
+    /// Reads the line of JSON that the stream ended in.
+    fn keep_unfinished_error(&mut self, cx: &Context<'_>) {
+        if let Some(error) = self.bare_json.finish() {
+            self.keep_error(&error, cx);
+        }
+    }
+
     pub(super) fn deadline_exceeded(&mut self, cx: &mut Context<'_>) {
+        self.keep_unfinished_error(cx);
         let failure = Failure::DeadlineExceeded {
             deadline: cx.policy.deadline().unwrap_or_default(),
             attempts: self.attempts,
@@ -193,6 +203,7 @@ impl State {
             cx.out.disconnect = Some(AttemptId(self.attempts));
         }
         self.decoder.reset();
+        self.bare_json = BareJson::new();
     }
 
     pub(super) fn note_closed(&mut self) {

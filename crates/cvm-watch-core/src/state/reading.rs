@@ -45,11 +45,26 @@ impl State {
             };
             // The next event is seconds away, and there may be many watches.
             self.decoder.free_event();
+            let taken = bytes.len() - chunk.rest().len();
+            self.read_bare_json(bytes, taken, cx);
             self.follow(&event, verdict, cx);
             cx.out.emit = Some((attempt, id, event));
-            break;
+            return taken;
         }
-        bytes.len() - chunk.rest().len()
+        let taken = bytes.len() - chunk.rest().len();
+        self.read_bare_json(bytes, taken, cx);
+        taken
+    }
+
+    fn read_bare_json(&mut self, bytes: &[u8], taken: usize, cx: &Context<'_>) {
+        if let Some(error) = self.bare_json.read(bytes.get(..taken).unwrap_or(bytes)) {
+            self.keep_error(&error, cx);
+        }
+    }
+
+    /// Keeps the text of an error for the final failure.
+    pub(super) fn keep_error(&mut self, text: &str, cx: &Context<'_>) {
+        self.last_error = Some(redacted_and_cut(cx.policy.redactor(), text, MAX_ERROR_TEXT));
     }
 
     /// Does what an event asks for.
@@ -66,7 +81,7 @@ impl State {
             _ if event.is_timeout() => self.attempt_failed(RetryCause::ServerTimeout, None, cx),
             _ => {
                 if let Some(text) = event.error_text() {
-                    self.last_error = Some(redacted_and_cut(cx.policy.redactor(), text, MAX_ERROR_TEXT));
+                    self.keep_error(&text, cx);
                 }
             }
         }

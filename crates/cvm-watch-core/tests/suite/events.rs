@@ -45,11 +45,39 @@ fn the_text_of_an_error_event_is_kept_for_the_final_failure() {
     for (data, text) in [
         (r#"{"error":"CVM not found"}"#, "CVM not found"),
         (r#"{"error":"e","message":"no disk\nleft"}"#, "no disk\\nleft"),
+        (r#"{"error":{"message":"inner"}}"#, "inner"),
+        (r#"{"detail":"no such CVM"}"#, "no such CVM"),
         ("plain words", "plain words"),
     ] {
         let end = scripted(Attempt::stream().event("error", data).close()).with(|c| c.max_retries(0)).end();
         assert_eq!(end, format!("0.000 fail max_retries_exceeded: gave up after 1 attempt: the stream ended: {text}"));
     }
+}
+
+/// Contract row 6.
+#[test]
+fn an_error_without_an_event_name_or_without_a_field_is_kept_too() {
+    let failed = |body: &str, script: Attempt| {
+        let end = scripted(script).with(|c| c.max_retries(0)).end();
+        let cause = "gave up after 1 attempt: the response was cut off: boom";
+        assert_eq!(end, format!("0.000 fail max_retries_exceeded: {cause}"), "{body}");
+    };
+    for body in [
+        "data: {\"error\":\"boom\"}\n\n",
+        "event: message\ndata: {\"message\":\"boom\"}\n\n",
+        "{\"detail\":\"boom\"}",
+        "{\"detail\":\"boom\"}\n",
+        "event: state\ndata: {\"status\":\"starting\"}\n\n{\"error\":{\"message\":\"boom\"}}",
+        "{\n  \"message\": \"boom\"\n}\n",
+    ] {
+        failed(body, Attempt::stream().bytes(body).truncate());
+        let bytewise = body.bytes().fold(Attempt::stream(), |attempt, byte| attempt.bytes([byte]));
+        failed(body, bytewise.truncate());
+    }
+    // Other events of no name say nothing of an error.
+    let end = scripted(Attempt::stream().bytes("data: {\"status\":\"x\"}\n\ndata: boom\n\n").truncate());
+    let end = end.with(|c| c.max_retries(0)).end();
+    assert_eq!(end, "0.000 fail max_retries_exceeded: gave up after 1 attempt: the response was cut off");
 }
 
 /// Contract row 6.

@@ -95,11 +95,19 @@ fn the_text_of_an_error_is_its_message_else_its_error_else_the_unreadable_data()
         (r#"{"error":"e","message":"m"}"#, Some("m")),
         (r#"{"error":"e","message":""}"#, Some("e")),
         (r#"{"error":"e","elapsed":1}"#, Some("e")),
+        (r#"{"detail":"d"}"#, Some("d")),
+        (r#"{"error":{"code":7,"message":"inner"}}"#, Some("inner")),
+        (r#"{"message":{"detail":"inner"}}"#, Some("inner")),
+        (r#"{"detail":{"error":"inner"}}"#, Some("inner")),
+        (r#"{"error":null,"detail":[{"loc":["query"],"msg":"inner"}]}"#, Some("query: inner")),
         ("{}", None),
         ("out of luck", Some("out of luck")),
     ] {
-        assert_eq!(read("error", data).error_text(), text, "{data}");
+        assert_eq!(read("error", data).error_text().as_deref(), text, "{data}");
         assert_eq!(read("state", data).error_text(), None, "{data}");
+        let unnamed = text.filter(|_| data.starts_with('{'));
+        assert_eq!(read("", data).error_text().as_deref(), unnamed, "{data}");
+        assert_eq!(read("other", data).error_text(), None, "{data}");
     }
 }
 

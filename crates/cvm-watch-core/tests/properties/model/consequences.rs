@@ -5,7 +5,7 @@ use std::time::Duration;
 use cvm_watch_core::{CvmState, Event, Failure, RetryCause};
 
 use super::rules::after;
-use super::stream::Stream;
+use super::stream::{Stream, error_in_object};
 use super::{Attempt, Expected, ExpectedFailure, Model, Over, SECOND, Stage};
 use crate::checks::answer::{Answer, Asked, cut};
 
@@ -54,6 +54,9 @@ impl Model {
             }
             Event::Malformed { name, data, .. } if name == "error" => {
                 self.heard(data);
+            }
+            Event::Other { name, data, .. } if name == "message" => {
+                self.heard(error_in_object(&data).unwrap_or_default());
             }
             Event::Malformed { name, .. } if name == "timeout" => {
                 self.over(Over::Lost(RetryCause::ServerTimeout));
@@ -128,7 +131,7 @@ impl Model {
     }
 
     /// Row 6: words of an `error` event are kept.
-    fn heard(&mut self, words: String) {
+    pub(super) fn heard(&mut self, words: String) {
         if !words.is_empty() {
             self.last_error = Some(cut(&words, 512));
         }
@@ -136,6 +139,10 @@ impl Model {
 
     /// Rows 3, 4, 13, 16 and 20: what the end of an attempt means.
     pub(super) fn over(&mut self, over: Over) {
+        if let Stage::Streaming(_, stream) = &mut self.stage {
+            let unfinished = stream.bare_errors(true);
+            unfinished.into_iter().for_each(|error| self.heard(error));
+        }
         self.disconnect();
         let attempt = self.live_attempt();
         match (std::mem::replace(&mut self.stage, Stage::Queued), over) {

@@ -263,6 +263,8 @@ impl Model {
         let number = attempt.number;
         let items = stream.take(&self.rules, bytes);
         self.last_event_id = stream.last_event_id.clone();
+        let bare = stream.bare_errors(false);
+        bare.into_iter().for_each(|error| self.heard(error));
         let mut events = 0;
         for item in items {
             match item {

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use cvm_watch_core::{CvmState, Event, sse};
+use cvm_watch_core::{CvmState, Event, server_message, sse};
 
 use super::Rules;
 use crate::checks::reference::{self, ReferenceItem};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
+/// The most bytes of an object whose message is looked for.
+const MAX_ERROR_JSON: usize = 8 << 10;
 
 #[derive(Debug)]
 pub(super) struct Stream {
     bytes: Vec<u8>,
     /// How many of its items were already reported.
     reported: usize,
+    /// How many of its lines of JSON without a field name were already reported.
+    bare_reported: usize,
     id_before: String,
     pub(super) last_event_id: String,
     pub(super) last_byte: u64,
@@ -35,6 +39,7 @@ impl Stream {
         Self {
             bytes: Vec::new(),
             reported: 0,
+            bare_reported: 0,
             id_before: last_event_id.into(),
             last_event_id: last_event_id.into(),
             last_byte: now,
@@ -54,6 +59,14 @@ impl Stream {
         let new = items.into_iter().skip(self.reported).collect::<Vec<_>>();
         self.reported += new.len();
         new.into_iter().map(|item| self.understood(rules, item)).collect()
+    }
+
+    /// Row 6: the messages of the objects that stood bare in the stream since the last call.
+    pub(super) fn bare_errors(&mut self, at_end: bool) -> Vec<String> {
+        let objects = bare_objects(&self.bytes, at_end);
+        let new = objects.iter().skip(self.bare_reported).filter_map(|object| error_in_object(object)).collect();
+        self.bare_reported = objects.len();
+        new
     }
 
     /// The stream as if its own first block had set the id that an earlier stream left.
@@ -93,4 +106,37 @@ fn parse(name: &str, data: &str, keep_raw: bool) -> Event {
         }
     }
     event
+}
+
+/// The message of an object, if it is one of at most 8 KiB.
+pub(super) fn error_in_object(json: &str) -> Option<String> {
+    let is_object = serde_json::from_str::<serde_json::Value>(json).is_ok_and(|value| value.is_object());
+    if is_object && json.len() <= MAX_ERROR_JSON { server_message(json.as_bytes()) } else { None }
+}
+
+/// The lines that begin with a brace, each with those after it up to one that closes it.
+fn bare_objects(bytes: &[u8], at_end: bool) -> Vec<String> {
+    if bytes.len() < BOM.len() && BOM.starts_with(bytes) {
+        return Vec::new();
+    }
+    let text =
+        String::from_utf8_lossy(bytes.strip_prefix(BOM).unwrap_or(bytes)).replace("\r\n", "\n").replace('\r', "\n");
+    let mut objects = Vec::new();
+    let mut open: Option<String> = None;
+    for line in text.split_inclusive('\n') {
+        let (line, is_whole) = line.strip_suffix('\n').map_or((line, false), |line| (line, true));
+        let is_first = open.is_none();
+        if is_first && !line.starts_with('{') {
+            continue;
+        }
+        let object = open.get_or_insert_default();
+        object.push_str(line);
+        let line = line.trim_ascii_end();
+        let closes = if is_first { line.ends_with('}') } else { line.starts_with('}') || line.is_empty() };
+        if is_whole && (closes || object.len() > MAX_ERROR_JSON) {
+            objects.extend(open.take());
+        }
+    }
+    objects.extend(open.filter(|_| at_end));
+    objects
 }
