@@ -1,4 +1,4 @@
-//! What a watch asks a driver to do, and the queue of what was not polled yet.
+//! The actions that a driver executes, and the queue of those that were not polled yet.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -11,49 +11,49 @@ use crate::input::AttemptId;
 use crate::policy::Policy;
 use crate::request::Request;
 
-/// One thing to do or to report, in order.
+/// One action for a driver to execute, or one report for the caller. Execute them in the order in which they come.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Action {
     /// Open a new connection and send the request; answer with `Head` or `Closed`.
     #[non_exhaustive]
     Connect {
-        /// Goes back with every input that this connection causes.
+        /// The attempt's id, which every input of this connection has to carry.
         attempt: AttemptId,
-        /// What to send.
+        /// The request to send.
         request: Request,
     },
     /// Close the attempt's connection in any state. No answer is expected.
     Disconnect {
-        /// Whose connection.
+        /// The attempt whose connection to close.
         attempt: AttemptId,
     },
     /// Hand an event to the caller.
     #[non_exhaustive]
     Emit {
-        /// Which attempt's stream it came from.
+        /// The attempt on whose stream it arrived.
         attempt: AttemptId,
-        /// The last event id of the stream then, redacted; empty if there was none.
+        /// The stream's last event id at this event, redacted; empty if there is none.
         id: String,
         /// The event.
         event: Event,
     },
-    /// No other status was seen for as long as was asked for ([`PolicyBuilder::after_change`]): a
-    /// steady target counts from now on. A report; there is nothing to do.
+    /// Only the target was seen for the time given to [`PolicyBuilder::after_change`], so a steady
+    /// target counts from now on. A report; there is nothing to execute.
     ///
     /// [`PolicyBuilder::after_change`]: crate::PolicyBuilder::after_change
     #[non_exhaustive]
     SteadyTarget {
-        /// How long only the target was seen, at least.
+        /// The least time for which only the target was seen.
         after: Duration,
     },
-    /// An attempt failed and another one will follow. A report; there is nothing to do.
+    /// An attempt failed and another one will follow. A report; there is nothing to execute.
     #[non_exhaustive]
     Retrying {
         /// The attempt that failed.
         attempt: AttemptId,
-        /// How long the watch waits before the next one, or until its deadline if that is sooner. In
-        /// a [`Fleet`](crate::Fleet) the wait for a slot comes after it.
+        /// The delay before the next attempt; the deadline may cut it short. In a
+        /// [`Fleet`](crate::Fleet) the wait for a slot comes after it.
         delay: Duration,
         /// Why it failed.
         cause: RetryCause,
@@ -87,7 +87,7 @@ pub(crate) struct Pending {
     pub(crate) emit: Option<(AttemptId, String, Event)>,
     pub(crate) steady: bool,
     pub(crate) disconnect: Option<AttemptId>,
-    /// Boxed, as are those below that wait seldom: a watch is small until then.
+    /// Boxed, like the other rare actions, so that a waiting watch is small.
     pub(crate) retrying: Option<Box<(AttemptId, Duration, RetryCause)>>,
     pub(crate) ask_permit: bool,
     pub(crate) connect: Option<Box<(AttemptId, Request)>>,
@@ -131,7 +131,7 @@ impl Pending {
             && !ask_permit
     }
 
-    /// Drops all but a `Disconnect`, for an abort.
+    /// Drops all actions but a `Disconnect`, for an abort.
     pub(crate) fn discard(&mut self) {
         *self = Self { disconnect: self.disconnect, ..Self::default() };
     }

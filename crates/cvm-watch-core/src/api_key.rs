@@ -1,4 +1,4 @@
-//! The API key, which no output shows.
+//! The API key, which never appears in output.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -26,13 +26,13 @@ use crate::text::is_invisible;
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// Takes a key as the user gave it, without line breaks at its end: a file or an environment file often
-    /// has one.
+    /// Makes a key from what the user gave, without line breaks at the end, which files and environment files often
+    /// have.
     ///
     /// # Errors
     ///
-    /// A blank key, one with control bytes, which cannot stand in a header, and one with a space at
-    /// either end. The error shows the position and that byte, nothing else of the key.
+    /// Fails for a blank key, for control bytes, which a header cannot hold, and for a space at either end. The error
+    /// shows the position and that byte, nothing else of the key.
     pub fn new(key: impl Into<String>) -> Result<Self, ConfigError> {
         let mut key = key.into();
         key.truncate(key.trim_end_matches(['\r', '\n']).len());
@@ -43,7 +43,8 @@ impl ApiKey {
         if let Some((at, byte)) = control_byte(&key) {
             return Err(ConfigError::secret("api key", at, byte));
         }
-        // Servers drop blanks at the ends of a header, so a key that the server sends back would differ.
+        // Servers trim header values. A key with spaces at its ends would not be found, and so not redacted, in a
+        // response.
         if let Some(at) = [0, key.len() - 1].into_iter().find(|at| key.as_bytes().get(*at) == Some(&b' ')) {
             return Err(ConfigError::new(
                 "api key",
@@ -80,7 +81,7 @@ impl ApiKey {
         Some(format!("has {kind} at position {at}, which is sent as a part of it"))
     }
 
-    /// The key itself. Keep it out of logs, errors and recordings.
+    /// Returns the key itself. Keep it out of logs, errors and recordings.
     pub fn expose(&self) -> &str {
         &self.0
     }

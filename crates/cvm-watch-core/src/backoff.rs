@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt: pure arithmetic and a seeded generator.
+//! The delay before the next attempt: arithmetic and a seeded random generator.
 
 use core::time::Duration;
 
@@ -6,18 +6,18 @@ use crate::policy::{Backoff, Policy};
 
 /// The delay that is used when neither the caller nor the server gave one.
 pub(crate) const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(5);
-/// The least and the most that a stream's `retry:` line may ask for.
+/// The limits of a stream's `retry:` field.
 const SERVER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// The most that a `Retry-After` header may ask for.
+/// The longest `Retry-After` that is honoured.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// What the next delay depends on; carried from attempt to attempt.
+/// The state from which the next delay is computed. It is kept across attempts.
 #[derive(Clone, Debug)]
 pub(crate) struct Delays {
     rng: SplitMix64,
     /// The last `retry:` of any stream of this watch.
     server: Option<Duration>,
-    /// Losses in a row since the last attempt that went well.
+    /// Failed attempts in a row since the last healthy one.
     streak: u32,
 }
 
@@ -26,18 +26,18 @@ impl Delays {
         Self { rng: SplitMix64(seed), server: None, streak: 0 }
     }
 
-    /// The stream's own wish (`retry:`), in milliseconds.
+    /// Stores the stream's `retry:` field, in milliseconds.
     pub(crate) fn server_asked(&mut self, millis: u64) {
         let (least, most) = SERVER_RETRY;
         self.server = Some(Duration::from_millis(millis).clamp(least, most));
     }
 
-    /// The attempt went well: exponential backoff starts again from its base.
+    /// Restarts exponential backoff from its base, after a healthy attempt.
     pub(crate) fn reset(&mut self) {
         self.streak = 0;
     }
 
-    /// The delay after one more failed attempt. `retry_after` can lengthen it, never shorten it.
+    /// Returns the delay after one more failed attempt. `retry_after` can lengthen it, never shorten it.
     pub(crate) fn next(&mut self, policy: &Policy, retry_after: Option<Duration>) -> Duration {
         let base = policy.retry_delay().or(self.server).unwrap_or(DEFAULT_RETRY_DELAY);
         let delay = match (policy.backoff(), policy.retry_delay()) {
@@ -49,16 +49,16 @@ impl Delays {
         delay.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
     }
 
-    /// Equal jitter: half of the doubled base for sure, the other half by chance.
+    /// Equal jitter: half of the doubled base, plus a random part of the other half.
     fn exponential(&mut self, base: Duration, backoff: Backoff) -> Duration {
         let cap = backoff.max_delay().max(base);
-        // So many doublings take a nanosecond to the longest cap there is.
+        // 64 doublings are enough from one nanosecond to any cap.
         let doublings = self.streak.min(96);
         let full = (0..doublings).fold(base, |delay, _| delay.saturating_mul(2).min(cap));
         full / 2 + self.up_to(full - full / 2)
     }
 
-    /// A random duration from zero to `most`, both included.
+    /// Returns a random duration from zero to `most`, both included.
     fn up_to(&mut self, most: Duration) -> Duration {
         let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
         let picked = (u128::from(self.rng.next()) * (u128::from(nanos) + 1)) >> 64;
@@ -66,7 +66,7 @@ impl Delays {
     }
 }
 
-/// Steele, Lea and Flood's `SplitMix64`: one word of state, good enough to spread reconnects.
+/// Steele, Lea and Flood's `SplitMix64`: one word of state, and random enough to spread reconnects.
 #[derive(Clone, Debug)]
 struct SplitMix64(u64);
 

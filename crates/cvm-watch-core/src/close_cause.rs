@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why a connection or a body ended, as the transport saw it. It is a fact and not a judgement: the
-/// core decides what follows from it.
+/// Why a connection or a body ended, as the transport saw it. The transport reports only the fact; the core decides
+/// whether to retry.
 ///
 /// Serialized, it is its name in `snake_case`; a TLS fault is `{"tls":"certificate"}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
@@ -28,10 +28,10 @@ pub enum CloseCause {
     /// The proxy requires other credentials, or any. Final: a retry cannot help.
     #[error("the proxy requires other credentials")]
     ProxyAuthentication,
-    /// TLS could not be set up, or broke.
+    /// TLS could not be set up, or failed later.
     #[error("{0}")]
     Tls(TlsFault),
-    /// The peer's bytes are not HTTP, or break its framing (a bad chunk).
+    /// The peer's bytes are not HTTP, or violate its framing (a bad chunk).
     #[error("the answer is not valid HTTP")]
     NotHttp,
     /// The response head is over the transport's limit.
@@ -48,7 +48,7 @@ pub enum CloseCause {
     Other,
 }
 
-/// What was wrong with TLS.
+/// Why TLS failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -13,11 +13,11 @@ use crate::url::{NOT_UNRESERVED, check_length};
 
 /// The identifier of a CVM in the form that the endpoint takes.
 ///
-/// The value may be a CVM id, UUID, app id, instance id or name. One rule each, in this order:
+/// The value may be a CVM id, UUID, app id, instance id or name. The first rule that matches is applied:
 ///
 /// 1. a version 4 UUID, any case, each dash optional: its dashes are removed;
-/// 2. exactly 40 hex digits (an app id without its prefix): `app_` is put before them;
-/// 3. anything else is taken as it is.
+/// 2. exactly 40 hex digits (an app id without its prefix): `app_` is prepended;
+/// 3. anything else is used unchanged.
 ///
 /// ```
 /// use cvm_watch_core::CvmId;
@@ -32,12 +32,12 @@ use crate::url::{NOT_UNRESERVED, check_length};
 pub struct CvmId(Box<str>);
 
 impl CvmId {
-    /// Applies the rules to what the user gave.
+    /// Makes an id from what the user gave, by the rules above.
     ///
     /// # Errors
     ///
-    /// An empty value, `.`, `..` and control characters: as a path segment they would name
-    /// something else. A value that takes more than 16 KiB in a URL.
+    /// Fails for an empty value, `.`, `..` and control characters, which would change the path of the request, and
+    /// for a value longer than 16 KiB once percent-encoded.
     pub fn new(given: &str) -> Result<Self, ConfigError> {
         let refused = |problem: &str| ConfigError::new("id", given, problem);
         if given.is_empty() {
@@ -61,12 +61,12 @@ impl CvmId {
         }))
     }
 
-    /// The identifier as the endpoint takes it, before percent-encoding.
+    /// Returns the identifier as the endpoint takes it, before percent-encoding.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The identifier as one percent-encoded path segment.
+    /// Returns the identifier as one percent-encoded path segment.
     pub(crate) fn path_segment(&self) -> impl fmt::Display + '_ {
         utf8_percent_encode(&self.0, NOT_UNRESERVED)
     }

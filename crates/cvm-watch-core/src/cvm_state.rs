@@ -29,19 +29,19 @@ pub struct CvmState {
     pub uptime: Option<String>,
     /// When it exited, as the server wrote it.
     pub exited_at: Option<String>,
-    /// How far the boot has come, such as `starting containers` or `done`; free text, never empty.
+    /// The progress of the boot, such as `starting containers` or `done`; free text, never empty.
     pub boot_progress: Option<String>,
-    /// What went wrong in the boot; may linger after a recovery; never empty.
+    /// The error of the boot, which may be left over from an earlier boot; never empty.
     pub boot_error: Option<String>,
-    /// How far a shutdown has come.
+    /// The progress of a shutdown.
     pub shutdown_progress: Option<String>,
-    /// The server's JSON text, when the configuration asked to keep it.
+    /// The server's JSON text, if [`PolicyBuilder::keep_raw`](crate::PolicyBuilder::keep_raw) is on.
     #[serde(skip)]
     pub raw: Option<Box<str>>,
 }
 
 impl CvmState {
-    /// A state that holds just a status.
+    /// Makes a state with a status and nothing else.
     ///
     /// ```
     /// let state = cvm_watch_core::CvmState::with_status("running");
@@ -52,7 +52,7 @@ impl CvmState {
         Self { status: status.into(), ..Self::default() }
     }
 
-    /// Whether the status is `target`, without regard to ASCII case.
+    /// Returns whether the status is `target`, ignoring ASCII case.
     pub fn is(&self, target: &str) -> bool {
         self.status.eq_ignore_ascii_case(target)
     }

@@ -1,5 +1,5 @@
-//! The three kinds of errors: [`ConfigError`] when something is built, [`RetryCause`] when an attempt
-//! failed, [`Failure`] when the watch did.
+//! The three kinds of errors: [`ConfigError`] for a value that is refused, [`RetryCause`] for a failed attempt,
+//! [`Failure`] for a failed watch.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -17,10 +17,9 @@ use crate::text::printable;
 /// The most characters of server text that a message shows.
 const SHOWN: usize = 160;
 
-/// A value that was refused when it was given, before any request.
+/// A value that was refused before any request.
 ///
-/// The message names the field, the value (of a secret only the position and the offending byte)
-/// and what is allowed.
+/// The message names the field, the value (of a secret only the position and the offending byte) and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     field: Cow<'static, str>,
@@ -29,13 +28,13 @@ pub struct ConfigError {
     kind: ConfigErrorKind,
 }
 
-/// What is wrong with a refused value.
+/// Why a value was refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// It is not given, or blank.
+    /// It is missing, or blank.
     Missing,
-    /// It is not of the form that is needed.
+    /// It is malformed.
     #[default]
     Invalid,
     /// It is below or above its range.
@@ -45,8 +44,8 @@ pub enum ConfigErrorKind {
 }
 
 impl ConfigError {
-    /// An error of the kind [`Invalid`](ConfigErrorKind::Invalid) that shows the refused value. Also
-    /// for crates on top of this one, which refuse values of their own, such as a base URL.
+    /// Makes an error of the kind [`Invalid`](ConfigErrorKind::Invalid) that shows the refused value. Crates on top
+    /// of this one use it for their own values, such as a base URL.
     ///
     /// ```
     /// use cvm_watch_core::{ConfigError, ConfigErrorKind};
@@ -62,19 +61,19 @@ impl ConfigError {
         Self { field: field.into(), value, problem: problem.into(), kind }
     }
 
-    /// An error about one byte of a secret; the secret itself is not shown.
+    /// Makes an error about one byte of a secret, without showing the secret. `position` is in bytes, from 0.
     pub fn secret(field: impl Into<Cow<'static, str>>, position: usize, byte: u8) -> Self {
         let problem = format!("has the control byte 0x{byte:02x} at position {position}; remove it");
         Self::new(field, "", problem)
     }
 
-    /// The same error, of this kind.
+    /// Returns the same error with this kind.
     #[must_use]
     pub fn with_kind(self, kind: ConfigErrorKind) -> Self {
         Self { kind, ..self }
     }
 
-    /// Which field was refused, such as `interval` or `header x-trace`.
+    /// Returns the field that was refused, such as `interval` or `header x-trace`.
     pub fn field(&self) -> &str {
         &self.field
     }
@@ -111,11 +110,10 @@ pub enum RetryCause {
     /// The connection was closed before a response head came.
     #[error("the server closed the connection without an answer")]
     NoAnswer,
-    /// The slot was given to another member of the fleet. Does not count as a retry, and is not
-    /// reported.
+    /// The slot was given to another member of the fleet. Does not count as a retry, and is not reported.
     #[error("the connection was given up for another watch")]
     Yielded,
-    /// The connection is from before a system sleep. Does not count as a retry.
+    /// The connection was opened before a system sleep. Does not count as a retry.
     #[error("the machine was suspended")]
     Suspended,
     /// The server sent `complete` before the CVM was ready; the watch checks again after its
@@ -129,20 +127,20 @@ pub enum RetryCause {
     /// The server ended this stream with a `timeout` event.
     #[error("the server's timeout for this stream was reached")]
     ServerTimeout,
-    /// The server sent `complete` with another status than the target.
+    /// The server sent `complete` with a status that is not the target.
     #[error("the server completed with status \"{}\", which is not the target", printable(status, 60))]
     CompletedElsewhere {
         /// The status it completed with.
         status: String,
     },
-    /// The server allows no further stream now (HTTP 429). In a [`Fleet`](crate::Fleet) it does not
-    /// count as a retry.
+    /// The server allows no further stream at the moment (HTTP 429). In a [`Fleet`](crate::Fleet) it does not count
+    /// as a retry.
     #[error("HTTP 429{}", Said(message.as_deref()))]
     TooManyStreams {
         /// The server's message, redacted; not yet made [`printable`].
         message: Option<String>,
     },
-    /// The server answered with another HTTP status that is worth a retry.
+    /// The server answered with another HTTP status that is retried.
     #[error("HTTP {status}{}", Said(message.as_deref()))]
     Status {
         /// The HTTP status code.
@@ -150,19 +148,19 @@ pub enum RetryCause {
         /// The server's message, redacted; not yet made [`printable`].
         message: Option<String>,
     },
-    /// No response head came within the connect timeout.
+    /// No response head arrived within the connect timeout.
     #[error("no response within the connect timeout")]
     ConnectTimeout,
-    /// The attempt outlived the timeout it had asked for, plus 10 seconds.
+    /// The attempt lasted 10 seconds longer than the timeout it had requested.
     #[error("the stream outlived its timeout")]
     AttemptTimeout,
-    /// Nothing came for the idle timeout.
+    /// No byte arrived within the idle timeout.
     #[error("nothing was received within the idle timeout")]
     IdleTimeout,
 }
 
 impl RetryCause {
-    /// The HTTP status of the answer, if it was one that failed the attempt.
+    /// Returns the HTTP status, if the cause is an answer of the server.
     pub fn http_status(&self) -> Option<u16> {
         match self {
             Self::TooManyStreams { .. } => Some(429),
@@ -171,7 +169,7 @@ impl RetryCause {
         }
     }
 
-    /// The server's message in that answer, redacted; not yet made [`printable`].
+    /// Returns the server's message in that answer, redacted; not yet made [`printable`].
     pub fn server_message(&self) -> Option<&str> {
         match self {
             Self::TooManyStreams { message } | Self::Status { message, .. } => message.as_deref(),
@@ -180,10 +178,10 @@ impl RetryCause {
     }
 }
 
-/// How a watch ends when it does not reach its target.
+/// Why a watch ended without reaching its target.
 ///
-/// Its message is one line, safe for a terminal. The fields hold server text with secrets redacted:
-/// give it to [`printable`] before people see it.
+/// Its message is one line, safe for a terminal. The fields hold server text with secrets redacted; pass it through
+/// [`printable`] before showing it.
 ///
 /// Serialized, it is an object with its [`kind`](Self::kind) and its fields.
 // The variants are not `#[non_exhaustive]`: tests of code that handles a failure have to construct it.
@@ -191,17 +189,17 @@ impl RetryCause {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Failure {
-    /// The caller ended the watch.
+    /// The caller aborted the watch.
     #[error("the watch was aborted")]
     Aborted,
-    /// The overall deadline passed first.
+    /// The overall deadline passed before the target was reached.
     #[error("the deadline of {} passed{}{}{}", Short(*deadline), LastStatus(last_status.as_deref()), After(last_cause.as_ref()), Said(last_error.as_deref()))]
     DeadlineExceeded {
         /// The deadline as configured.
         deadline: Duration,
         /// How many attempts were started.
         attempts: u64,
-        /// The last status that any attempt saw.
+        /// The last status that any attempt received.
         last_status: Option<String>,
         /// Why the last attempt failed, if one did.
         last_cause: Option<RetryCause>,
@@ -211,34 +209,34 @@ pub enum Failure {
     /// The retry limit was reached.
     #[error("gave up after {attempts} {}: {last_cause}{}", if *attempts == 1 { "attempt" } else { "attempts" }, SaidBeside(last_error.as_deref(), last_cause))]
     MaxRetriesExceeded {
-        /// How many attempts failed: the retries allowed, and one. Those that do not count as a retry
-        /// are left out.
+        /// How many attempts failed: the retry limit plus one. Failed attempts that do not count as a retry are left
+        /// out.
         attempts: u64,
         /// Why the last one failed.
         last_cause: RetryCause,
         /// The text of the last `error` event or error answer.
         last_error: Option<String>,
     },
-    /// Two states in a row reported that the CVM cannot get to the target.
+    /// Two states in a row reported that the CVM cannot reach the target.
     #[error("\"{}\" can no longer be reached: the status is \"{}\"{}", printable(target, 60), printable(status, 60), BootError(boot_error.as_deref()))]
     #[serde(rename = "unreachable")]
     TargetUnreachable {
-        /// The status that was waited for.
+        /// The target of the watch.
         target: String,
-        /// The status that the CVM has instead.
+        /// The status of the CVM.
         status: String,
         /// The boot error, if there is one.
         boot_error: Option<String>,
         /// How many attempts were started.
         attempts: u64,
     },
-    /// The server gave an answer that no retry changes.
+    /// The server answered with a final error.
     #[error("{0}")]
     Rejected(Box<Rejection>),
-    /// The server's certificate was refused; no retry changes that.
+    /// The server's certificate was refused. Not retried.
     #[error("{0}; check the base URL, the machine's clock and its trusted certificates")]
     Tls(#[serde(serialize_with = "as_fault")] TlsFault),
-    /// The proxy refused the credentials; no retry changes that.
+    /// The proxy refused the credentials. Not retried.
     #[error("the proxy requires other credentials; check the user name and the password in its URL")]
     ProxyAuthentication,
 }
@@ -263,7 +261,7 @@ impl Failure {
     }
 }
 
-/// Writes a TLS fault as an object, which the tag of [`Failure`] can be added to.
+/// Serializes a TLS fault as an object, since the tag of [`Failure`] needs one.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn as_fault<S: Serializer>(fault: &TlsFault, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
@@ -273,13 +271,13 @@ fn as_fault<S: Serializer>(fault: &TlsFault, serializer: S) -> Result<S::Ok, S::
     Object { fault: *fault }.serialize(serializer)
 }
 
-/// An answer of the server that ended the watch at once.
+/// A final answer of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Rejection {
     /// The HTTP status code.
     pub status: u16,
-    /// What about the answer was final.
+    /// Why the answer is final.
     pub cause: RejectCause,
     /// The server's message, if the body had one.
     pub message: Option<String>,
@@ -287,15 +285,15 @@ pub struct Rejection {
     pub error_code: Option<String>,
     /// Details of the error.
     pub details: Vec<String>,
-    /// What the server suggests to do.
+    /// The server's suggestions.
     pub suggestions: Vec<String>,
     /// Links to more information.
     pub links: Vec<String>,
-    /// The request's id in the server's logs; quote it to support.
+    /// The request's id in the server's logs, for support requests.
     pub request_id: Option<String>,
 }
 
-/// What about an answer was final.
+/// Why an answer is final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -309,17 +307,17 @@ pub enum RejectCause {
     },
     /// A success whose body is not an event stream.
     ContentType {
-        /// The content type that came.
+        /// The content type of the answer.
         found: String,
     },
-    /// An event stream in a content encoding that was not asked for.
+    /// An event stream in a content encoding, which the request ruled out.
     ContentEncoding {
-        /// The content encoding that came.
+        /// The content encoding of the answer.
         found: String,
     },
     /// An event stream in a transfer encoding other than `chunked`.
     TransferEncoding {
-        /// The transfer encoding that came.
+        /// The transfer encoding of the answer.
         found: String,
     },
 }
@@ -397,7 +395,7 @@ impl fmt::Display for BootError<'_> {
     }
 }
 
-/// A duration as people write it: `10m`, `1h30m`, `1.5s`.
+/// Formats a duration for people: `10m`, `1h30m`, `1.5s`.
 struct Short(Duration);
 
 impl fmt::Display for Short {
@@ -431,7 +429,7 @@ struct After<'a>(Option<&'a RetryCause>);
 impl fmt::Display for After<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0, self.0.and_then(RetryCause::http_status)) {
-            // The message of an answer is the last error, which follows.
+            // The message of the answer is the last error, which is written after it.
             (_, Some(status)) => write!(f, " (HTTP {status})"),
             (Some(cause), None) => write!(f, " ({cause})"),
             (None, None) => Ok(()),

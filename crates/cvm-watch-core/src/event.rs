@@ -1,5 +1,5 @@
-//! From one event of the stream to a typed one. With `cvm_state.rs`, the only place that knows the
-//! field names of the wire.
+//! Parses an event of the stream into a typed one. Only this module and `cvm_state.rs` know the field names of the
+//! wire.
 
 mod flat;
 mod json;

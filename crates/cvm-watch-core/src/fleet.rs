@@ -20,44 +20,42 @@ use crate::time::Timestamp;
 use crate::timer::Wake;
 use crate::watch::{Connection, Watch};
 
-/// After a refusal no further stream is tried for this long at least, whatever the delay of the
-/// watch that was refused: a thousand others may wait for the same slot.
+/// The shortest time after a refusal before the fleet tries one more stream, even if the refused watch has a shorter
+/// delay: a thousand other members may wait for the same slot.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// When a fleet is done.
+/// When a fleet ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Until {
-    /// When every watch has ended. One that fails does not end the others.
+    /// When every watch has ended. A failed watch does not end the others.
     #[default]
     All,
-    /// When one watch has reached its target: the others are aborted then. Until then one that
-    /// fails does not end the others.
+    /// When one watch has reached its target; the others are aborted then. A failed watch does not end the others.
     Any,
 }
 
 /// Any number of watches over a limited number of concurrent connections.
 ///
-/// The endpoint allows 5 event streams per user. With more watches than slots, a stream yields its
-/// slot to a member that waits: once it has reported a `state`, or when its time slice is over. A
-/// time slice lasts 10 seconds from when the connection was asked for; after a slice without a
-/// `state` 20, then 40 and 60, and an interval plus 5 seconds if that is more. Nothing that has
-/// arrived is dropped: a stream yields only at a [`tick`](Self::tick), after everything was read.
+/// The endpoint allows 5 event streams per user. With more watches than slots, a stream yields its slot to a waiting
+/// member once it has reported a `state`, or when its time slice is over. A time slice lasts 10 seconds from the
+/// moment the connection was requested. After a slice without a `state` the next one lasts 20, then 40 and 60
+/// seconds, or an interval plus 5 seconds if that is longer. No input is dropped: a stream yields only at a
+/// [`tick`](Self::tick), after everything that arrived was read.
 ///
-/// The slot goes to the member that has been due longest, and each CVM is checked once per
-/// [`interval`](Policy::interval) at most. A stream at its target keeps its slot for its
-/// [`complete_grace`](Policy::complete_grace), unless a member is due and no other one can yield:
-/// then the target counts at once. With enough slots for all, each watch has a stream of its own,
-/// as if alone.
+/// The slot goes to the member that has been due longest, and each CVM is checked at most once per
+/// [`interval`](Policy::interval). A stream at its target keeps its slot for its
+/// [`complete_grace`](Policy::complete_grace), unless a member is due and no other stream can yield: then the target
+/// counts at once. With enough slots for all, each watch keeps its own stream, as if alone.
 ///
-/// Each slot taken is an attempt, and yielding does not count as a retry. A connection without a
-/// head at the end of its time slice has met its connect timeout. HTTP 429 does not count as a
-/// retry either: it means that there is no slot. The watch waits for as long as the server asks, and
-/// meanwhile the fleet uses the connections that it has. Set a
-/// [`deadline`](crate::PolicyBuilder::deadline): a server that always refuses would be asked for ever.
+/// Each time a member gets a slot is an attempt, and yielding does not count as a retry. If no head has arrived at the
+/// end of a time slice, the attempt fails by its connect timeout. HTTP 429 does not count as a retry either: it means
+/// that the server has no free slot. The watch then waits for as long as the server asks, and meanwhile the fleet uses
+/// the connections that it has. Set a [`deadline`](crate::PolicyBuilder::deadline), since a server that always answers
+/// 429 would be retried for ever.
 ///
-/// It is driven like a [`Watch`], with a member beside each input and action, and asks for no
-/// permit. The deadline of a [`Policy`] counts from when the member is added, waiting included:
-/// add all at one time, and there is one overall deadline.
+/// A fleet is driven like a [`Watch`], with a member beside each input and action, and without permits. The deadline
+/// of a [`Policy`] counts from when the member is added, including the wait for a slot. If all members are added at
+/// the same time, the deadline is that of the fleet.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -82,19 +80,26 @@ pub struct Fleet {
     slots: Slots,
     until: Until,
     last_now: Timestamp,
-    /// Nothing came in since the last tick, so everything that had arrived was read.
+    /// Whether there was no input since the last tick, so that everything that had arrived was read.
     all_read: bool,
 }
 
 impl Fleet {
-    /// One connection less than the endpoint allows a user, so that one is left for other tools.
+    /// One stream fewer than the endpoint allows per user, so that one is left for other tools.
     pub const DEFAULT_MAX_STREAMS: usize = 4;
 
-    /// A fleet without members, with at most `max_streams` connections at once.
+    /// Makes a fleet without members, with at most `max_streams` connections at a time.
     ///
     /// # Errors
     ///
-    /// A `max_streams` of 0.
+    /// Fails if `max_streams` is 0.
+    ///
+    /// ```
+    /// use cvm_watch_core::{Fleet, Until};
+    ///
+    /// assert!(Fleet::new(4, Until::Any).is_ok());
+    /// assert_eq!(Fleet::new(0, Until::Any).unwrap_err().field(), "max streams");
+    /// ```
     pub fn new(max_streams: usize, until: Until) -> Result<Self, ConfigError> {
         if max_streams == 0 {
             let error = ConfigError::new("max streams", "0", "must be at least 1");
@@ -103,7 +108,7 @@ impl Fleet {
         Ok(Self { slots: Slots::new(max_streams), until, ..Self::default() })
     }
 
-    /// Adds a watch, which begins now. `seed` is as in [`Watch::new`].
+    /// Adds a watch, which begins at `now`. For `seed` see [`Watch::new`].
     pub fn add(&mut self, policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp) -> MemberId {
         let now = self.at(now);
         let member = self.members.add(Watch::with_permits(policy, id, seed, now));
@@ -113,21 +118,21 @@ impl Fleet {
 
     /// Reports what happened to a member's connection; then drain [`poll_action`](Self::poll_action).
     ///
-    /// For the passing of time call [`tick`](Self::tick), and for what concerns all members
-    /// [`abort`](Self::abort) and [`resumed`](Self::resumed). An [`Input::Permit`] is ignored: the
-    /// fleet itself gives permits.
+    /// Time and inputs that concern all members have their own methods: [`tick`](Self::tick), [`abort`](Self::abort)
+    /// and
+    /// [`resumed`](Self::resumed). An [`Input::Permit`] is ignored, since the fleet gives permits itself.
     pub fn handle(&mut self, now: Timestamp, member: MemberId, input: Input<'_>) {
         let now = self.at(now);
         if matches!(input, Input::Permit) {
-            // Time has passed all the same.
+            // The input is ignored, but time has passed.
             return self.assign();
         }
         self.members.handle(now, member, input);
         self.settle(member);
     }
 
-    /// Hands over bytes of a member's body, as [`Watch::receive`] does, and returns how many were
-    /// taken. Bytes for a removed member are discarded.
+    /// Passes on bytes of a member's body, as [`Watch::receive`] does, and returns how many were taken. Bytes for a
+    /// removed member are discarded.
     #[must_use = "the rest of the bytes must be offered again"]
     pub fn receive(&mut self, now: Timestamp, member: MemberId, attempt: AttemptId, bytes: &[u8]) -> usize {
         let now = self.at(now);
@@ -136,8 +141,7 @@ impl Fleet {
         taken.unwrap_or(bytes.len())
     }
 
-    /// Time has passed. Call it at [`next_wake`](Self::next_wake), after asking every connection for
-    /// ready I/O once.
+    /// Lets time pass. Call it at [`next_wake`](Self::next_wake), after polling every connection once for ready I/O.
     pub fn tick(&mut self, now: Timestamp) {
         let now = self.at(now);
         for member in self.members.due(now) {
@@ -148,10 +152,10 @@ impl Fleet {
         self.assign();
     }
 
-    /// Ends every watch now.
+    /// Aborts every watch.
     pub fn abort(&mut self, now: Timestamp) {
         let now = self.at(now);
-        // Those that wait come first, so that the end of another one gives them no slot.
+        // Waiting members first: otherwise the end of another one would give them its slot.
         let (connected, waiting): (Vec<_>, Vec<_>) =
             self.members.all().into_iter().partition(|id| self.members.connection(*id) != Connection::None);
         for member in waiting.into_iter().chain(connected) {
@@ -160,20 +164,20 @@ impl Fleet {
         }
     }
 
-    /// The machine was suspended and runs again; see [`Input::Resumed`].
+    /// Reports that the machine was suspended and resumed; see [`Input::Resumed`].
     pub fn resumed(&mut self, now: Timestamp) {
         let now = self.at(now);
         self.members.forget_checks();
         self.slots.make_all_due(now);
         let all = self.members.all();
-        // All of them before any slot changes hands: the system sleep is no member's failure.
+        // All members before any slot changes hands, so that the system sleep counts as a failure of none.
         all.iter().for_each(|member| self.members.handle(now, *member, Input::Resumed));
         all.into_iter().for_each(|member| self.settle(member));
     }
 
-    /// Pauses a member, or unpauses it. A paused member is given no slot; a connection that it has
-    /// stays until its attempt ends or its slot is needed. So a member whose events nobody takes at
-    /// the moment holds up no other.
+    /// Pauses a member, or unpauses it. A paused member gets no slot. A connection that it has stays open until its
+    /// attempt ends or its slot is needed. Pause a member while its caller reads no events, so that it does not block
+    /// others.
     ///
     /// ```
     /// use cvm_watch_core::{Action, Fleet, Policy, Timestamp};
@@ -226,36 +230,36 @@ impl Fleet {
         }
     }
 
-    /// Removes a member that has ended and whose actions were all polled, so that a long-lived fleet
-    /// holds no more than what it watches. Returns whether it was removed.
+    /// Removes a member that has ended and whose actions were all polled, to free its memory in a long-lived fleet.
+    /// Returns whether it was removed.
     pub fn remove(&mut self, member: MemberId) -> bool {
         self.members.remove(member)
     }
 
-    /// When to [`tick`](Self::tick) next; `None` when there is nothing to wait for. It may be the
-    /// last `now`: then tick as soon as everything that has arrived was read.
+    /// Returns when to [`tick`](Self::tick) next; `None` if no timer runs. If it is not later than the last `now`,
+    /// tick as soon as everything that has arrived was read.
     pub fn next_wake(&self) -> Option<Wake> {
         let members = self.members.next_wake();
         let slots = self.slots.next_wake(self.last_now, |member| self.members.latest(member));
         [members, slots].into_iter().flatten().min_by_key(|wake| wake.at)
     }
 
-    /// A member's watch.
+    /// Returns a member's watch.
     pub fn watch(&self, member: MemberId) -> Option<&Watch> {
         self.members.watch(member)
     }
 
-    /// Every member, in the order in which they were added.
+    /// Returns every member, in the order in which they were added.
     pub fn members(&self) -> impl Iterator<Item = MemberId> + use<> {
         self.members.all().into_iter()
     }
 
-    /// How many watches have not ended.
+    /// Returns how many watches have not ended.
     pub fn unfinished(&self) -> usize {
         self.members.unfinished()
     }
 
-    /// How many connections are open, or about to be.
+    /// Returns how many connections are open or requested.
     pub fn open_connections(&self) -> usize {
         self.slots.held()
     }
@@ -270,7 +274,7 @@ impl Fleet {
         self.slots.wait(member, next_check.unwrap_or_default().max(self.last_now));
     }
 
-    /// After a member changed: updates its slot, then gives free slots to others.
+    /// Updates a member's slot after a change, then gives free slots to others.
     fn settle(&mut self, member: MemberId) {
         self.members.refresh(member);
         if let Some(delay) = self.members.refused_for(member) {
@@ -287,7 +291,7 @@ impl Fleet {
         self.assign();
     }
 
-    /// Gives free slots to the members that are due, and makes others yield to the rest of them.
+    /// Gives free slots to members that are due, and makes streams yield for the rest of those.
     fn assign(&mut self) {
         let now = self.last_now;
         while let Some(member) = self.slots.take_next(now) {

@@ -27,7 +27,7 @@ impl Header {
         Self { name: name.into(), value: value.into(), sensitive: false }
     }
 
-    /// Marks the value as one to keep out of logs, traces and recordings.
+    /// Marks the value as secret: it stays out of logs, traces and recordings.
     pub(crate) fn with_sensitive(self, sensitive: bool) -> Self {
         Self { sensitive, ..self }
     }
@@ -42,7 +42,7 @@ impl Header {
         Ok(())
     }
 
-    /// Checks whether it can be sent at all.
+    /// Checks that the name and the value are valid in HTTP.
     pub(crate) fn check_syntax(&self) -> Result<(), ConfigError> {
         let name = self.name();
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -55,30 +55,30 @@ impl Header {
         }
     }
 
-    /// Its name, as it was given; HTTP ignores its case.
+    /// Returns the name as given. HTTP names are case-insensitive.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its value: UTF-8 without control characters, perhaps outside ASCII.
+    /// Returns the value: UTF-8 without control characters. It may contain characters outside ASCII.
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// Whether the value must stay out of logs, traces and recordings.
+    /// Returns whether the value must stay out of logs, traces and recordings.
     pub fn sensitive(&self) -> bool {
         self.sensitive
     }
 }
 
-/// Its name and its value; that of a sensitive header is `***`.
+/// Shows the name and the value; a sensitive value is `***`.
 impl Serialize for Header {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.name(), if self.sensitive { PLACEHOLDER } else { self.value() }).serialize(serializer)
     }
 }
 
-/// As a header of the caller, whose value is a secret.
+/// A header of the caller, whose value counts as a secret.
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <(String, String)>::deserialize(deserializer).map(|(name, value)| Self::secret(name, value))
@@ -91,8 +91,8 @@ impl fmt::Debug for Header {
     }
 }
 
-/// Headers that a caller may not set: ours, those that frame the message, and those that change the
-/// form of the answer.
+/// Headers that a caller may not set: those of the protocol, those that frame the message, and those that change the
+/// form of the response.
 fn is_reserved(name: &str) -> bool {
     const RESERVED: [&str; 16] = [
         "accept",
@@ -115,7 +115,7 @@ fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
 }
 
-/// The first byte of `text` that may not stand in a header value, with its position.
+/// Returns the first byte of `text` that a header value cannot hold, with its position.
 pub(crate) fn control_byte(text: &str) -> Option<(usize, u8)> {
     text.bytes().enumerate().find(|(_, byte)| byte.is_ascii_control())
 }

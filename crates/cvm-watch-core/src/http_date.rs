@@ -1,11 +1,10 @@
-//! HTTP dates (RFC 9110, section 5.6.7), all three forms, to seconds since 1970.
+//! Parses HTTP dates (RFC 9110, section 5.6.7) in all three forms, to seconds since 1970.
 //!
-//! `Retry-After` may carry one. The usual crate needs std, so the 60 lines are here and that crate
-//! is their twin in the tests.
+//! `Retry-After` may carry one. The `httpdate` crate needs std, so it is only the reference in the tests.
 
 use crate::time::UnixSeconds;
 
-/// Reads an HTTP date; `None` when it is none, names a day that does not exist, or is before 1970.
+/// Parses an HTTP date; `None` for anything else, for a day that does not exist, and before 1970.
 pub(crate) fn parse(text: &str) -> Option<UnixSeconds> {
     let mut words = text.split_ascii_whitespace();
     let weekday = words.next()?;
@@ -37,7 +36,7 @@ fn rfc850<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Date<'a>> {
     let mut parts = words.next()?.split('-');
     let (day, month, year) = (number(parts.next()?)?, parts.next()?, number(parts.next()?)?);
     let clock = words.next()?;
-    // Of four digits it is another form.
+    // A four-digit year belongs to another form.
     (year < 100).then_some(())?;
     let year = if year < 70 { 2000 + year } else { 1900 + year };
     (words.next()? == "GMT" && parts.next().is_none()).then_some(Date { year, month, day, clock })
@@ -74,7 +73,7 @@ impl Date<'_> {
             && second <= 60
             && clock.next().is_none();
         valid.then(|| {
-            // Days from civil date, counting years from March so that the leap day comes last.
+            // Days since 1970. Years are counted from March, so that the leap day is the last day.
             let (year, month) = if month > 2 { (self.year, month - 3) } else { (self.year - 1, month + 9) };
             let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + self.day;
             UnixSeconds((days - 719_469) * 86_400 + hour * 3600 + minute * 60 + second)

@@ -1,4 +1,4 @@
-//! What a driver reports to a watch.
+//! The inputs that a driver reports to a watch.
 
 use core::fmt;
 
@@ -6,21 +6,20 @@ use crate::close_cause::CloseCause;
 use crate::response::ResponseHead;
 use crate::time::UnixSeconds;
 
-/// Which attempt something belongs to: 1 for the first, and so on.
+/// The id of an attempt: 1 for the first, and so on.
 ///
-/// A driver gives back the one it was given with `Connect`. What belongs to an attempt that is
-/// over is ignored, so late bytes of a dropped connection do no harm.
+/// A driver passes back the id that came with `Connect`. Input of an attempt that has ended is ignored, so late bytes
+/// of a closed connection do no harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId(pub(crate) u64);
 
 impl AttemptId {
-    /// The attempt with this number, for what was written down and is played again. A driver uses
-    /// those it is given.
+    /// Makes the id of the attempt with this number, to replay a recording. A driver uses the ids that it received.
     pub const fn from_number(number: u64) -> Self {
         Self(number)
     }
 
-    /// Its number, from 1.
+    /// Returns the number, from 1.
     pub const fn number(self) -> u64 {
         self.0
     }
@@ -32,46 +31,45 @@ impl fmt::Display for AttemptId {
     }
 }
 
-/// One thing that happened, apart from bytes, which go to [`Watch::receive`].
+/// Something that happened. Bytes of a body go to [`Watch::receive`] instead.
 ///
 /// [`Watch::receive`]: crate::Watch::receive
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input<'a> {
-    /// The caller wants the watch to end now.
+    /// The caller aborts the watch.
     Abort,
-    /// The attempt's connection is over: it could not be made, broke, or its body ended.
+    /// The attempt's connection ended: it could not be opened, it broke, or the body ended.
     Closed {
-        /// Whose connection.
+        /// The attempt of the connection.
         attempt: AttemptId,
-        /// What the transport saw.
+        /// Why it ended.
         cause: CloseCause,
     },
     /// The attempt's response head arrived.
     Head {
-        /// Whose head.
+        /// The attempt of the connection.
         attempt: AttemptId,
         /// The status and headers.
         head: ResponseHead<'a>,
-        /// The wall clock, if the driver has one; only for an HTTP date in `Retry-After`.
+        /// The wall-clock time, if the driver has one. Used only for an HTTP date in `Retry-After`.
         wall: Option<UnixSeconds>,
     },
-    /// Time has passed. Send it at [`Watch::next_wake`], after asking for ready I/O once.
+    /// Time has passed. Send it at [`Watch::next_wake`], after polling the connection once for ready I/O.
     ///
     /// [`Watch::next_wake`]: crate::Watch::next_wake
     Tick,
-    /// The machine was suspended and runs again: connections from before are not to be trusted. The
-    /// watch opens its own anew at once, which counts as no retry. Delays have gone on meanwhile: one
-    /// that is over by now is followed by the next attempt.
+    /// The machine was suspended and resumed, so an open connection may be dead. The watch reconnects at once, which
+    /// does not count as a retry. Delays include the time of the suspend: one that has passed is followed by the next
+    /// attempt.
     Resumed,
-    /// A watch that asked may connect now; see [`Watch::with_permits`]. Ignored if it did not ask.
+    /// The watch may connect; see [`Watch::with_permits`]. Ignored if it did not ask.
     ///
     /// [`Watch::with_permits`]: crate::Watch::with_permits
     Permit,
-    /// The attempt's time slice is over: another watch waits for its connection. A stream is given
-    /// up, which does not count as a retry, and the watch asks for a permit again; at its target it
-    /// resolves. A connection without a head has met its connect timeout. An error answer is judged
-    /// by what has come.
+    /// The attempt's time slice is over, because another watch waits for a connection. A stream is closed without
+    /// counting as a retry, and the watch asks for a permit again; if it is at its target, it resolves. A connection
+    /// without a head fails by its connect timeout. An error answer is judged by the part of the body that arrived.
     Yield {
         /// Whose connection.
         attempt: AttemptId,

@@ -1,20 +1,21 @@
-//! Where strings end in JSON text.
+//! Finds the ends of strings in JSON text.
 //!
-//! A string ends at the next quote, unless a backslash or a control character comes first. The three
-//! are searched for in eight bytes at once.
+//! A string ends at the next quote, unless a backslash or a control character comes first. The search for these three
+//! reads eight bytes at a time.
 
-/// Where the first quote, backslash or control character is.
+/// Returns the position of the first quote, backslash or control character.
 #[inline(always)]
 pub(crate) fn find_mark(bytes: &[u8]) -> Option<usize> {
     const fn eight(byte: u8) -> u64 {
         u64::from_le_bytes([byte; 8])
     }
-    // The top bit of each byte below `bound`, and perhaps of bytes after such a one.
+    // Sets the top bit of each byte below `bound`, and possibly of bytes after it, which does not matter for the
+    // first.
     let below = |word: u64, bound: u8| word.wrapping_sub(eight(bound)) & !word & eight(0x80);
     let (words, last) = bytes.as_chunks();
     for (number, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        // With this bit changed the quote comes right after the control characters.
+        // Flipping this bit moves the quote next to the control characters, so one comparison finds both.
         let marks = below(word ^ eight(b'"' ^ b' '), b' ' + 1) | below(word ^ eight(b'\\'), 1);
         if marks != 0 {
             return Some(8 * number + marks.trailing_zeros() as usize / 8);
@@ -24,8 +25,8 @@ pub(crate) fn find_mark(bytes: &[u8]) -> Option<usize> {
     Some(8 * words.len() + in_last)
 }
 
-/// The length of the string at the front of `json`, with its quotes. Without a closing quote there is
-/// none. Control characters, which no valid string has, are passed over.
+/// Returns the length of the string at the start of `json`, including its quotes; `None` without a closing quote.
+/// Control characters, which a valid string cannot hold, are skipped.
 pub(crate) fn string_length(json: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {

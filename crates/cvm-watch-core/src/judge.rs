@@ -1,4 +1,4 @@
-//! Whether the target is reached and when that counts. Nothing else decides it.
+//! Decides whether the target is reached, and from when on that counts. No other module does.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -9,26 +9,26 @@ use crate::policy::{FailEarly, Policy};
 use crate::time::Timestamp;
 use crate::timer::{Wake, WakeReason};
 
-/// The progress that a boot ends with (source: the platform's public installer).
+/// The boot progress of a finished boot (source: the platform's public installer).
 const BOOTED: &str = "done";
 /// Allowance for network jitter: two checks one interval apart may arrive this much closer together.
 const JITTER: Duration = Duration::from_secs(1);
-/// From this many attempts with a `complete` and no `state` on, boot progress counts as not reported.
+/// After this many attempts with a `complete` and no `state`, the server counts as one that does not report progress.
 const SILENT_COMPLETES: u8 = 2;
 
 /// What an event means for the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing is known of the target, or the event is not about it.
+    /// The event is not about the target.
     #[default]
     Unknown,
     /// The state is not at the target, or not ready.
     NotYet,
-    /// The state is at the target, but no other status was seen before, which the policy asks for.
+    /// The state is at the target, but the policy requires another status before it, and none was seen.
     Steady,
     /// The state is at the target.
     Reached,
-    /// The second state in a row that says that the target cannot be reached.
+    /// The second state in a row from which the target cannot be reached.
     Unreachable,
     /// The server completed at the target.
     Completed,
@@ -40,28 +40,28 @@ pub(crate) enum Verdict {
     NotChanged,
 }
 
-/// Judges the events of all attempts of a watch, as the server sent them: before redaction.
+/// Judges the events of all attempts of a watch, before redaction.
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     /// The verdict on the latest state of the current stream.
     latest: Verdict,
-    /// Since when the states of the current stream have reached the target without a break.
+    /// Since when every state of the current stream has been at the target.
     reached_since: Option<Timestamp>,
     /// Whether any attempt has reported a state.
     seen_state: bool,
     /// The boot error of the first state, which may be left over from the previous boot.
     old_boot_error: Option<Box<str>>,
-    /// Whether the last state of any attempt was not ready, if the policy asks for that.
+    /// Whether the last state of any attempt was not ready, if the policy requires readiness.
     not_ready: bool,
-    /// Whether another status than the target was seen, or a steady target has begun to count.
+    /// Whether a status other than the target was seen, or a steady target counts.
     changed: bool,
     /// When the target was first seen.
     steady_since: Option<Timestamp>,
-    /// Since when every state has said that the target cannot be reached.
+    /// Since when the target could not be reached from any state.
     unreachable_since: Option<Timestamp>,
-    /// How many attempts since the last state brought a `complete` alone while the CVM was not ready.
+    /// How many attempts since the last state had a `complete` and no state while the CVM was not ready.
     silent_completes: u8,
-    /// A steady target has begun to count, which was not reported yet.
+    /// A steady target counts, and that was not reported yet.
     report_steady: bool,
 }
 
@@ -81,7 +81,7 @@ impl Judge {
         }
     }
 
-    /// Judges the passing of time. Returns whether the latest state counts now.
+    /// Lets time pass. Returns whether the latest state counts now.
     pub(crate) fn counts_now(&mut self, policy: &Policy, now: Timestamp) -> bool {
         let counts = self.counts_at(policy).is_some_and(|wake| wake.at <= now);
         if counts && self.latest == Verdict::Steady {
@@ -90,17 +90,17 @@ impl Judge {
         counts
     }
 
-    /// Returns whether a steady target has begun to count since the last call.
+    /// Returns whether a steady target began to count since the last call.
     pub(crate) fn take_steady(&mut self) -> bool {
         core::mem::take(&mut self.report_steady)
     }
 
-    /// The verdict on the latest state of the current stream.
+    /// Returns the verdict on the latest state of the current stream.
     pub(crate) fn latest(&self) -> Verdict {
         self.latest
     }
 
-    /// When the latest state counts, even if no `complete` follows.
+    /// Returns from when on the latest state counts without a `complete`.
     pub(crate) fn counts_at(&self, policy: &Policy) -> Option<Wake> {
         let (at, reason) = match self.latest {
             Verdict::Reached => (self.reached_since? + policy.complete_grace(), WakeReason::CompleteGrace),
@@ -160,7 +160,7 @@ impl Judge {
             return Verdict::NotYet;
         }
         self.unreachable_since = since.or(Some(now));
-        // A new stream may repeat what the server saw in one check; two states in one stream are two.
+        // A new stream may repeat the server's previous check, while two states of one stream are two checks.
         let is_first = self.latest == Verdict::Unknown;
         match since {
             Some(since) if !is_first || now + JITTER >= since + policy.interval() => Verdict::Unreachable,
@@ -185,7 +185,7 @@ impl Judge {
         }
     }
 
-    /// Whether the target counts, given the statuses before it.
+    /// Returns whether the target counts, given the statuses before it.
     fn has_changed(&mut self, policy: &Policy, now: Timestamp) -> bool {
         if !self.changed && self.steady_at(policy).is_some_and(|at| at <= now) {
             self.accept_steady();
@@ -198,19 +198,19 @@ impl Judge {
         self.report_steady = true;
     }
 
-    /// When a target that has not changed begins to count, if the policy asks for a change.
+    /// Returns when a steady target begins to count, if the policy requires a change.
     fn steady_at(&self, policy: &Policy) -> Option<Timestamp> {
         let (limit, since) = policy.after_change().zip(self.steady_since)?;
         Some(since + limit)
     }
 }
 
-/// `running` says that the machine runs; the boot may not have ended, or have failed.
+/// Returns whether a `running` CVM is ready: its boot may go on, or may have failed.
 fn is_ready(state: &CvmState) -> bool {
     state.boot_error.is_none() && has_booted(state).unwrap_or(true)
 }
 
-/// Whether the boot is done, if the state reports its progress.
+/// Returns whether the boot is done, if the state reports its progress.
 fn has_booted(state: &CvmState) -> Option<bool> {
     state.boot_progress.as_deref().map(|progress| progress.eq_ignore_ascii_case(BOOTED))
 }

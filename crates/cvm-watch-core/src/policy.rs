@@ -1,4 +1,4 @@
-//! The policy of a watch: every parameter but the CVM's id, checked before anything happens.
+//! The policy of a watch: every parameter except the CVM's id, validated when it is built.
 
 mod builder;
 mod fail_early;
@@ -17,8 +17,8 @@ use crate::api_key::ApiKey;
 use crate::header::Header;
 use crate::redact::{PLACEHOLDER, Redactor};
 
-/// What a watch waits for, and by which rules. Made by [`Policy::builder`]; watches of different
-/// CVMs share one behind an [`Arc`].
+/// The parameters of a watch: its target, timeouts, retries and so on. Made by [`Policy::builder`]; watches of
+/// different CVMs share one behind an [`Arc`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -33,14 +33,13 @@ use crate::redact::{PLACEHOLDER, Redactor};
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 ///
-/// Serialized, it is an object of its parameters, in which `***` stands for the key and for the values
-/// of the caller's headers; what [`PolicyBuilder::mask`] was given is left out. Read back, it is
-/// checked as by [`PolicyBuilder::build`]: a parameter that is missing has its default, an unknown one
-/// is refused.
+/// Serialized, it is an object of its parameters, with `***` for the key and the values of the caller's headers, and
+/// without the secrets given to [`PolicyBuilder::mask`]. Deserializing validates as [`PolicyBuilder::build`] does: a
+/// missing parameter has its default, an unknown one is refused.
 ///
 /// [`Arc`]: alloc::sync::Arc
 #[derive(Clone, Debug, Serialize, Deserialize)]
-// With "Self" the derived functions are inherent: they take the fields as they are, unchecked.
+// With "Self" the derived functions are inherent and skip validation; the trait impls validate.
 #[serde(remote = "Self", deny_unknown_fields, default = "defaults")]
 pub struct Policy {
     target: String,
@@ -77,7 +76,7 @@ impl<'de> Deserialize<'de> for Policy {
     }
 }
 
-/// A policy without a target, which [`PolicyBuilder::build`] refuses.
+/// The defaults without a target, which [`PolicyBuilder::build`] refuses.
 fn defaults() -> Policy {
     PolicyBuilder::new(String::new()).into()
 }
@@ -90,9 +89,19 @@ fn any_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ApiKey>,
     Option::<String>::deserialize(deserializer)?.map(ApiKey::new).transpose().map_err(D::Error::custom)
 }
 
-/// Exponential backoff: the delay doubles with each failure in a row, from the retry delay up to a
-/// cap, half of it by chance ("equal jitter"). It starts again from its base after an attempt that
-/// lived 60 seconds or that the server ended by a `timeout` event.
+/// Exponential backoff: the delay doubles with each failure in a row, from the retry delay up to a cap, and half of
+/// it is random ("equal jitter"). It restarts from its base after an attempt that lasted 60 seconds or that the
+/// server ended by a `timeout` event.
+///
+/// ```
+/// use core::time::Duration;
+/// use cvm_watch_core::{Backoff, Policy};
+///
+/// let policy = Policy::builder("running").backoff(Backoff::up_to(Duration::from_secs(60))).build()?;
+/// assert_eq!(policy.backoff().unwrap().max_delay(), Duration::from_secs(60));
+/// assert_eq!(Backoff::default().max_delay(), Duration::from_secs(30));
+/// # Ok::<(), cvm_watch_core::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
@@ -100,31 +109,31 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Backoff up to `max_delay`, at least the retry delay.
+    /// Backoff up to `max_delay`, which must be at least the retry delay.
     pub const fn up_to(max_delay: Duration) -> Self {
         Self { max_delay }
     }
 
-    /// The cap of the delay.
+    /// Returns the cap of the delay.
     pub const fn max_delay(self) -> Duration {
         self.max_delay
     }
 }
 
 impl Default for Backoff {
-    /// Up to 30 seconds.
+    /// A cap of 30 seconds.
     fn default() -> Self {
         Self::up_to(Duration::from_secs(30))
     }
 }
 
 impl Policy {
-    /// Starts from the status to wait for.
+    /// Makes a builder for this target, with every other parameter at its default.
     pub fn builder(target: impl Into<String>) -> PolicyBuilder {
         PolicyBuilder::new(target.into())
     }
 
-    /// The status to wait for.
+    /// Returns the status to wait for.
     pub fn target(&self) -> &str {
         &self.target
     }
@@ -134,83 +143,83 @@ impl Policy {
         self.api_key.as_ref()
     }
 
-    /// How often the server checks the CVM.
+    /// Returns how often the server checks the CVM.
     pub fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// After how long the server ends one stream.
+    /// Returns after how long the server ends one stream.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// How many retries follow the first attempt; `None` is no limit.
+    /// Returns how many retries may follow the first attempt; `None` is no limit.
     pub fn max_retries(&self) -> Option<u64> {
         self.max_retries
     }
 
-    /// The exact delay before a retry, if one was given.
+    /// Returns the exact delay before a retry, if one was given.
     pub fn retry_delay(&self) -> Option<Duration> {
         self.retry_delay
     }
 
-    /// Exponential backoff, if it was asked for.
+    /// Returns the exponential backoff, if it is on.
     pub fn backoff(&self) -> Option<Backoff> {
         self.backoff
     }
 
-    /// How long an attempt may take until its response head is there.
+    /// Returns how long an attempt may take until its response head has arrived.
     pub fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// How long a stream may be silent, if that is limited.
+    /// Returns how long a stream may be silent, if that is limited.
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout
     }
 
-    /// How long the whole watch may take, if that is limited.
+    /// Returns how long the whole watch may take, if that is limited.
     pub fn deadline(&self) -> Option<Duration> {
         self.deadline
     }
 
-    /// How long a stream at its target is waited on for its `complete`.
+    /// Returns how long a watch at its target waits for `complete`.
     pub fn complete_grace(&self) -> Duration {
         self.complete_grace
     }
 
-    /// What ends the watch before its time, if anything does.
+    /// Returns the states that end the watch early, if any.
     pub fn fail_early(&self) -> Option<&FailEarly> {
         self.fail_early.as_ref()
     }
 
-    /// Whether the CVM must be ready, not only at its target.
+    /// Returns whether the CVM must be ready, not only at its target.
     pub fn ready(&self) -> bool {
         self.ready
     }
 
-    /// Whether another status must be seen first, and how long a steady target is mistrusted.
+    /// Returns whether another status must be seen first, and after how long a steady target counts anyway.
     pub fn after_change(&self) -> Option<Duration> {
         self.after_change
     }
 
-    /// The most bytes that one event may hold.
+    /// Returns the size limit of one event, in bytes.
     pub fn max_event_bytes(&self) -> usize {
         self.max_event_bytes
     }
 
-    /// Whether events carry the server's JSON text.
+    /// Returns whether events keep the server's JSON text.
     pub fn keep_raw(&self) -> bool {
         self.keep_raw
     }
 
-    /// The user's own request headers. Their values are secrets.
+    /// Returns the caller's request headers. Their values count as secrets.
     pub fn headers(&self) -> &[Header] {
         &self.headers
     }
 
-    /// Redacts the secrets of this policy: the key, the values of the headers, and what
-    /// [`PolicyBuilder::mask`] was given. For those who keep or show what a server sent.
+    /// Returns a redactor for the secrets of this policy: the key, the values of the caller's headers, and what
+    /// [`PolicyBuilder::mask`] was given. Use it on server text that is stored or shown.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }

@@ -1,4 +1,4 @@
-//! The one place where secrets are redacted in text that a server sent.
+//! Redacts secrets in text that a server sent. No other module does.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::{String, ToString};
@@ -10,18 +10,17 @@ use serde_json::Value;
 
 use crate::json_string::string_length;
 
-/// What stands in place of a secret.
+/// The placeholder for a secret.
 pub(crate) const PLACEHOLDER: &str = "***";
-/// Shorter values of the caller's headers are not redacted: `1` or `true` would be found in half of
-/// what a server sends.
+/// Shorter values of the caller's headers are not redacted, since values such as `1` or `true` are common in any text.
 const SHORTEST_HEADER_SECRET: usize = 6;
-/// What decoding leaves of a character that was cut in the middle.
+/// What decoding produces for a character that was cut in the middle.
 const CUT_CHARACTER: &str = "\u{fffd}";
-/// At the end of a text that was cut, this many bytes of a secret are redacted too.
+/// The shortest beginning of a secret, in bytes, that is redacted at the end of a truncated text.
 const SHORTEST_CUT: usize = 4;
 
-/// Redacts secrets in text that a server sent: each becomes `***`, whether it is written as it is, with
-/// JSON escapes or percent-encoded.
+/// Redacts secrets in text that a server sent: each becomes `***`, whether it is written literally, with JSON escapes
+/// or percent-encoded.
 ///
 /// ```
 /// use cvm_watch_core::{ApiKey, Policy};
@@ -36,23 +35,23 @@ pub struct Redactor(Vec<memmem::Finder<'static>>);
 
 impl Redactor {
     pub(crate) fn add(&mut self, secret: &str) {
-        // The placeholder stands for a secret where a policy was read from JSON.
+        // A policy that was read from JSON holds the placeholder instead of its secrets.
         if !secret.is_empty() && secret != PLACEHOLDER {
             self.0.push(memmem::Finder::new(secret.as_bytes()).into_owned());
-            // Where one secret holds another, the longer must go first.
+            // If one secret contains another, the longer one must be replaced first.
             self.0.sort_by_key(|finder| core::cmp::Reverse(finder.needle().len()));
         }
     }
 
     pub(crate) fn add_header_value(&mut self, value: &str) {
-        // Servers drop the blanks at the ends.
+        // Servers trim header values.
         let value = value.trim();
         if value.len() >= SHORTEST_HEADER_SECRET {
             self.add(value);
         }
     }
 
-    /// Redacts the secrets of another redactor too.
+    /// Adds the secrets of another redactor.
     pub fn extend(&mut self, other: &Self) {
         let new = other.texts().filter(|secret| self.texts().all(|known| known != *secret)).collect::<Vec<_>>();
         new.into_iter().for_each(|secret| self.add(secret));
@@ -62,15 +61,15 @@ impl Redactor {
         self.0.iter().filter_map(|finder| core::str::from_utf8(finder.needle()).ok())
     }
 
-    /// Whether `text` can hold a secret, literally or behind escapes. A quick no is what nearly
-    /// every payload gets.
+    /// Returns whether `text` may hold a secret, literally or escaped. A quick check that excludes nearly every
+    /// payload.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
         !self.0.is_empty()
             && (memchr::memchr2(b'\\', b'%', text.as_bytes()).is_some()
                 || self.0.iter().any(|finder| finder.find(text.as_bytes()).is_some()))
     }
 
-    /// The text with each secret replaced; borrowed if there is none in it.
+    /// Returns the text with each secret replaced; borrowed if it holds none.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut redacted = Cow::Borrowed(text);
         for finder in &self.0 {
@@ -86,9 +85,8 @@ impl Redactor {
         }
     }
 
-    /// JSON with each secret in its strings replaced; otherwise it stays the same JSON.
-    ///
-    /// Each string is redacted as it reads once decoded, as the fields of an event are.
+    /// Returns JSON with each secret in its string values replaced. Strings are compared once decoded, like the
+    /// fields of an event.
     pub(crate) fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
         if !self.may_be_in(json) {
             return Cow::Borrowed(json);
@@ -102,7 +100,7 @@ impl Redactor {
                     Cow::Owned(redacted) => out.push_str(&Value::String(redacted).to_string()),
                     Cow::Borrowed(_) => out.push_str(string),
                 },
-                // Half a surrogate pair: no string of ours, but JSON all the same.
+                // Half a surrogate pair: valid JSON that a Rust string cannot hold.
                 Err(_) => out.push_str(&self.redact_escaped(string).unwrap_or_else(|| string.to_owned())),
             }
             rest = after;
@@ -111,8 +109,8 @@ impl Redactor {
         Cow::Owned(out)
     }
 
-    /// Text that may have been cut in the middle of a secret, redacted: what it ends with is replaced
-    /// too if it is the beginning of a secret, from 4 bytes on.
+    /// Redacts text that may have been cut in the middle of a secret: its end is replaced too if it is the beginning
+    /// of a secret, at least 4 bytes of it.
     pub fn redact_cut(&self, text: &str) -> String {
         let mut redacted = self.redact(text).into_owned();
         let mut at = 0;
@@ -164,8 +162,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// How many bytes at the front of `text` write out `secret`, each character as itself, as a JSON
-/// escape or percent-encoded.
+/// Returns how many bytes at the start of `text` spell `secret`, each character literally, as a JSON escape or
+/// percent-encoded.
 fn written_as(secret: &str, text: &str) -> Option<usize> {
     let mut at = 0;
     let mut wanted = secret.bytes();
@@ -190,7 +188,7 @@ fn written_as(secret: &str, text: &str) -> Option<usize> {
     Some(at)
 }
 
-/// Whether `text` is all but the end of `secret`, at least as much of it as gives something away.
+/// Returns whether `text` spells the beginning of `secret`, long enough to be redacted.
 fn ends_in_the_middle_of(secret: &str, text: &str) -> bool {
     let mut wanted = secret.bytes();
     let mut rest = text;
@@ -212,7 +210,7 @@ fn ends_in_the_middle_of(secret: &str, text: &str) -> bool {
     secret.len() - wanted.len() >= SHORTEST_CUT
 }
 
-/// Whether this is the beginning of an escape sequence and nothing more.
+/// Returns whether this is an incomplete escape sequence.
 fn is_part_of_an_escape(text: &str) -> bool {
     let mut bytes = text.bytes();
     match bytes.next() {
@@ -227,14 +225,14 @@ fn is_part_of_an_escape(text: &str) -> bool {
     }
 }
 
-/// Whether this is the first of two escapes that make one character, and perhaps a part of the other.
+/// Returns whether this is the first of two escapes that form one character, with any part of the second.
 fn is_half_a_pair(text: &str) -> bool {
     let first = text.get(2..6).and_then(hex);
     let second = text.get(6..).unwrap_or_default();
     first.is_some_and(|code| (0xd800..0xdc00).contains(&code)) && (second.is_empty() || is_part_of_an_escape(second))
 }
 
-/// The text before the next string of JSON, the string with its quotes, and what follows.
+/// Splits JSON into the text before the next string, the string with its quotes, and the rest.
 fn next_string(json: &str) -> Option<(&str, &str, &str)> {
     let (before, from) = json.split_at_checked(json.find('"')?)?;
     let (string, after) = from.split_at_checked(string_length(from.as_bytes())?)?;
@@ -243,11 +241,11 @@ fn next_string(json: &str) -> Option<(&str, &str, &str)> {
 
 enum Unit {
     Char(char),
-    /// A percent-encoded byte, perhaps one of several that make a character.
+    /// A percent-encoded byte, possibly one of several that form a character.
     Byte(u8),
 }
 
-/// The character that `text` begins with once unescaped, and the length it takes.
+/// Returns the first character of `text` once unescaped, and its length in `text`.
 fn unit(text: &str) -> Option<(Unit, usize)> {
     let first = text.chars().next()?;
     let escape = match first {
@@ -284,7 +282,7 @@ fn hex(digits: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Server text that an error will carry: redacted first, then cut to `limit` characters.
+/// Redacts server text for an error, then cuts it to `limit` characters.
 pub(crate) fn redacted_and_cut(secrets: &Redactor, text: &str, limit: usize) -> String {
     let redacted = secrets.redact(text);
     match redacted.char_indices().nth(limit) {

@@ -15,10 +15,10 @@ use crate::policy::Policy;
 use crate::url::NOT_UNRESERVED;
 
 const USER_AGENT: &str = concat!("cvm-watch/", env!("CARGO_PKG_VERSION"));
-/// The longest `id:` that is kept to resume from.
+/// The longest `id:` that is kept for `Last-Event-ID`, in bytes.
 pub(crate) const MAX_LAST_EVENT_ID: usize = 1024;
 
-/// What a transport sends, as `GET`, to its base URL with [`path_and_query`] appended.
+/// The request of an attempt. A transport sends it as `GET` to its base URL with [`path_and_query`] appended.
 ///
 /// [`path_and_query`]: Request::path_and_query
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,22 +28,21 @@ pub struct Request {
 }
 
 impl Request {
-    /// Begins with a slash, percent-encoded: `/cvms/my-cvm/state?target=running&…`.
+    /// Returns the path and query, percent-encoded, with a leading slash: `/cvms/my-cvm/state?target=running&…`.
     pub fn path_and_query(&self) -> &str {
         &self.path_and_query
     }
 
-    /// Every header but `Host`, which follows from the base URL.
+    /// Returns every header but `Host`, which follows from the base URL.
     pub fn headers(&self) -> &[Header] {
         &self.headers
     }
 
-    /// Sets a header, or replaces those of the same name. The value of a `sensitive` one stays out of
-    /// `Debug`.
+    /// Sets a header, replacing any of the same name. The value of a `sensitive` one stays out of `Debug`.
     ///
     /// # Errors
     ///
-    /// A name that is no token, a value with a control byte.
+    /// Fails if the name is not an HTTP token or the value has a control byte.
     pub fn set_header(&mut self, name: &str, value: &str, sensitive: bool) -> Result<(), ConfigError> {
         let header = Header::secret(name.to_string(), value.to_string()).with_sensitive(sensitive);
         header.check_syntax()?;
@@ -53,14 +52,14 @@ impl Request {
     }
 }
 
-/// The timeout to ask the server for: as configured, but no longer than the watch has left
-/// (rounded up to whole seconds), and at least the endpoint's least.
+/// Returns the timeout to send: as configured, but not longer than the time left until the deadline (rounded up to
+/// whole seconds), and at least the endpoint's minimum.
 pub(crate) fn timeout_to_send(policy: &Policy, left: Option<Duration>) -> Duration {
     let left = left.map_or(u64::MAX, |left| left.as_secs() + u64::from(left.subsec_nanos() > 0));
     policy.timeout().min(Duration::from_secs(left.max(10)))
 }
 
-/// The request of one attempt.
+/// Makes the request of one attempt.
 pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_id: &str) -> Request {
     let path_and_query = format!(
         "/cvms/{}/state?target={}&interval={}&timeout={}",
@@ -80,7 +79,7 @@ pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_i
         headers.push(Header::secret("X-API-Key".to_string(), key.expose().to_string()));
     }
     if can_be_sent(last_event_id) {
-        // The server gets its id back as it sent it; one that echoes a secret is not shown.
+        // The id is sent back unredacted. If it holds a secret it is marked sensitive.
         let sensitive = matches!(policy.redactor().redact(last_event_id), Cow::Owned(_));
         headers.push(Header::plain("Last-Event-ID", last_event_id.to_string()).with_sensitive(sensitive));
     }
@@ -88,7 +87,7 @@ pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_i
     Request { path_and_query, headers }
 }
 
-/// Whether a last event id can stand in a header as it is.
+/// Returns whether a header can hold this last event id unchanged.
 fn can_be_sent(id: &str) -> bool {
     !id.is_empty() && id.len() <= MAX_LAST_EVENT_ID && control_byte(id).is_none()
 }

@@ -1,4 +1,4 @@
-//! What a response means: a stream, a retry, or the end. The only place that knows status codes.
+//! Decides what a response means: a stream, a retry or a final failure. No other module knows status codes.
 
 mod body;
 
@@ -18,11 +18,10 @@ use crate::time::UnixSeconds;
 /// The most characters of a header that an error carries.
 const MAX_HEADER_TEXT: usize = 1024;
 
-/// The head of a response: its status and the few headers that matter to a watch.
+/// The head of a response: its status and the headers that matter to a watch.
 ///
-/// Hand over every header; what is of no use is passed over. Of a header that comes twice the last
-/// one counts, but for `Content-Type` and `Content-Encoding`, where the first that is to be refused
-/// does.
+/// Add every header; the others are ignored. Of a repeated header the last one counts, except for `Content-Type` and
+/// `Content-Encoding`, of which the first one that has to be refused counts.
 ///
 /// ```
 /// use cvm_watch_core::ResponseHead;
@@ -44,7 +43,7 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-    /// A head with this status code and no headers yet.
+    /// Makes a head with this status code and no headers.
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -59,7 +58,7 @@ impl<'a> ResponseHead<'a> {
         }
     }
 
-    /// Adds one header; its name may be of any case, its value any bytes.
+    /// Adds a header. The name is case-insensitive; the value may be any bytes.
     pub fn header(&mut self, name: &str, value: &'a [u8]) -> &mut Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if is("content-type") {
@@ -93,8 +92,7 @@ impl<'a> ResponseHead<'a> {
         self.status
     }
 
-    /// The headers that matter, as far as they came. Added to a head without headers they make the
-    /// same one again.
+    /// Returns the headers that matter. Adding them to an empty head gives the same head again.
     ///
     /// ```
     /// use cvm_watch_core::ResponseHead;
@@ -118,14 +116,14 @@ impl<'a> ResponseHead<'a> {
     }
 }
 
-/// What follows from a head.
+/// What a head means.
 #[derive(Debug)]
 pub(crate) enum HeadMeaning {
     /// An event stream: read it.
     Stream,
-    /// An answer that no body can change.
+    /// A final answer whose body is not read.
     Reject(Rejection),
-    /// An error whose body is worth reading first.
+    /// An error whose body is read first.
     ReadBody(ErrorHead),
 }
 
@@ -136,14 +134,14 @@ pub(crate) struct ErrorHead {
     pub(crate) retry_after: Option<Duration>,
     location: Option<String>,
     request_id: Option<String>,
-    /// The encoding of the body, if it has one that makes it unreadable.
+    /// The encoding of the body, if it cannot be read because of it.
     encoding: Option<String>,
 }
 
-/// What a whole error answer means.
+/// What an error answer means.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// Worth a retry, no sooner than after this long.
+    /// Retried, after this delay at the earliest.
     Retry { cause: RetryCause, retry_after: Option<Duration> },
     /// Final.
     Reject(Rejection),
@@ -181,7 +179,7 @@ pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets:
 }
 
 impl ErrorHead {
-    /// Judges the answer with as much of its body as came.
+    /// Judges the answer by the part of the body that arrived.
     pub(crate) fn judge(self, body: &[u8], secrets: &Redactor) -> Answer {
         let mut body = match self.encoding.as_deref().or_else(|| body::compression(body)) {
             Some(encoding) => ErrorBody::encoded(body.len(), encoding),
@@ -193,7 +191,7 @@ impl ErrorHead {
         }
         let worth_a_retry = match self.status {
             408 | 425 | 429 | 500..=599 => true,
-            // The platform marks its own final conflicts with a code; one without is a passing one.
+            // The platform marks final conflicts with an error code; others are temporary.
             409 => !body.has_error_code,
             _ => false,
         };
@@ -234,8 +232,8 @@ impl ErrorHead {
     }
 }
 
-/// Whether each of the types in this header, which commas separate, is an event stream. The essence
-/// of a type is what stands before its parameters, in any case.
+/// Returns whether each of the comma-separated types in this header is an event stream. Parameters and ASCII case are
+/// ignored.
 fn is_event_stream(content_type: &[u8]) -> bool {
     let mut quoted = false;
     let types = content_type.split(|byte| {
@@ -250,7 +248,7 @@ fn is_event_stream(content_type: &[u8]) -> bool {
         })
 }
 
-/// Servers send `none`, and the character set by mistake, with bodies that are not encoded.
+/// Values that servers send with a body that is not encoded: `none`, and by mistake the character set.
 fn is_identity(encoding: &[u8]) -> bool {
     all_codings(encoding, &["identity", "none", "utf-8"])
 }
@@ -259,7 +257,7 @@ fn is_chunked(encoding: &[u8]) -> bool {
     all_codings(encoding, &["chunked", "identity"])
 }
 
-/// Whether each of the codings in this header is one of these, or empty.
+/// Returns whether each of the codings in this header is one of these, or empty.
 fn all_codings(header: &[u8], known: &[&str]) -> bool {
     header.split(|byte| *byte == b',').all(|coding| {
         let coding = coding.trim_ascii();
@@ -267,11 +265,11 @@ fn all_codings(header: &[u8], known: &[&str]) -> bool {
     })
 }
 
-/// Seconds, or a date measured against the response's own `Date`, else the wall clock.
+/// Parses `Retry-After`: seconds, or a date relative to the response's `Date`, else to the wall clock.
 fn retry_after(value: &[u8], date: Option<&[u8]>, wall: Option<UnixSeconds>) -> Option<Duration> {
     let value = core::str::from_utf8(value).ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are more than the cap.
+        // A number that overflows is above the cap.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = http_date::parse(value)?;
@@ -370,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_a_proxy_is_told_from_one_of_the_api() {
+    fn answers_of_proxies_are_distinguished_from_those_of_the_api() {
         for (status, body, expected) in [
             (403, "error code: 1010", "a proxy or CDN answered, not the API: error code: 1010"),
             (403, "<html><title>Just a moment...</title></html>", "not the API: Just a moment..."),

@@ -1,8 +1,8 @@
 //! The state of a watch, and how each input changes it.
 //!
-//! Read [`State::handle`] and [`State::receive`] first: they take every input. `reading.rs` has what
-//! follows from an event, and `moves.rs` the transitions: every failed attempt goes through
-//! [`State::attempt_failed`], and every end through [`State::end`].
+//! Start with [`State::handle`] and [`State::receive`], which take every input. `reading.rs` handles events, and
+//! `moves.rs` has the transitions: every failed attempt goes through [`State::attempt_failed`], and every end of a
+//! watch through [`State::end`].
 
 mod bare_json;
 mod moves;
@@ -47,7 +47,7 @@ pub(crate) struct State {
     permits_asked: bool,
     /// How many attempts were started; the number of the current one.
     attempts: u64,
-    /// How many failed attempts have counted as a retry.
+    /// How many failed attempts counted as a retry.
     retries: u64,
     delays: Delays,
     decoder: sse::Decoder,
@@ -68,13 +68,13 @@ pub(crate) struct State {
 /// Which deadlines are judged before an input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Judged {
-    /// The overall one only.
+    /// Only the overall deadline.
     Overall,
-    /// The overall one and the attempt's.
+    /// The overall deadline and the attempt's.
     Both,
 }
 
-/// What each step needs besides the state: the policy, the time, and the queue of actions.
+/// What each step needs besides the state: the policy, the time and the queue of actions.
 pub(crate) struct Context<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) id: &'a CvmId,
@@ -108,14 +108,14 @@ impl State {
 
     // ---- inputs ----
 
-    /// Takes every input but bytes. Deadlines are judged before the input, the other timers only at a
-    /// `Tick`, after everything that was ready was read.
+    /// Takes every input but bytes. Deadlines are checked before the input; the other timers only at a `Tick`, after
+    /// everything that was ready was read.
     pub(crate) fn handle(&mut self, input: Input<'_>, mut cx: Context<'_>) {
         let cx = &mut cx;
         if let Input::Closed { attempt, .. } = input
             && cx.out.disconnect == Some(attempt)
         {
-            // It closed by itself before its `Disconnect` was polled.
+            // The connection ended before its `Disconnect` was polled.
             cx.out.disconnect = None;
         }
         if let Input::Closed { attempt, .. } | Input::Head { attempt, .. } | Input::Yield { attempt } = input
@@ -149,8 +149,8 @@ impl State {
         }
     }
 
-    /// Takes bytes of a body up to the end of one event, and none while an event waits to be polled.
-    /// Bytes of an attempt that is over are taken and discarded.
+    /// Takes bytes of a body up to the end of one event, and none while an event waits to be polled. Bytes of an
+    /// attempt that has ended are taken and discarded.
     pub(crate) fn receive(&mut self, attempt: AttemptId, bytes: &[u8], mut cx: Context<'_>) -> usize {
         let cx = &mut cx;
         if !self.is_open(attempt, cx) {
@@ -176,22 +176,22 @@ impl State {
                 }
                 bytes.len()
             }
-            // A body before its head: the transport is at fault.
+            // A body before its head is a bug of the transport.
             Stage::Connecting(_) | Stage::Queued | Stage::Waiting { .. } | Stage::Ended => bytes.len(),
         }
     }
 
     // ---- deadlines and timers ----
 
-    /// Judges the deadlines that come before any input: overall, then the attempt's. Returns whether
-    /// one has passed, and the input comes too late.
+    /// Checks the deadlines that precede any input: the overall one, then the attempt's. Returns whether one has
+    /// passed, so that the input is too late.
     fn judge_deadlines(&mut self, which: Judged, cx: &mut Context<'_>) -> bool {
         let overall = self.deadline.is_some_and(|deadline| deadline <= cx.now);
         let is_judged = which == Judged::Both && cx.out.connect.is_none();
         let attempt = self.stage.attempt().is_some_and(|attempt| is_judged && attempt.deadline <= cx.now);
         match &self.stage {
             Stage::Ended => return false,
-            // The server has answered: the part of the body that came is judged.
+            // The server answered, so the part of the body that arrived decides.
             Stage::ReadingError(..) if overall || attempt => self.answered(cx),
             Stage::Streaming(..) if self.has_reached() && (overall || attempt) => self.reached(cx),
             _ if attempt && !overall => self.attempt_failed(RetryCause::AttemptTimeout, None, cx),
@@ -203,7 +203,7 @@ impl State {
         overall || attempt
     }
 
-    /// Judges the timers that an input could have stopped.
+    /// Checks the timers that an input could have stopped.
     fn judge_timers(&mut self, cx: &mut Context<'_>) {
         let due = |at: Timestamp| at <= cx.now;
         match &self.stage {
@@ -226,8 +226,8 @@ impl State {
         }
     }
 
-    /// Comes after the other timers: a failure without a delay is followed by the next attempt in the
-    /// same tick, so that the next wake is later.
+    /// Runs after the other timers. After a failure without a delay the next attempt begins in the same tick, so that
+    /// the next wake is later.
     fn judge_retry(&mut self, cx: &mut Context<'_>) {
         if let Stage::Waiting { until } = &self.stage
             && *until <= cx.now
@@ -257,7 +257,7 @@ impl State {
         }
     }
 
-    /// The connection is over.
+    /// The connection ended.
     fn closed(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         match (&self.stage, cause) {
             (Stage::ReadingError(..), _) => self.answered(cx),
@@ -274,7 +274,7 @@ impl State {
         }
     }
 
-    /// Another watch waits for the connection. A stream yields, which is not a retry.
+    /// Another watch waits for the connection. A stream yields, which does not count as a retry.
     fn yield_slot(&mut self, cx: &mut Context<'_>) {
         match self.stage {
             Stage::Connecting(_) => self.attempt_failed(RetryCause::ConnectTimeout, None, cx),
@@ -287,12 +287,12 @@ impl State {
 
     // ---- queries ----
 
-    /// Whether `attempt` is the current one and its connection is the driver's to speak of.
+    /// Returns whether `attempt` is the current one and its `Connect` was polled, so that the driver may report on it.
     fn is_open(&self, attempt: AttemptId, cx: &Context<'_>) -> bool {
         self.has_attempt() && attempt.0 == self.attempts && cx.out.connect.is_none()
     }
 
-    /// Whether an attempt is under way, even if its `Connect` was not polled yet.
+    /// Returns whether an attempt is running, even if its `Connect` was not polled yet.
     pub(crate) fn has_attempt(&self) -> bool {
         self.stage.attempt().is_some()
     }
@@ -301,7 +301,7 @@ impl State {
         self.stage.phase()
     }
 
-    /// The verdict on the latest state of the stream that is being read.
+    /// Returns the verdict on the latest state of the current stream.
     pub(crate) fn latest(&self) -> Verdict {
         if self.phase() == Phase::Streaming { self.judge.latest() } else { Verdict::Unknown }
     }

@@ -1,12 +1,12 @@
-//! Server text made safe for people's eyes: terminals, logs and CI runners.
+//! Makes server text safe to show in terminals, logs and CI output.
 
 use alloc::string::String;
 use core::fmt::{self, Write};
 
-/// Writes `text` so that it cannot do anything but be read, in at most `width` characters.
+/// Escapes `text` so that it cannot control a terminal or a CI runner, in at most `width` characters.
 ///
 /// Control characters (C0, C1, DEL), line and paragraph separators, and the invisible characters
-/// that reorder or hide text are escaped. So is what could start a workflow command of a CI
+/// that reorder or hide text are escaped, and so is anything that could start a workflow command of a CI
 /// runner: `::` at the beginning (GitHub Actions) and `##` anywhere (Azure Pipelines and older
 /// runners look for `##[` and `##vso[` inside a line). Text that is cut ends in `…`.
 ///

@@ -1,9 +1,9 @@
-//! Time on a monotonic clock and on the wall clock. The core reads neither itself.
+//! Times of a monotonic clock and of the wall clock. The core reads no clock itself.
 
 use core::fmt;
 use core::time::Duration;
 
-/// A moment on the caller's monotonic clock, in nanoseconds since an epoch that the caller picks.
+/// A time of the caller's monotonic clock, in nanoseconds since an epoch that the caller chooses.
 ///
 /// A plain integer rather than `std::time::Instant`: it can be printed, stored, made in a constant,
 /// and used where `Instant` panics (wasm) or does not exist (`no_std`). It lasts 584 years and
@@ -24,30 +24,30 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// The epoch itself.
     pub const ZERO: Self = Self(0);
-    /// The last moment there is; what an overflowing addition saturates to.
+    /// The latest time; additions saturate to it.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The moment `nanos` nanoseconds after the epoch.
+    /// Makes the time `nanos` nanoseconds after the epoch.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The moment `millis` milliseconds after the epoch, saturating.
+    /// Makes the time `millis` milliseconds after the epoch, saturating.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// The moment `secs` seconds after the epoch, saturating.
+    /// Makes the time `secs` seconds after the epoch, saturating.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1_000_000_000))
     }
 
-    /// Nanoseconds since the epoch.
+    /// Returns the nanoseconds since the epoch.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// Returns the time passed since `earlier`; zero if that is not earlier.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -70,7 +70,7 @@ impl fmt::Display for Timestamp {
 
 /// Wall-clock time: whole seconds since 1970-01-01 00:00:00 UTC.
 ///
-/// Needed only to read an HTTP date in `Retry-After` when the response carries no `Date` of its own.
+/// Needed only to read an HTTP date in `Retry-After` if the response has no `Date` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixSeconds(pub u64);
 

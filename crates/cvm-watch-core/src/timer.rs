@@ -1,45 +1,45 @@
-//! The moments at which a watch acts by itself, and why each exists.
+//! The timers of a watch, and why each exists.
 
 use core::time::Duration;
 
 use crate::time::Timestamp;
 
-/// How long beyond the timeout it was asked for a stream may live. The server ends it at the
-/// timeout; one that goes on is half-open, or kept alive by something that is not the endpoint.
+/// How long a stream may outlive the timeout that was requested. The server ends it at the timeout; a longer one is
+/// half-open, or kept alive by a proxy.
 pub(crate) const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
 /// How long the body of an error answer is read.
 pub(crate) const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
-/// An attempt that lived this long went well: exponential backoff starts again.
+/// An attempt that lasted this long counts as healthy, and exponential backoff restarts.
 pub(crate) const LONG_LIVED: Duration = Duration::from_secs(60);
 
-/// When to send [`Input::Tick`] next, and for what.
+/// When to send [`Input::Tick`] next, and why.
 ///
 /// [`Input::Tick`]: crate::Input::Tick
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wake {
     /// The moment.
     pub at: Timestamp,
-    /// What will happen then, unless something else happens first.
+    /// What will happen then, unless an input comes first.
     pub reason: WakeReason,
 }
 
-/// Why a watch wants to be woken.
+/// Why a watch must be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WakeReason {
     /// The overall deadline passes.
     Deadline,
-    /// The attempt outlives the timeout it asked for by 10 seconds.
+    /// The attempt outlives the timeout that it requested by 10 seconds.
     AttemptTimeout,
-    /// No response head has come.
+    /// The connect timeout: no response head has arrived.
     ConnectTimeout,
-    /// Nothing has come for the idle timeout.
+    /// The idle timeout: no byte has arrived.
     IdleTimeout,
-    /// The target was reported, and its `complete` has not come.
+    /// The target was reported, and no `complete` has arrived within the grace.
     CompleteGrace,
-    /// A target that was steady all the time begins to count.
+    /// A steady target begins to count.
     SteadyTarget,
-    /// The body of an error answer has had its time.
+    /// The time limit for the body of an error answer.
     ErrorBody,
     /// The retry delay is over.
     Retry,
@@ -48,11 +48,11 @@ pub enum WakeReason {
     /// A member of a fleet yields its slot: its time slice is over while others wait, or its stream
     /// has reported a state.
     TimeSliceOver,
-    /// The server, which refused a fleet one more stream, may allow it again.
+    /// The server, which refused one more stream to a fleet, may allow it again.
     SlotAgain,
 }
 
-/// The earliest of several timers; of two at one moment, the first in the list.
+/// Returns the earliest of several timers; of two at the same time, the first in the list.
 pub(crate) fn earliest<const N: usize>(timers: [Option<Wake>; N]) -> Option<Wake> {
     timers.into_iter().flatten().min_by_key(|wake| wake.at)
 }

@@ -1,4 +1,4 @@
-//! The watch as a driver sees it: inputs in, actions out.
+//! The public interface of a watch: inputs in, actions out.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -13,11 +13,11 @@ use crate::state::{Context, Phase, State};
 use crate::time::Timestamp;
 use crate::timer::Wake;
 
-/// Follows one CVM until it reaches its target. Does no I/O and reads no clock: inputs report what
-/// happened, and actions are what to do.
+/// A watch of one CVM until it reaches its target. It does no I/O and reads no clock: a driver reports inputs and
+/// executes actions.
 ///
-/// The crate's front page shows the loop around it. Any order of calls is safe; what makes no
-/// sense is ignored. A `now` that is older than the last one counts as the last one.
+/// The crate's front page shows the run loop. Any order of calls is safe; an input that does not apply is ignored. A
+/// `now` earlier than the last one counts as the last one.
 ///
 /// ```
 /// use cvm_watch_core::{Action, CvmId, Input, Policy, Timestamp, Watch};
@@ -47,24 +47,24 @@ pub struct Watch {
 pub(crate) enum Connection {
     /// It has none.
     None,
-    /// Its attempt goes on; the connection is open or about to be.
+    /// Its attempt is running; the connection is open or requested.
     Open,
-    /// Its attempt is over, and the `Disconnect` was not polled yet.
+    /// Its attempt has ended, and the `Disconnect` was not polled yet.
     Closing,
 }
 
 impl Watch {
-    /// A watch that begins now: its first action is a `Connect`.
+    /// Makes a watch that begins at `now`. Its first action is a `Connect`.
     ///
-    /// `seed` picks the jitter of the retry delays. Give every watch another one; the same seed
-    /// and inputs give the same actions.
+    /// `seed` determines the jitter of the retry delays. Use a different one for each watch. The same seed and inputs
+    /// give the same actions.
     pub fn new(policy: Arc<Policy>, id: CvmId, seed: u64, now: Timestamp) -> Self {
         Self::start(policy, id, seed, now, false)
     }
 
-    /// A watch that shares connections with others: before each `Connect` it asks
-    /// ([`Action::AskPermit`]) and waits for [`Input::Permit`]; [`Input::Yield`] ends its time slice.
-    /// A [`Fleet`](crate::Fleet) does that for many watches.
+    /// Makes a watch that shares connections with others. Before each `Connect` it asks for a permit
+    /// ([`Action::AskPermit`]) and waits for [`Input::Permit`]; [`Input::Yield`] ends its time slice. A
+    /// [`Fleet`](crate::Fleet) does this for many watches.
     ///
     /// ```
     /// use cvm_watch_core::{Action, CvmId, Input, Policy, Timestamp, Watch};
@@ -93,11 +93,11 @@ impl Watch {
         self.state.handle(input, cx);
     }
 
-    /// Hands over bytes of the attempt's body, as they came, and returns how many were taken.
+    /// Takes bytes of the attempt's body and returns how many were taken.
     ///
-    /// It takes bytes up to the end of one event. Drain [`poll_action`](Self::poll_action), then
-    /// offer the rest, until all are taken. While an event waits to be polled it takes none, so
-    /// nothing piles up however much a chunk holds.
+    /// It takes bytes up to the end of one event. Drain [`poll_action`](Self::poll_action), then pass the rest, until
+    /// all are taken. It takes none while an event waits to be polled, so memory stays bounded however large a chunk
+    /// is.
     #[must_use = "the rest of the bytes must be offered again"]
     pub fn receive(&mut self, now: Timestamp, attempt: AttemptId, bytes: &[u8]) -> usize {
         self.last_now = self.last_now.max(now);
@@ -105,9 +105,8 @@ impl Watch {
         self.state.receive(attempt, bytes, cx)
     }
 
-    /// Hands over all of these bytes, and `execute`s every action on the way: the loop around
-    /// [`receive`](Self::receive) and [`poll_action`](Self::poll_action) that a driver without
-    /// backpressure needs.
+    /// Takes all of these bytes and `execute`s every action in between: the loop around [`receive`](Self::receive) and
+    /// [`poll_action`](Self::poll_action) for a driver without backpressure.
     ///
     /// ```
     /// use cvm_watch_core::{Action, Input, Policy, ResponseHead, Timestamp, Watch};
@@ -139,39 +138,39 @@ impl Watch {
         }
     }
 
-    /// The next thing to do. Call until `None` after each input, in this order, leaving out none.
+    /// Returns the next action. Call it until `None` after each input, and execute every action in this order.
     #[must_use = "an action that is not executed is lost"]
     pub fn poll_action(&mut self) -> Option<Action> {
         self.pending.pop(&self.policy)
     }
 
-    /// When to send [`Input::Tick`] next; `None` when there is nothing to wait for. It changes
-    /// with each input, and costs next to nothing to ask.
+    /// Returns when to send [`Input::Tick`] next; `None` if no timer runs. Each input may change it. The call is
+    /// cheap.
     pub fn next_wake(&self) -> Option<Wake> {
         self.state.next_wake(&self.policy, &self.pending)
     }
 
-    /// The CVM that is being watched.
+    /// Returns the id of the CVM.
     pub fn id(&self) -> &CvmId {
         &self.id
     }
 
-    /// What it waits for, and by which rules.
+    /// Returns the policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// The phase that it is in.
+    /// Returns the current phase.
     pub fn phase(&self) -> Phase {
         self.state.phase()
     }
 
-    /// How many attempts were started.
+    /// Returns how many attempts were started.
     pub fn attempts(&self) -> u64 {
         self.state.attempts()
     }
 
-    /// The verdict on the latest state of the stream that is being read.
+    /// Returns the verdict on the latest state of the current stream.
     pub(crate) fn latest(&self) -> Verdict {
         self.state.latest()
     }
@@ -190,7 +189,7 @@ impl Watch {
         }
     }
 
-    /// The delay after the server refused one more stream, until that was reported.
+    /// Returns the delay after the server refused one more stream, until it was reported.
     pub(crate) fn refused_for(&self) -> Option<Duration> {
         match self.pending.retrying.as_deref() {
             Some((_, delay, RetryCause::TooManyStreams { .. })) => Some(*delay),
@@ -198,7 +197,7 @@ impl Watch {
         }
     }
 
-    /// The stream's last event id, as the server sent it; empty if there is none.
+    /// Returns the stream's last event id, as the server sent it; empty if there is none.
     pub fn last_event_id(&self) -> &str {
         self.state.decoder().last_event_id()
     }

@@ -1,14 +1,13 @@
 //! A fast path for an object of plain strings and `null`, which is how the endpoint writes a state.
 //!
-//! Everything else is left to the general reader, which reads these objects just the same; a test
-//! compares the two.
+//! The general reader handles everything else. It gives the same result for these objects; a test compares the two.
 
 use alloc::borrow::Cow;
 
 use super::json::{Fields, Value};
 use crate::json_string::find_mark;
 
-/// The fields of such an object. None: it is another one, or no JSON.
+/// Reads the fields of such an object; `None` for any other object or text.
 pub(super) fn read_flat<F: Fields>(json: &str) -> Option<F> {
     let mut fields = F::default();
     let mut reader = Reader { json, at: 0 };
@@ -39,7 +38,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Takes the next byte that is no space.
+    /// Takes the next byte that is not white space.
     #[inline(always)]
     fn token(&mut self) -> Option<u8> {
         loop {
@@ -51,7 +50,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes the rest of a string after its first quote, if it is written without escapes.
+    /// Takes the rest of a string after its opening quote, if it has no escapes.
     #[inline(always)]
     fn string(&mut self) -> Option<&'a str> {
         let (start, bytes) = (self.at, self.json.as_bytes());

@@ -1,5 +1,5 @@
-//! One JSON object read with forgiveness: a known field of the wrong type reads as absent, an
-//! unknown one is passed over, and only what is no object at all is an error.
+//! A lenient reader for one JSON object: a known field of the wrong type reads as absent, an unknown field is skipped,
+//! and only text that is not a JSON object is an error.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -12,14 +12,14 @@ use serde_json::value::RawValue;
 use super::flat::read_flat;
 use crate::json_string::string_length;
 
-/// A payload may nest as deep as this.
+/// The deepest nesting of a payload.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// A field's value, as far as any event has a use for it.
+/// A field's value, of the types that events use.
 pub(crate) enum Value<'a> {
     Text(Cow<'a, str>),
     Number(f64),
-    /// `null`, or a type that no known field has.
+    /// `null`, or a type that no known field uses.
     Other,
 }
 
@@ -39,11 +39,11 @@ impl Value<'_> {
     }
 }
 
-/// Somewhere to put fields: takes a field by its name, and says whether it knows it.
+/// Receives the fields of an object.
 pub(crate) trait Fields: Default {
-    /// Whether the field is one of ours; if not, its value is not even decoded.
+    /// Returns whether the field is known; the value of an unknown one is not decoded.
     fn knows(name: &str) -> bool;
-    /// A field came; of several with one name the last one counts.
+    /// Takes a field. Of several with the same name the last one counts.
     fn set(&mut self, name: &str, value: Value<'_>);
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn read_object<F: Fields>(json: &str) -> Result<F, NotAnObject> {
     read_flat(json).map_or_else(|| read_any_object(json), Ok)
 }
 
-/// The same for objects of any shape.
+/// Reads an object of any shape.
 pub(super) fn read_any_object<F: Fields>(json: &str) -> Result<F, NotAnObject> {
     if deeper_than(MAX_DEPTH, json) {
         return Err(NotAnObject::TooDeep);
@@ -71,8 +71,8 @@ pub(super) fn read_any_object<F: Fields>(json: &str) -> Result<F, NotAnObject> {
     fast.or_else(|_| read_field_by_field(json))
 }
 
-/// The slow way, for JSON with a value that Rust's types cannot hold: a number beyond `f64`, a
-/// string with half a surrogate pair. Only that one field is lost.
+/// The slow path for JSON with a value that Rust's types cannot hold: a number out of the range of `f64`, a string
+/// with half a surrogate pair. Only that field reads as absent.
 fn read_field_by_field<F: Fields>(json: &str) -> Result<F, NotAnObject> {
     let whole: &RawValue = serde_json::from_str(json).map_err(|_| NotAnObject::NotJson)?;
     if !whole.get().starts_with('{') {
@@ -83,10 +83,9 @@ fn read_field_by_field<F: Fields>(json: &str) -> Result<F, NotAnObject> {
         .map_err(|_| NotAnObject::NotJson)
 }
 
-/// Whether brackets outside strings nest deeper than `limit`. On text that is no JSON the answer
-/// means nothing.
+/// Returns whether brackets outside strings nest deeper than `limit`. Meaningful only for valid JSON.
 fn deeper_than(limit: usize, json: &str) -> bool {
-    // Every level takes two bytes, and most payloads are shorter than that.
+    // Each level takes two bytes, so a short payload cannot nest too deep.
     if json.len() <= 2 * limit {
         return false;
     }

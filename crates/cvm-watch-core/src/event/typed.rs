@@ -14,10 +14,10 @@ use crate::redact::Redactor;
 use crate::response::error_in_object;
 use crate::sse;
 
-/// One event of the stream, read. Nothing that the server sends is dropped: what cannot be
-/// understood comes as [`Event::Other`] or [`Event::Malformed`].
+/// One event of the stream, parsed. No event is dropped silently: one with an unknown name is [`Event::Other`], one
+/// that cannot be read is [`Event::Malformed`].
 ///
-/// Strings are server text with secrets redacted; give them to [`printable`] before people see them.
+/// Strings are server text with secrets redacted; pass them through [`printable`] before showing them.
 ///
 /// Serialized, it is an object with one field, its kind in `snake_case`: `{"state":{…}}`. Absent
 /// fields are `null`; an absent `raw` is left out.
@@ -35,7 +35,7 @@ pub enum Event {
     Timeout(ServerTimeout),
     /// The server reports an error; the stream may go on.
     Error(ServerError),
-    /// An event by another name, or by none.
+    /// An event with another name, or without one.
     #[non_exhaustive]
     Other {
         /// Its name; `message` when it has none.
@@ -46,11 +46,11 @@ pub enum Event {
     /// An event that cannot be read.
     #[non_exhaustive]
     Malformed {
-        /// The event's name; empty when it was dropped before that was known.
+        /// The event's name; empty if the event was dropped before its name was read.
         name: String,
-        /// Its data; empty when it was dropped for its size.
+        /// Its data; empty if the event was dropped for its size.
         data: String,
-        /// What is wrong with it.
+        /// Why it cannot be read.
         reason: MalformedReason,
     },
 }
@@ -61,16 +61,16 @@ pub enum Event {
 pub struct Complete {
     /// The status that was reached.
     pub status: String,
-    /// The target that the server had in mind.
+    /// The target that the server waited for.
     pub target: Option<String>,
     /// Seconds the server has watched.
     pub elapsed: Option<f64>,
-    /// The server's JSON text, when the configuration asked to keep it.
+    /// The server's JSON text, if [`PolicyBuilder::keep_raw`](crate::PolicyBuilder::keep_raw) is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Box<str>>,
 }
 
-/// The payload of a `timeout` event. It counts by its name alone, so every field may be missing.
+/// The payload of a `timeout` event. The event's name is enough, so every field may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerTimeout {
@@ -80,7 +80,7 @@ pub struct ServerTimeout {
     pub target: Option<String>,
     /// Seconds the server has watched.
     pub elapsed: Option<f64>,
-    /// The server's JSON text, when the configuration asked to keep it.
+    /// The server's JSON text, if [`PolicyBuilder::keep_raw`](crate::PolicyBuilder::keep_raw) is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Box<str>>,
 }
@@ -96,7 +96,7 @@ pub struct ServerError {
     pub message: Option<String>,
     /// Seconds the server has watched.
     pub elapsed: Option<f64>,
-    /// The server's JSON text, when the configuration asked to keep it.
+    /// The server's JSON text, if [`PolicyBuilder::keep_raw`](crate::PolicyBuilder::keep_raw) is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<Box<str>>,
 }
@@ -147,7 +147,7 @@ impl Serialize for MalformedReason {
     }
 }
 
-/// A state with its JSON text, which the state by itself leaves out.
+/// Serializes a state with its JSON text, which the serialized form of the state alone omits.
 fn with_raw<S: Serializer>(state: &Arc<CvmState>, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct WithRaw<'a> {
@@ -170,8 +170,8 @@ impl From<NotAnObject> for MalformedReason {
 }
 
 impl Event {
-    /// Reads one event of a stream by itself, for tools that decode without watching. It carries
-    /// the server's JSON text, and nothing in it is redacted.
+    /// Parses one event, for tools that decode a stream without a watch. It keeps the server's JSON text, and nothing
+    /// is redacted.
     ///
     /// ```
     /// use cvm_watch_core::Event;
@@ -185,7 +185,7 @@ impl Event {
         Self::read(event, true)
     }
 
-    /// Reads one event of a stream; nothing in it is redacted. Names match exactly.
+    /// Parses one event without redaction. Names match exactly.
     pub(crate) fn read(event: &sse::Event<'_>, keep_raw: bool) -> Self {
         let raw = || keep_raw.then(|| event.data.into());
         match event.name {
@@ -213,7 +213,7 @@ impl Event {
         Self::Malformed { name: String::new(), data: String::new(), reason }
     }
 
-    /// Whether the server ends the stream, which counts by the event's name alone.
+    /// Returns whether this is a `timeout` event, readable or not.
     pub(crate) fn is_timeout(&self) -> bool {
         match self {
             Self::Timeout(_) => true,
@@ -222,7 +222,7 @@ impl Event {
         }
     }
 
-    /// The text of an `error` event, readable or not, or of an event without a name that carries an error.
+    /// Returns the text of an `error` event, readable or not, or of an event without a name that carries an error.
     pub(crate) fn error_text(&self) -> Option<Cow<'_, str>> {
         let text: Cow<'_, str> = match self {
             Self::Error(error) => error.text()?.into(),
@@ -233,7 +233,7 @@ impl Event {
         (!text.is_empty()).then_some(text)
     }
 
-    /// Redacts every string. `data` is what the event was read from: hardly any holds a secret.
+    /// Redacts every string. `data` is the text of the event; usually it holds no secret, and nothing has to be done.
     pub(crate) fn redact(&mut self, data: &str, redactor: &Redactor) {
         if let Self::Other { name, .. } = self {
             redactor.redact_in_place(name);
@@ -278,7 +278,7 @@ fn object<F: Fields>(event: &sse::Event<'_>, build: impl FnOnce(F) -> Option<Eve
     })
 }
 
-/// A state whose status may still be to come.
+/// A state whose status was not read yet.
 #[derive(Default)]
 struct StateFields {
     has_status: bool,
@@ -329,7 +329,7 @@ impl Fields for StateFields {
     }
 }
 
-/// A completion whose status may still be to come.
+/// A completion whose status was not read yet.
 #[derive(Default)]
 struct CompleteFields {
     has_status: bool,

@@ -1,4 +1,4 @@
-//! The watches of a fleet: which have actions to poll, and which must be woken when.
+//! The watches of a fleet: which of them have actions to poll, and when each must be woken.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -13,11 +13,11 @@ use crate::time::Timestamp;
 use crate::timer::Wake;
 use crate::watch::{Connection, Watch};
 
-/// How much of a time slice that is to last for an interval may pass before the head comes.
+/// What a time slice for a slow server allows for the head, in addition to one interval.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// The time slice after one without a state; each further one is twice as long.
 const SECOND_SLICE: Duration = Duration::from_secs(20);
-/// The longest time slice, unless the interval is longer: other members wait.
+/// The longest time slice, unless the interval is longer.
 const LONGEST_SLICE: Duration = Duration::from_secs(60);
 
 /// One watch of a [`Fleet`](super::Fleet), numbered from 0 in the order in which they were added.
@@ -27,13 +27,13 @@ pub struct MemberId(u64);
 impl MemberId {
     pub(super) const FIRST: Self = Self(0);
 
-    /// The member with this number, for what was recorded and is replayed. A driver uses the ids
-    /// that the fleet gives it.
+    /// Makes the id of the member with this number, to replay a recording. A driver uses the ids that the fleet
+    /// returns.
     pub const fn from_number(number: u64) -> Self {
         Self(number)
     }
 
-    /// The number: 0 for the first that was added.
+    /// Returns the number: 0 for the first member that was added.
     pub const fn number(self) -> u64 {
         self.0
     }
@@ -50,8 +50,8 @@ pub(super) struct Members {
     watches: BTreeMap<MemberId, Member>,
     added: u64,
     unfinished: usize,
-    /// The members that have actions to poll, each once. All of one member's are polled before those
-    /// of the next, so that a slot is free before another member connects.
+    /// The members that have actions to poll, each once. All actions of one member are polled before those of the
+    /// next, so that a slot is free before another member connects.
     queue: VecDeque<MemberId>,
     wakes: BTreeSet<(Timestamp, MemberId)>,
 }
@@ -71,12 +71,12 @@ struct Member {
     pause: Pause,
 }
 
-/// Whether a member is given slots.
+/// Whether a member may get a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
     No,
     Yes,
-    /// It is not, and it wants to connect.
+    /// It is paused, and wants to connect.
     Waiting,
 }
 
@@ -133,8 +133,7 @@ impl Members {
         self.watches.get(&id).is_some_and(|member| member.pause != Pause::No)
     }
 
-    /// Ends the member's time slice. Returns false if its attempt goes on, because its connection
-    /// has not been asked for yet.
+    /// Ends the member's time slice. Returns false if the attempt goes on because its `Connect` was not polled yet.
     pub(super) fn yield_slot(&mut self, now: Timestamp, id: MemberId) -> bool {
         let Some(member) = self.watches.get_mut(&id) else { return false };
         if member.watch.phase() == Phase::Streaming && member.watch.latest() == Verdict::Unknown {
@@ -145,8 +144,8 @@ impl Members {
         member.watch.connection() != Connection::Open
     }
 
-    /// How long the member's next time slice may be. A server may be silent until it has polled the
-    /// CVM once: after a slice without a state there is time for that, and more each time.
+    /// Returns the length of the member's next time slice. A server may send nothing until it has polled the CVM, so
+    /// each slice after one without a state is longer.
     pub(super) fn time_slice(&self, id: MemberId) -> Duration {
         let Some(member) = self.watches.get(&id).filter(|member| member.silent_slices > 0) else {
             return Duration::ZERO;
@@ -155,7 +154,7 @@ impl Members {
         doubled.min(LONGEST_SLICE).max(member.watch.policy().interval() + HEAD_TIME)
     }
 
-    /// Every CVM may be checked again now.
+    /// Allows every CVM to be checked again.
     pub(super) fn forget_checks(&mut self) {
         self.watches.values_mut().for_each(|member| member.last_check = None);
     }
@@ -174,7 +173,7 @@ impl Members {
         None
     }
 
-    /// Brings the queues up to date, after an input to a watch or an action polled from it.
+    /// Updates the queues after an input to a watch or after an action was polled from it.
     pub(super) fn refresh(&mut self, id: MemberId) {
         let Some(member) = self.watches.get_mut(&id) else { return };
         let wake = member.watch.next_wake().map(|wake| wake.at);
@@ -204,7 +203,7 @@ impl Members {
         is_over
     }
 
-    /// The members whose timers are due.
+    /// Returns the members whose timers are due.
     pub(super) fn due(&self, now: Timestamp) -> Vec<MemberId> {
         self.wakes.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
     }
@@ -234,17 +233,17 @@ impl Members {
         self.watch(id).map_or(Connection::None, Watch::connection)
     }
 
-    /// What the member's stream reported last.
+    /// Returns the verdict on the member's latest state.
     pub(super) fn latest(&self, id: MemberId) -> Verdict {
         self.watch(id).map_or(Verdict::Unknown, Watch::latest)
     }
 
-    /// For how long the server allows no further stream, if it has just refused this member's.
+    /// Returns for how long the server allows no further stream, if it has just refused this member's.
     pub(super) fn refused_for(&self, id: MemberId) -> Option<Duration> {
         self.watch(id)?.refused_for()
     }
 
-    /// When the member's CVM may be checked again.
+    /// Returns when the member's CVM may be checked again.
     pub(super) fn next_check(&self, id: MemberId) -> Option<Timestamp> {
         let member = self.watches.get(&id)?;
         member.last_check.map(|at| at + member.watch.policy().interval())

@@ -1,4 +1,4 @@
-//! Who has a slot, who waits for one, and who yields: the only place that knows time slices.
+//! Which members have a slot, which wait for one, and which yield. Time slices are known only here.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -9,14 +9,14 @@ use crate::judge::Verdict;
 use crate::time::Timestamp;
 use crate::timer::{Wake, WakeReason, earliest};
 
-/// How long a member keeps its slot at least while others wait, unless its stream reports a state.
+/// The shortest time slice: how long a member keeps its slot while others wait, unless its stream reports a state.
 const TIME_SLICE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Slots {
     limit: usize,
-    /// Periods with fewer slots than the limit, because the server refused one more stream. The
-    /// fewer the slots, the earlier the end.
+    /// Periods with fewer slots than the limit, because the server refused one more stream. Periods with fewer slots
+    /// end earlier.
     reduced: Vec<Reduced>,
     /// The members that have a slot, in the order in which they got it.
     held: Vec<Held>,
@@ -30,9 +30,9 @@ pub(super) struct Slots {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     member: MemberId,
-    /// When its time slice ends, if others wait; `None` until its connection was asked for.
+    /// When its time slice ends if others wait; `None` until its `Connect` was polled.
     slice_ends: Option<Timestamp>,
-    /// Its attempt is over, and the slot is free when its connection is closed.
+    /// Its attempt has ended, and its slot becomes free when its connection is closed.
     closing: bool,
 }
 
@@ -44,8 +44,8 @@ struct Reduced {
 }
 
 impl Reduced {
-    /// While others hold slots, the refused member gets one of theirs first; only a time slice
-    /// later is one more stream tried. Without any slot there is none to wait for.
+    /// While other members hold slots, the refused member gets one of those first, and one more stream is tried a
+    /// time slice later. If no member holds a slot, there is nothing to wait for.
     fn ends(self) -> Timestamp {
         if self.slots == 0 { self.until } else { self.until + TIME_SLICE }
     }
@@ -63,7 +63,7 @@ impl Slots {
         }
     }
 
-    /// A member waits for a slot, and may not connect before `from`.
+    /// Queues a member for a slot; it may connect from `from` on.
     pub(super) fn wait(&mut self, member: MemberId, from: Timestamp) {
         self.stop_waiting(member);
         self.asked += 1;
@@ -71,7 +71,7 @@ impl Slots {
         self.waiters.insert(member, (from, self.asked));
     }
 
-    /// Every member that waits may connect from now on.
+    /// Allows every waiting member to connect.
     pub(super) fn make_all_due(&mut self, now: Timestamp) {
         for (from, asked, member) in self.waiting.split_off(&(now + Duration::from_nanos(1), 0, MemberId::FIRST)) {
             self.waiting.insert((now.min(from), asked, member));
@@ -96,7 +96,7 @@ impl Slots {
         Some(member)
     }
 
-    /// The member's connection is asked for now: its time slice begins.
+    /// Begins the member's time slice, when its `Connect` is polled.
     pub(super) fn begin_slice(&mut self, member: MemberId, now: Timestamp, slice: Duration) {
         for held in self.held.iter_mut().filter(|held| held.member == member) {
             held.slice_ends = Some(now + slice.max(TIME_SLICE));
@@ -107,28 +107,28 @@ impl Slots {
         self.held.retain(|held| held.member != member);
     }
 
-    /// The member's attempt is over; its slot is free once its connection is closed.
+    /// Notes that the member's attempt ended. Its slot becomes free when its connection is closed.
     pub(super) fn closing(&mut self, member: MemberId) {
         for held in self.held.iter_mut().filter(|held| held.member == member) {
             held.closing = true;
         }
     }
 
-    /// The server refused a stream to `member`: until then there are as many slots as the others
-    /// hold. An earlier refusal, with more slots, may have asked for a longer time.
+    /// The server refused a stream to `member`: until then there are only as many slots as other members hold. An
+    /// earlier refusal with more slots may last longer.
     pub(super) fn reduce(&mut self, member: MemberId, until: Timestamp) {
         let slots = self.held.iter().filter(|held| held.member != member).count();
         let new = Reduced { slots, until };
-        // Nobody gets a slot beyond these meanwhile, so a later refusal never counts more of them.
+        // No further slot is given meanwhile, so a later refusal never counts more slots than this one.
         self.reduced.retain(|old| old.ends() > new.ends());
         if self.reduced.iter().all(|old| old.slots > slots) {
             self.reduced.push(new);
         }
     }
 
-    /// The members that may yield, in this order: those whose stream reported a state that is not
-    /// the target; those whose time slice is over without a state; and those at the target, which
-    /// only wait for a `complete`. Of each the one that has held its slot longest comes first.
+    /// Returns the members that may yield, in this order: those whose stream reported a state that is not the target,
+    /// those whose time slice ended without a state, and those at the target, which only wait for a `complete`.
+    /// Within each group the member that has held its slot longest comes first.
     pub(super) fn may_yield(&self, now: Timestamp, latest: impl Fn(MemberId) -> Verdict) -> Vec<MemberId> {
         let is_over = |held: &Held| held.slice_ends.is_some_and(|ends| ends <= now);
         let open = self.held.iter().filter(|held| !held.closing);
@@ -142,13 +142,13 @@ impl Slots {
         members
     }
 
-    /// Whether as many slots become free as there are members due for one, or more.
+    /// Returns whether at least as many slots become free as members are due.
     pub(super) fn enough_closing(&self, now: Timestamp) -> bool {
         let closing = self.held.iter().filter(|held| held.closing).count();
         self.waiting.iter().take_while(|(from, ..)| *from <= now).nth(closing).is_none()
     }
 
-    /// How many members may have a slot now.
+    /// Returns how many members may have a slot now.
     pub(super) fn available(&self, now: Timestamp) -> usize {
         let reduced = self.reduced.iter().filter(|reduced| now < reduced.ends());
         reduced.map(|reduced| reduced.slots).fold(self.limit, usize::min)
@@ -158,8 +158,8 @@ impl Slots {
         self.held.len()
     }
 
-    /// When something changes by time alone: a member may be checked again, another one must yield,
-    /// or the server may allow one more stream.
+    /// Returns when the next timer is due: a member may be checked again, another one must yield, or the server may
+    /// allow one more stream.
     pub(super) fn next_wake(&self, now: Timestamp, latest: impl Fn(MemberId) -> Verdict) -> Option<Wake> {
         let wake = |at: Option<Timestamp>, reason| at.filter(|at| *at > now).map(|at| Wake { at, reason });
         let not_yet = (now + Duration::from_nanos(1), 0, MemberId::FIRST);
@@ -173,7 +173,7 @@ impl Slots {
         if self.enough_closing(now) {
             return earliest([next_check, slot]);
         }
-        // A stream that reported a state yields at the next tick, when all that has arrived was read.
+        // A stream that reported a state yields at the next tick, after everything that arrived was read.
         let ends = |held: &Held| if latest(held.member) == Verdict::Unknown { held.slice_ends } else { Some(now) };
         let slice = self.held.iter().filter(|held| !held.closing).filter_map(ends).min();
         let slice = slice.map(|at| Wake { at, reason: WakeReason::TimeSliceOver });

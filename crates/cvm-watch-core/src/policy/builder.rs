@@ -1,4 +1,4 @@
-//! Collects parameters as given and checks them all at once.
+//! The builder of a policy, which validates all parameters at once.
 
 use alloc::format;
 use alloc::string::String;
@@ -12,8 +12,20 @@ use crate::header::Header;
 use crate::redact::Redactor;
 use crate::url::check_length;
 
-/// Collects the parameters of a [`Policy`]. Nothing is checked before [`build`](Self::build), so
-/// that one place reports what is wrong.
+/// Builds a [`Policy`]. Setters accept any value; [`build`](Self::build) validates.
+///
+/// ```
+/// use core::time::Duration;
+/// use cvm_watch_core::Policy;
+///
+/// let policy = Policy::builder("running")
+///     .interval(Duration::from_secs(10))
+///     .deadline(Duration::from_secs(900))
+///     .max_retries(20)
+///     .build()?;
+/// assert_eq!(policy.deadline(), Some(Duration::from_secs(900)));
+/// # Ok::<(), cvm_watch_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PolicyBuilder(Policy);
@@ -42,7 +54,7 @@ impl PolicyBuilder {
         })
     }
 
-    /// Changes a policy that was not checked yet.
+    /// Starts from a policy that was not validated yet.
     pub(super) fn from(policy: Policy) -> Self {
         Self(policy)
     }
@@ -51,7 +63,7 @@ impl PolicyBuilder {
         self.0
     }
 
-    /// The API key, sent as `X-API-Key`. Without one the header is left out.
+    /// The API key, sent as `X-API-Key`. Without one the header is not sent.
     pub fn api_key(mut self, key: ApiKey) -> Self {
         self.0.api_key = Some(key);
         self
@@ -64,25 +76,23 @@ impl PolicyBuilder {
         self
     }
 
-    /// After how long the server ends one stream with a `timeout` event, upon which the watch
-    /// reconnects: whole seconds, 10 to 600; 300 by default (the endpoint's own range and default).
-    /// It bounds one attempt, not the watch; for that there is [`deadline`](Self::deadline).
+    /// The time limit of one attempt, after which the server ends the stream with a `timeout` event and the watch
+    /// reconnects: whole seconds, 10 to 600; 300 by default (the endpoint's own range and default). The limit of the
+    /// whole watch is [`deadline`](Self::deadline).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.0.timeout = timeout;
         self
     }
 
-    /// How many retries may follow the first attempt; 0 makes it the only one. Without a limit by
-    /// default.
+    /// How many retries may follow the first attempt: any number, 0 for none. No limit by default.
     pub fn max_retries(mut self, retries: u64) -> Self {
         self.0.max_retries = Some(retries);
         self
     }
 
-    /// The exact delay before each retry, from zero; with [`backoff`](Self::backoff) the delay it
-    /// starts from. By default 5 seconds or what the stream's `retry:` field asks for (held within 1
-    /// to 30 seconds), plus up to a fifth by chance, so that a service that watches thousands does
-    /// not reconnect in one tick.
+    /// The exact delay before each retry: any value, zero included. With [`backoff`](Self::backoff), the delay it
+    /// starts from. By default 5 seconds or the stream's `retry:` field (limited to 1 to 30 seconds), plus up to 20 %
+    /// of random jitter, so that many watches do not reconnect at the same moment.
     pub fn retry_delay(mut self, delay: Duration) -> Self {
         self.0.retry_delay = Some(delay);
         self
@@ -94,54 +104,53 @@ impl PolicyBuilder {
         self
     }
 
-    /// How long an attempt may take until its response head is there, name lookup, proxy and TLS
-    /// included: more than zero; 30 seconds by default.
+    /// The time limit for connecting, from the name lookup to the response head, proxy and TLS included: more than
+    /// zero; 30 seconds by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.0.connect_timeout = timeout;
         self
     }
 
-    /// How long a stream may stay silent before the attempt is given up: more than zero. Off by
-    /// default, since it is not documented how often the server sends something.
+    /// How long a stream may be silent before the attempt fails: more than zero. Off by default, since it is not
+    /// documented how often the server sends something.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.0.idle_timeout = Some(timeout);
         self
     }
 
-    /// How long the whole watch may take, retries included: more than zero. Off by default.
+    /// The time limit of the whole watch, retries included: more than zero. Off by default.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.0.deadline = Some(deadline);
         self
     }
 
-    /// How long a stream that reported the target is waited on for its `complete` event: any
-    /// value; 2 seconds by default. In a [`Fleet`](crate::Fleet) a stream whose slot another member
-    /// needs is not waited on.
+    /// How long the watch waits for `complete` after a state at the target: any value; 2 seconds by default. In a
+    /// [`Fleet`](crate::Fleet) it does not wait if another member needs the slot.
     pub fn complete_grace(mut self, grace: Duration) -> Self {
         self.0.complete_grace = grace;
         self
     }
 
-    /// Ends the watch as [`TargetUnreachable`](crate::Failure::TargetUnreachable) as soon as two
-    /// states in a row report that the CVM cannot get to the target. Off by default, as in the SDKs.
+    /// Fails the watch with [`TargetUnreachable`](crate::Failure::TargetUnreachable) as soon as two states in a row
+    /// report that the CVM cannot reach the target. Off by default, as in the SDKs.
     pub fn fail_early(mut self, early: FailEarly) -> Self {
         self.0.fail_early = Some(early);
         self
     }
 
-    /// Whether `running` is not enough: the boot's progress must be `done` or not reported, and
-    /// there must be no boot error. While the server completes before that, the watch checks again
-    /// each [`interval`](Self::interval), which counts as no retry. A `complete` without a state in
-    /// its attempt is judged by the state before; the second such one since that state counts, as
-    /// the server does not report progress. Off by default; for the target `running` only.
+    /// Whether the CVM must also be ready: its boot progress is `done` or not reported, and there is no boot error.
+    /// If the server completes before that, the watch checks again each [`interval`](Self::interval), which does not
+    /// count as a retry. A `complete` without a state in its attempt is judged by the last state before it; the
+    /// second one in a row counts, since such a server does not report progress. Off by default; for the target
+    /// `running` only.
     pub fn ready(mut self, ready: bool) -> Self {
         self.0.ready = ready;
         self
     }
 
-    /// The target counts only after another status was seen, as after a restart or an update that
-    /// was just asked for: more than zero, the time after which a target that was steady since it
-    /// was first seen counts all the same ([`Action::SteadyTarget`]). Off by default.
+    /// Requires another status before the target counts, for a wait after a restart or an update that was just
+    /// requested. The value, more than zero, is the time after which a steady target counts anyway
+    /// ([`Action::SteadyTarget`]). Off by default.
     ///
     /// [`Action::SteadyTarget`]: crate::Action::SteadyTarget
     pub fn after_change(mut self, steady: Duration) -> Self {
@@ -149,38 +158,38 @@ impl PolicyBuilder {
         self
     }
 
-    /// The most bytes that the type, id and data of one event may hold: 1 to 1 GiB; 4 MiB by
-    /// default. A larger event is dropped and reported.
+    /// The size limit of one event (its type, id and data), in bytes: 1 to 1 GiB; 4 MiB by default. A larger event is
+    /// dropped and reported.
     pub fn max_event_bytes(mut self, bytes: usize) -> Self {
         self.0.max_event_bytes = bytes;
         self
     }
 
-    /// Whether events carry the server's JSON text, unknown fields included. Off by default.
+    /// Whether events keep the server's JSON text, unknown fields included. Off by default.
     pub fn keep_raw(mut self, keep: bool) -> Self {
         self.0.keep_raw = keep;
         self
     }
 
-    /// One more request header; `User-Agent` replaces ours. Its value counts as a secret: it is
-    /// not shown, and it is redacted where the server sends it back, if it has six bytes or more.
+    /// Adds a request header; `User-Agent` replaces the default one. The value counts as a secret: it is never shown,
+    /// and redacted where the server repeats it, if it has six bytes or more.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.headers.push(Header::secret(name.into(), value.into()));
         self
     }
 
-    /// A secret that is not sent by the core but could be echoed, such as a proxy's password: it
-    /// is redacted in everything that the server sends.
+    /// Adds a secret that the core does not send but that a server could repeat, such as a proxy's password. It is
+    /// redacted in everything that the server sends.
     pub fn mask(mut self, secret: &str) -> Self {
         self.0.redactor.add(secret);
         self
     }
 
-    /// Checks everything.
+    /// Validates all parameters.
     ///
     /// # Errors
     ///
-    /// The first value that is out of range, with its field, value and range.
+    /// Fails with the first invalid value: its field, the value and what is allowed.
     pub fn build(self) -> Result<Policy, ConfigError> {
         let Self(mut policy) = self;
         if policy.target.trim().is_empty() {

@@ -1,4 +1,4 @@
-//! Which states say that the target cannot be reached any more.
+//! The states from which the target cannot be reached.
 
 use alloc::format;
 use alloc::string::String;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ConfigError, ConfigErrorKind as Kind};
 use crate::text::printable;
 
-/// When to give up before any deadline: states that say that the CVM cannot get to the target.
+/// States that fail a watch early, because the CVM cannot reach the target from them.
 ///
-/// It counts only in two states in a row, since a start may begin at `stopped` and a status may
-/// flicker: two of one attempt, or of several if an [`interval`](crate::Policy::interval) lies between
-/// them, so that the server has checked the CVM twice. A state at the target never counts.
+/// Only two such states in a row count, since a start may begin at `stopped` and a status may flap. They are two
+/// states of one attempt, or of several attempts at least one [`interval`](crate::Policy::interval) apart, so that
+/// the server has checked the CVM twice. A state at the target never counts.
 ///
 /// ```
 /// use cvm_watch_core::{Policy, FailEarly};
@@ -31,30 +31,30 @@ pub struct FailEarly {
 }
 
 impl FailEarly {
-    /// What ends a boot: a status of `error`, `exited` or `removing`, or a boot error.
+    /// The states that end a boot: the statuses `error`, `exited` and `removing`, and a boot error.
     pub fn of_a_boot() -> Self {
         Self::on(["error", "exited", "removing"]).boot_errors(true)
     }
 
-    /// Just these statuses, in any case.
+    /// These statuses only, ignoring ASCII case.
     pub fn on<S: Into<String>>(statuses: impl IntoIterator<Item = S>) -> Self {
         Self { statuses: statuses.into_iter().map(Into::into).collect(), boot_errors: false }
     }
 
-    /// Whether a `boot_error` counts too: while `boot_progress` is not `done`, and when it differs
-    /// from that of the first state seen, for it lingers from the boot before.
+    /// Sets whether a `boot_error` counts too. It counts while `boot_progress` is not `done`, and if it differs from
+    /// that of the first state, which may be left over from an earlier boot.
     #[must_use]
     pub fn boot_errors(mut self, count: bool) -> Self {
         self.boot_errors = count;
         self
     }
 
-    /// The statuses that count.
+    /// Returns the statuses that count.
     pub fn statuses(&self) -> impl Iterator<Item = &str> {
         self.statuses.iter().map(String::as_str)
     }
 
-    /// Whether boot errors count.
+    /// Returns whether boot errors count.
     pub fn counts_boot_errors(&self) -> bool {
         self.boot_errors
     }

@@ -1,5 +1,5 @@
-//! The bodies of error answers, in every shape that the platform and proxies are known to send
-//! (source: Phala's public SDKs):
+//! Reads the bodies of error answers, in every shape that the platform and proxies are known to send (source: Phala's
+//! public SDKs):
 //!
 //! - `{"detail":"text"}`, `{"detail":{"message","code"}}`, `{"message","code"}`
 //! - `{"detail":[{"loc":["query","interval"],"msg":"…"}]}` (validation)
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::redact::{Redactor, redacted_and_cut};
 
-/// The most of an error body that is read, in bytes.
+/// How much of an error body is read, in bytes.
 pub(crate) const MAX_BODY: usize = 64 << 10;
 /// The most bytes of JSON in which the message of an `error` event is looked for.
 pub(crate) const MAX_ERROR_JSON: usize = 8 << 10;
@@ -24,10 +24,10 @@ const MAX_TEXT: usize = 2048;
 /// The most items of one list that an error carries.
 const MAX_ITEMS: usize = 16;
 
-/// The message of an error body: of JSON in any shape that is known here, of HTML the title, else the
-/// text. `None` if it has none.
+/// Returns the message of an error body: from JSON in any known shape, the title of an HTML page, or plain text.
+/// `None` if there is none.
 ///
-/// For transports, whose proxies refuse with such bodies too. Nothing is redacted.
+/// Transports use it for the answers of proxies. Nothing is redacted.
 ///
 /// ```
 /// use cvm_watch_core::server_message;
@@ -58,17 +58,17 @@ pub(crate) fn error_in_object(json: &str) -> Option<String> {
 pub(crate) struct ErrorBody {
     pub(crate) message: Option<String>,
     pub(crate) error_code: Option<String>,
-    /// Whether the body has a field `error_code`, the mark of the platform's own final errors.
+    /// Whether the body has a field `error_code`, which marks the platform's final errors.
     pub(crate) has_error_code: bool,
     pub(crate) details: Vec<String>,
     pub(crate) suggestions: Vec<String>,
     pub(crate) links: Vec<String>,
     pub(crate) request_id: Option<String>,
-    /// Whether it is a page or a line that proxies and CDNs send, and the API does not.
+    /// Whether the body is of a kind that proxies and CDNs send, and the API does not.
     pub(crate) is_of_a_proxy: bool,
 }
 
-/// The compression that the first bytes of a body show.
+/// Returns the compression format that the first bytes of a body indicate.
 pub(super) fn compression(body: &[u8]) -> Option<&'static str> {
     match body {
         [0x1f, 0x8b, ..] => Some("gzip"),
@@ -78,13 +78,13 @@ pub(super) fn compression(body: &[u8]) -> Option<&'static str> {
 }
 
 impl ErrorBody {
-    /// Reads as much of a body as came; what is no JSON reads as text.
+    /// Reads the part of a body that arrived; anything but JSON is read as text.
     pub(crate) fn read(bytes: &[u8], secrets: &Redactor) -> Self {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut body = match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Self::from_object(&object),
             _ => {
-                // A secret in it may be cut in the middle, and folding would change it.
+                // Redact before white space is folded: folding would change a secret that was cut in the middle.
                 let text = secrets.redact_cut(&String::from_utf8_lossy(bytes));
                 let is_of_a_proxy = text.trim_start().starts_with('<') || is_error_code(&text);
                 Self { message: plain_text(&text), is_of_a_proxy, ..Self::default() }
@@ -94,7 +94,7 @@ impl ErrorBody {
         body
     }
 
-    /// A body that cannot be read, of which this many bytes came.
+    /// The placeholder for a body that cannot be read, of which this many bytes arrived.
     pub(crate) fn encoded(length: usize, encoding: &str) -> Self {
         let size = match length {
             0 => return Self::default(),
@@ -152,7 +152,7 @@ impl ErrorBody {
     }
 }
 
-/// The problems of a list in one text.
+/// Joins the problems of a list.
 fn problems(list: &[Value]) -> Option<String> {
     let problems: Vec<_> = list.iter().filter_map(problem).take(MAX_ITEMS).collect();
     (!problems.is_empty()).then(|| problems.join("; "))
@@ -186,7 +186,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// A list of texts; of an object in it, the first usual field that is a text.
+/// A list of texts; an object in it counts as its first known field that is a text.
 fn texts(value: Option<&Value>) -> Vec<String> {
     let Some(Value::Array(items)) = value else {
         return Vec::new();
@@ -208,7 +208,7 @@ fn plain_text(text: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// What stands between `<title>` and its end, else the whole page.
+/// Returns the text of `<title>`, else the whole page.
 fn html_title(page: &str) -> &str {
     let lower = page.to_ascii_lowercase().to_owned();
     let title = lower.find("<title").and_then(|at| {

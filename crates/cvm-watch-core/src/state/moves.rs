@@ -1,5 +1,6 @@
-//! The transitions from one phase to another. Attempts fail in [`State::attempt_failed`] and nowhere
-//! else, and the watch ends in [`State::end`] and nowhere else.
+//! The transitions from one phase to another. Attempts fail only in [`State::attempt_failed`], and the watch ends
+//! only in
+//! [`State::end`].
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -19,9 +20,9 @@ use crate::response::Answer;
 use crate::timer::{ATTEMPT_MARGIN, LONG_LIVED};
 
 impl State {
-    /// The next attempt may begin as soon as it has a permit; a lone watch always has one.
+    /// Begins the next attempt, or asks for a permit if the watch needs one.
     pub(super) fn enter_queue(&mut self, cx: &mut Context<'_>) {
-        // At the very start the watch is in the queue already.
+        // A new watch is in the queue already.
         if self.phase() == Phase::Waiting {
             self.go(Trigger::RetryDue, Stage::Queued);
         }
@@ -52,7 +53,7 @@ impl State {
         self.go(Trigger::Permit, Stage::Connecting(Attempt { started: cx.now, deadline, closed: false }));
     }
 
-    /// No more of the error answer will come.
+    /// No more of the error answer will be read.
     pub(super) fn answered(&mut self, cx: &mut Context<'_>) {
         let Stage::ReadingError(_, answer) = &mut self.stage else {
             return;
@@ -71,12 +72,12 @@ impl State {
         }
     }
 
-    /// The one place where an attempt fails.
+    /// Every failed attempt goes through here.
     pub(super) fn attempt_failed(&mut self, cause: RetryCause, retry_after: Option<Duration>, cx: &mut Context<'_>) {
         self.keep_unfinished_error(cx);
         if let Stage::Streaming(attempt, _) = &self.stage {
-            // A stream whose latest state is the target has answered the question, however it ends.
-            // Only a `complete` with another status takes that back.
+            // If the latest state is at the target, the watch resolves, however the stream ends. Only a `complete`
+            // with another status prevents that.
             if self.has_reached() && !matches!(cause, RetryCause::CompletedElsewhere { .. }) {
                 return self.reached(cx);
             }
@@ -95,7 +96,7 @@ impl State {
             // Nothing went wrong, so there is no delay.
             RetryCause::Yielded | RetryCause::Suspended => None,
             RetryCause::NotReady | RetryCause::NotChanged => Some(cx.policy.interval()),
-            // In a fleet it means that there is no slot, not that the attempt failed.
+            // In a fleet it means that the server has no free slot, so it does not count as a retry.
             RetryCause::TooManyStreams { .. } if self.permits_asked => Some(self.delays.next(cx.policy, retry_after)),
             _ if cx.policy.max_retries().is_some_and(|most| self.retries >= most) => {
                 return self.retries_used_up(cause, cx);
@@ -122,8 +123,7 @@ impl State {
         }
     }
 
-    /// The machine was suspended: the server may have closed the connection. A delay has gone on
-    /// meanwhile, and may be over.
+    /// The machine was suspended: the server may have closed the connection, and a retry delay may have passed.
     pub(super) fn resumed(&mut self, cx: &mut Context<'_>) {
         match &self.stage {
             Stage::Connecting(_) if cx.out.connect.is_some() => {}
@@ -138,7 +138,7 @@ impl State {
         self.end(Trigger::RetriesUsedUp, End::Failed(failure), cx);
     }
 
-    /// The target cannot be reached any more.
+    /// The target cannot be reached.
     pub(super) fn unreachable(&mut self, state: &CvmState, cx: &mut Context<'_>) {
         let failure = Failure::TargetUnreachable {
             target: cx.policy.target().to_string(),
@@ -149,7 +149,7 @@ impl State {
         self.end(Trigger::TargetUnreachable, End::Failed(failure), cx);
     }
 
-    /// The latest state is the target, and no `complete` will follow it.
+    /// The latest state is at the target, and the watch does not wait for `complete` any longer.
     pub(super) fn reached(&mut self, cx: &mut Context<'_>) {
         let state = self.last_state();
         self.end(Trigger::TargetSeen, End::Resolved(state), cx);
@@ -182,7 +182,7 @@ impl State {
         }
     }
 
-    /// The one place where the watch ends.
+    /// Every end of a watch goes through here.
     pub(super) fn end(&mut self, trigger: Trigger, end: End, cx: &mut Context<'_>) {
         self.close(cx);
         cx.out.end = Some(Box::new(end));
@@ -192,8 +192,8 @@ impl State {
         self.go(trigger, Stage::Ended);
     }
 
-    /// Closes the connection: takes the `Connect` back if it was not polled, else asks for a
-    /// `Disconnect` unless the connection ended by itself.
+    /// Closes the connection: removes the `Connect` if it was not polled, else queues a `Disconnect` unless the
+    /// connection has ended.
     pub(super) fn close(&mut self, cx: &mut Context<'_>) {
         let Some(attempt) = self.stage.attempt_mut() else { return };
         let never_opened = cx.out.connect.take().is_some();

@@ -1,4 +1,4 @@
-//! What follows from the events of a stream.
+//! Reads the events of a stream and acts on them.
 
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -31,7 +31,7 @@ impl State {
                 sse::Item::Event(received) => {
                     let id = redactor.redact(received.id).to_string();
                     let mut event = Event::read(&received, cx.policy.keep_raw());
-                    // Judged before it is redacted: a secret may look like a part of a status.
+                    // Judged before redaction, since a secret may be part of a status.
                     let verdict = self.judge.event(&event, cx.policy, cx.now);
                     event.redact(received.data, redactor);
                     (event, verdict, id)
@@ -40,10 +40,10 @@ impl State {
                     let id = redactor.redact(self.decoder.last_event_id()).to_string();
                     (Event::too_large(limit), Verdict::Unknown, id)
                 }
-                // A kind that a later decoder adds carries nothing that a watch acts on.
+                // A later version of the decoder may add kinds of items; a watch ignores them.
                 _ => continue,
             };
-            // The next event is seconds away, and there may be many watches.
+            // The next event is seconds away. Freeing the buffers matters with many watches.
             self.decoder.free_event();
             let taken = bytes.len() - chunk.rest().len();
             self.read_bare_json(bytes, taken, cx);
@@ -67,7 +67,7 @@ impl State {
         self.last_error = Some(redacted_and_cut(cx.policy.redactor(), text, MAX_ERROR_TEXT));
     }
 
-    /// Does what an event asks for.
+    /// Acts on an event.
     fn follow(&mut self, event: &Event, verdict: Verdict, cx: &mut Context<'_>) {
         cx.out.steady |= self.judge.take_steady();
         match event {

@@ -1,4 +1,4 @@
-//! The phases of a watch with what only each of them needs.
+//! The phases of a watch, each with its own data.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 pub(super) enum Stage {
     Queued,
     Connecting(Attempt),
-    /// With when the last byte came, or the head.
+    /// With the time of the last byte, or of the head.
     Streaming(Attempt, Timestamp),
     ReadingError(Attempt, Box<ErrorAnswer>),
     Waiting {
@@ -24,7 +24,7 @@ pub(super) enum Stage {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     pub(super) started: Timestamp,
-    /// When it has outlived the timeout it asked for.
+    /// When it has outlived the timeout that it requested.
     pub(super) deadline: Timestamp,
     /// Whether the transport reported `Closed`, so that no `Disconnect` is needed.
     pub(super) closed: bool,
@@ -49,7 +49,7 @@ impl Stage {
         }
     }
 
-    /// The attempt under way, if there is one.
+    /// Returns the running attempt, if there is one.
     pub(super) fn attempt(&self) -> Option<&Attempt> {
         match self {
             Self::Connecting(attempt) | Self::Streaming(attempt, _) | Self::ReadingError(attempt, _) => Some(attempt),

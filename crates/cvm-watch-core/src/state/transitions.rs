@@ -1,15 +1,15 @@
 //! The phases of a watch, and a table of the transitions between them.
 //!
-//! The table is checked and not executed: debug builds look each transition up in it, and tests hold it
-//! equal to the code and to the drawing in `docs/state-machine.md`.
+//! The table is not executed. Debug builds assert that each transition is in it, and tests compare it with the code
+//! and with the diagram in `docs/state-machine.md`.
 
 /// The phase of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// It waits for a permit to connect; a lone watch is never seen here.
+    /// It waits for a permit to connect. A watch outside a fleet is never in this phase.
     Queued,
-    /// The request is on its way; no response head has come.
+    /// The request was sent; no response head has arrived.
     Connecting,
     /// The event stream is being read.
     Streaming,
@@ -21,7 +21,7 @@ pub enum Phase {
     Ended,
 }
 
-/// What makes a watch go from one phase to another.
+/// What causes a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Trigger {
     Permit,

@@ -1,4 +1,4 @@
-//! When a watch must be woken next, and for what.
+//! When a watch must be woken next, and why.
 
 use super::State;
 use super::stage::{Attempt, Stage};
@@ -8,14 +8,14 @@ use crate::time::Timestamp;
 use crate::timer::{Wake, WakeReason, earliest};
 
 impl State {
-    /// When to tick next.
+    /// Returns when to tick next.
     pub(crate) fn next_wake(&self, policy: &Policy, out: &Pending) -> Option<Wake> {
         let wake = |at: Option<Timestamp>, reason| at.map(|at| Wake { at, reason });
         let overall = wake(self.deadline, WakeReason::Deadline);
         let attempt = |attempt: &Attempt| wake(Some(attempt.deadline), WakeReason::AttemptTimeout);
         match &self.stage {
             Stage::Ended => None,
-            // The timers of an attempt start when its `Connect` was polled.
+            // The timers of an attempt start when its `Connect` is polled.
             Stage::Queued => overall,
             Stage::Connecting(_) if out.connect.is_some() => overall,
             Stage::Connecting(current) => {

@@ -1,4 +1,4 @@
-//! That the table of transitions is the whole truth, and that a watch is small.
+//! Checks the table of transitions against the code, and the size of a watch.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -14,7 +14,7 @@ use crate::state::transitions::TRANSITIONS;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A watch whose first attempt is under way, on a clock that the test moves.
+/// A watch whose first attempt is running, with a clock that the test moves.
 struct Scene {
     watch: Watch,
     now: Timestamp,
@@ -158,7 +158,7 @@ fn every_transition_of_the_table_is_taken_and_no_other() {
 #[test]
 fn the_diagram_in_the_documents_draws_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/state-machine.md");
-    // A packaged crate has no documents beside it.
+    // A packaged crate has no docs folder.
     let Ok(text) = std::fs::read_to_string(path) else { return };
     let diagram = text.split("```mermaid").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let drawn: BTreeSet<String> = diagram
