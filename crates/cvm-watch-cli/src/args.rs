@@ -97,8 +97,8 @@ pub(crate) struct WaitArgs {
 
     /// Statuses that end the wait early
     ///
-    /// A status counts when it was seen twice in a row. With target running the default is error, exited
-    /// and removing, with any other target none. A boot error ends a wait for running too.
+    /// A status counts when it was seen twice in a row. With target running the default is error, exited,
+    /// removing, deleting and deleted, with any other target none. A boot error ends a wait for running too.
     #[arg(long, value_name = "STATUS,...", value_delimiter = ',', conflicts_with = "no_fail_early",
           help_heading = help::WAITING)]
     pub(crate) fail_on: Vec<String>,

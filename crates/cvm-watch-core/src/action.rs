@@ -57,6 +57,9 @@ pub enum Action {
         delay: Duration,
         /// Why it failed.
         cause: RetryCause,
+        /// Whether nothing went wrong: a healthy stream ended as streams do, by a `timeout` event, or in
+        /// any way after it had reported a state and lived for 60 seconds.
+        routine: bool,
     },
     /// The watch wants to connect and waits for [`Input::Permit`]. Only a watch made by
     /// [`Watch::with_permits`] asks.
@@ -77,6 +80,15 @@ pub(crate) enum End {
     Failed(Failure),
 }
 
+/// What [`Action::Retrying`] reports.
+#[derive(Debug)]
+pub(crate) struct Retrying {
+    pub(crate) attempt: AttemptId,
+    pub(crate) delay: Duration,
+    pub(crate) cause: RetryCause,
+    pub(crate) routine: bool,
+}
+
 /// The actions that were not polled yet, in the order of the fields.
 ///
 /// One of each kind is enough: `receive` takes no bytes while an event waits, and an attempt whose
@@ -88,7 +100,7 @@ pub(crate) struct Pending {
     pub(crate) steady: bool,
     pub(crate) disconnect: Option<AttemptId>,
     /// Boxed, like the other rare actions, so that a waiting watch is small.
-    pub(crate) retrying: Option<Box<(AttemptId, Duration, RetryCause)>>,
+    pub(crate) retrying: Option<Box<Retrying>>,
     pub(crate) ask_permit: bool,
     pub(crate) connect: Option<Box<(AttemptId, Request)>>,
     pub(crate) end: Option<Box<End>>,
@@ -105,8 +117,8 @@ impl Pending {
         if let Some(attempt) = self.disconnect.take() {
             return Some(Action::Disconnect { attempt });
         }
-        if let Some((attempt, delay, cause)) = self.retrying.take().map(|retrying| *retrying) {
-            return Some(Action::Retrying { attempt, delay, cause });
+        if let Some(Retrying { attempt, delay, cause, routine }) = self.retrying.take().map(|retrying| *retrying) {
+            return Some(Action::Retrying { attempt, delay, cause, routine });
         }
         if core::mem::take(&mut self.ask_permit) {
             return Some(Action::AskPermit);

@@ -8,6 +8,8 @@ use crate::policy::{Backoff, Policy};
 pub(crate) const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The limits of a stream's `retry:` field.
 const SERVER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The most jitter before a reconnect when nothing went wrong.
+const ROUTINE_JITTER: Duration = Duration::from_secs(1);
 /// The longest `Retry-After` that is honoured.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
@@ -47,6 +49,15 @@ impl Delays {
         };
         self.streak = self.streak.saturating_add(1);
         delay.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
+    }
+
+    /// The delay after a healthy stream ended as streams do: as given, else only what spreads the
+    /// reconnects of many watches. Call [`reset`](Self::reset) first.
+    pub(crate) fn next_after_routine_end(&mut self, policy: &Policy) -> Duration {
+        match policy.retry_delay() {
+            Some(_) => self.next(policy, None),
+            None => self.up_to(ROUTINE_JITTER),
+        }
     }
 
     /// Equal jitter: half of the doubled base, plus a random part of the other half.
@@ -158,6 +169,23 @@ mod tests {
         for _ in 0..3 {
             assert!((secs(15)..=secs(30)).contains(&delays.next(&policy, None)));
         }
+    }
+
+    #[test]
+    fn after_a_routine_end_there_is_only_jitter_unless_a_delay_was_given() {
+        let policy_of = |set: fn(PolicyBuilder) -> PolicyBuilder| policy(set);
+        for policy in [policy_of(|c| c), policy_of(|c| c.backoff(Backoff::default()))] {
+            let delay = |seed| {
+                let mut delays = Delays::new(seed);
+                delays.server_asked(30_000);
+                delays.next_after_routine_end(&policy)
+            };
+            let drawn: Vec<_> = (0..200).map(delay).collect();
+            assert!(drawn.iter().all(|delay| *delay <= secs(1)), "{drawn:?}");
+            let early = drawn.iter().filter(|delay| **delay < Duration::from_millis(500)).count();
+            assert!((60..140).contains(&early), "not spread: {early} of 200 in the first half");
+        }
+        assert_eq!(Delays::new(1).next_after_routine_end(&policy(|c| c.retry_delay(secs(7)))), secs(7));
     }
 
     #[test]

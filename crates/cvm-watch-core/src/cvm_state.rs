@@ -8,8 +8,9 @@ use serde::Serialize;
 /// The state of a CVM, as one `state` event reported it.
 ///
 /// Only `status` is always there. The set of statuses is open; those seen so far are `running`,
-/// `starting`, `restarting`, `stopping`, `stopped`, `shutting_down`, `exited`, `removing`,
-/// `provisioning`, `updating`, `in_progress` and `error` (source: Phala's public SDKs).
+/// `starting`, `restarting`, `stopping`, `stopped`, `shutting_down`, `exited`, `creating`, `removing`,
+/// `deleting`, `deleted`, `provisioning`, `updating`, `in_progress` and `error` (source: Phala's public
+/// SDKs).
 ///
 /// Serialized, it is one JSON object with every field, absent ones as `null`, without [`raw`].
 ///

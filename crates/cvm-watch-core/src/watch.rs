@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use crate::action::{Action, Pending};
+use crate::action::{Action, Pending, Retrying};
 use crate::cvm_id::CvmId;
 use crate::error::RetryCause;
 use crate::input::{AttemptId, Input};
@@ -192,7 +192,7 @@ impl Watch {
     /// Returns the delay after the server refused one more stream, until it was reported.
     pub(crate) fn refused_for(&self) -> Option<Duration> {
         match self.pending.retrying.as_deref() {
-            Some((_, delay, RetryCause::TooManyStreams { .. })) => Some(*delay),
+            Some(Retrying { delay, cause: RetryCause::TooManyStreams { .. }, .. }) => Some(*delay),
             _ => None,
         }
     }

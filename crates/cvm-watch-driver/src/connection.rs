@@ -72,9 +72,9 @@ impl<T: Transport> Connection<T> {
                 debug!(%cvm, ?after, "steady target counts");
                 Update::SteadyTarget { after }
             }
-            Action::Retrying { attempt, delay, cause, .. } => {
-                debug!(%cvm, %attempt, ?delay, %cause, "retrying");
-                Update::Retrying { attempt, delay, cause }
+            Action::Retrying { attempt, delay, cause, routine, .. } => {
+                debug!(%cvm, %attempt, ?delay, %cause, routine, "retrying");
+                Update::Retrying { attempt, delay, cause, routine }
             }
             Action::Resolve(state) => {
                 debug!(%cvm, status = state.status, "resolved");

@@ -9,7 +9,8 @@ use crate::error::WatchError;
 /// One thing that happened in a watch. [`Ended`](Self::Ended) is the last update of every watch.
 ///
 /// The variants may gain fields. For tests of code that takes updates there are
-/// [`connecting`](Self::connecting), [`event`](Self::event) and [`retrying`](Self::retrying).
+/// [`connecting`](Self::connecting), [`event`](Self::event), [`retrying`](Self::retrying) and
+/// [`reconnecting`](Self::reconnecting).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Update {
@@ -46,6 +47,9 @@ pub enum Update {
         delay: Duration,
         /// Why it failed.
         cause: RetryCause,
+        /// Whether nothing went wrong: a healthy stream ended as streams do. See
+        /// [`Action::Retrying`](cvm_watch_core::Action::Retrying).
+        routine: bool,
     },
     /// The watch has ended. The handle has the outcome.
     Ended,
@@ -69,7 +73,12 @@ impl Update {
 
     /// An attempt failed, and another one follows after `delay`.
     pub fn retrying(attempt: AttemptId, delay: Duration, cause: RetryCause) -> Self {
-        Self::Retrying { attempt, delay, cause }
+        Self::Retrying { attempt, delay, cause, routine: false }
+    }
+
+    /// A healthy stream ended as streams do, and another one follows after `delay`.
+    pub fn reconnecting(attempt: AttemptId, delay: Duration, cause: RetryCause) -> Self {
+        Self::Retrying { attempt, delay, cause, routine: true }
     }
 }
 

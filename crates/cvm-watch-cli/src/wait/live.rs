@@ -63,7 +63,11 @@ impl Live {
 pub(super) fn line(id: &str, progress: &Progress, columns: usize) -> String {
     let parts = Parts::fit(id, progress, columns);
     let headline = style(parts.headline);
-    let headline = if progress.is_status { headline.cyan() } else { headline.yellow() };
+    let headline = match (progress.is_status, progress.is_routine) {
+        (true, _) => headline.cyan(),
+        (false, true) => headline,
+        (false, false) => headline.yellow(),
+    };
     let detail = style(parts.detail).dim();
     format!("{} {}{}{}", parts.name, headline.for_stderr(), detail.for_stderr(), parts.attempt)
 }

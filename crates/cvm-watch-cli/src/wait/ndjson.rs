@@ -66,8 +66,12 @@ impl<W: Write> Ndjson<W> {
                 let body = Body { after_ms: Some(milliseconds(*after)), ..Body::default() };
                 self.print(Some(index), "steady", body);
             }
-            Update::Retrying { delay, cause, .. } => {
-                let kind = if is_look(cause, is_shared) { "looking_again" } else { "retrying" };
+            Update::Retrying { delay, cause, routine, .. } => {
+                let kind = match (is_look(cause, is_shared), routine) {
+                    (true, _) => "looking_again",
+                    (false, true) => "reconnecting",
+                    (false, false) => "retrying",
+                };
                 let status = cause.http_status();
                 let (delay_ms, cause) = (Some(milliseconds(*delay)), Some(cause.to_string()));
                 self.print(Some(index), kind, Body { delay_ms, cause, status, ..Body::default() });

@@ -49,6 +49,8 @@ mod tests {
     use crate::args::{Args, Command};
     use clap::Parser;
 
+    const BOOT: [&str; 5] = ["error", "exited", "removing", "deleting", "deleted"];
+
     /// The statuses that fail early, and whether boot errors do.
     fn early(flags: &str) -> Option<(Vec<String>, bool)> {
         let words = ["cvm-watch", "wait", "my-cvm"].into_iter().chain(flags.split_whitespace());
@@ -61,8 +63,8 @@ mod tests {
         let on =
             |statuses: &[&str], boot_errors| Some((statuses.iter().map(ToString::to_string).collect(), boot_errors));
         for (flags, expected) in [
-            ("", on(&["error", "exited", "removing"], true)),
-            ("--target Running", on(&["error", "exited", "removing"], true)),
+            ("", on(&BOOT, true)),
+            ("--target Running", on(&BOOT, true)),
             ("--fail-on stopped,ERROR", on(&["stopped", "ERROR"], true)),
             ("--fail-on stopped --fail-on error", on(&["stopped", "error"], true)),
             ("--no-fail-early", None),

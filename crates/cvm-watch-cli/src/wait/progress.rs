@@ -23,6 +23,8 @@ pub(super) struct Progress {
     pub(super) detail: String,
     /// Whether the headline is a status of the CVM.
     pub(super) is_status: bool,
+    /// Whether a healthy stream ended as streams do, and another one follows.
+    pub(super) is_routine: bool,
     /// For how long the target was steady, if it counts for that.
     pub(super) steady: Option<Duration>,
     /// What the last state said, in the words of headline and detail.
@@ -47,6 +49,7 @@ impl Progress {
             headline: "connecting".to_owned(),
             detail: String::new(),
             is_status: false,
+            is_routine: false,
             steady: None,
             last_state: None,
             pause: Pause::None,
@@ -70,7 +73,7 @@ impl Progress {
                 self.steady = Some(*after);
                 self.tell(status, steady(*after), true);
             }
-            Update::Retrying { delay, cause, .. } => self.retrying(*delay, cause),
+            Update::Retrying { delay, cause, routine, .. } => self.retrying(*delay, cause, *routine),
             _ => {}
         }
         (self.attempt, self.text()) != (before.attempt, before.text())
@@ -104,7 +107,7 @@ impl Progress {
         }
     }
 
-    fn retrying(&mut self, delay: Duration, cause: &RetryCause) {
+    fn retrying(&mut self, delay: Duration, cause: &RetryCause, routine: bool) {
         let again = Pause::Look(cause.clone());
         if self.pause == again {
             return;
@@ -116,7 +119,9 @@ impl Progress {
             self.tell("looking again".to_owned(), format!("{ahead}: {words}"), false);
         } else {
             self.pause = Pause::Retry;
-            self.tell("retrying".to_owned(), format!("in {}: {words}", duration::ahead(delay)), false);
+            let headline = if routine { "reconnecting" } else { "retrying" };
+            self.tell(headline.to_owned(), format!("in {}: {words}", duration::ahead(delay)), false);
+            self.is_routine = routine;
         }
     }
 
@@ -146,6 +151,7 @@ impl Progress {
 
     fn tell(&mut self, headline: String, detail: String, is_status: bool) {
         (self.headline, self.detail, self.is_status) = (headline, detail, is_status);
+        self.is_routine = false;
     }
 }
 
@@ -221,6 +227,14 @@ mod tests {
                 "retrying in 5.4s: the connection was reset",
             ),
             (Update::connecting(AttemptId::from_number(2)), "connecting"),
+            (
+                Update::reconnecting(
+                    AttemptId::from_number(2),
+                    Duration::from_millis(440),
+                    RetryCause::ServerTimeout,
+                ),
+                "reconnecting in 0.4s: the server's timeout for this stream was reached",
+            ),
         ] {
             assert!(progress.update(&update), "{update:?}");
             assert_eq!(progress.text(), expected);

@@ -54,7 +54,7 @@ fn a_failed_boot_is_exit_code_4_with_its_reason_and_what_to_do() {
 #[test]
 fn each_status_that_ends_a_boot_does_and_others_and_a_flicker_do_not() {
     let twice = |status| Attempt::stream().state(status).state(status).state("running").complete("running");
-    for status in ["error", "Exited", "removing"] {
+    for status in ["error", "Exited", "removing", "deleting", "Deleted"] {
         let finished = played(twice(status), "");
         assert_eq!(finished.code, Some(4), "{finished:?}");
         assert!(

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cvm_watch_sim::{Attempt, Script, Sim};
+use serde_json::Value;
 
 use crate::program::{Program, cvm_watch};
 
@@ -115,4 +116,20 @@ fn a_flood_of_changes_is_held_to_a_few_lines_a_second() {
         assert!(lines[held].ends_with(" changes left out)"), "{lines:#?}");
         assert!(lines[held + 1].ends_with(" a: running"), "{lines:#?}");
     }
+}
+
+#[test]
+fn the_server_ends_a_stream_and_the_program_reconnects_at_once() {
+    let sim = Sim::start().unwrap();
+    let ended = || Attempt::stream().state("starting").timeout("running", 300.0);
+    sim.script("my-cvm", Script::new().then(ended()).then(Attempt::stream().complete("running")));
+    let finished = cvm_watch("wait my-cvm").base_url(&sim.base_url()).run();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stderr.contains("reconnecting in "), "{finished:?}");
+    assert!(!finished.stderr.contains("retrying"), "{finished:?}");
+    sim.script("other", Script::new().then(ended()).then(Attempt::stream().complete("running")));
+    let finished = cvm_watch("wait other --output ndjson").base_url(&sim.base_url()).run();
+    let line = finished.stdout.lines().find(|line| line.contains(r#""type":"reconnecting""#));
+    let line: Value = serde_json::from_str(line.expect("a line of the reconnect")).unwrap();
+    assert!(line["delay_ms"].as_u64().unwrap() <= 1000, "{line}");
 }

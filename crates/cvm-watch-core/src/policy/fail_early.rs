@@ -20,7 +20,7 @@ use crate::text::printable;
 ///
 /// let policy = Policy::builder("running").fail_early(FailEarly::of_a_boot()).build()?;
 /// let chosen: Vec<_> = policy.fail_early().unwrap().statuses().collect();
-/// assert_eq!(chosen, ["error", "exited", "removing"]);
+/// assert_eq!(chosen, ["error", "exited", "removing", "deleting", "deleted"]);
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +31,10 @@ pub struct FailEarly {
 }
 
 impl FailEarly {
-    /// The states that end a boot: the statuses `error`, `exited` and `removing`, and a boot error.
+    /// What ends a boot: a status of `error`, `exited`, `removing`, `deleting` or `deleted`, or a boot
+    /// error.
     pub fn of_a_boot() -> Self {
-        Self::on(["error", "exited", "removing"]).boot_errors(true)
+        Self::on(["error", "exited", "removing", "deleting", "deleted"]).boot_errors(true)
     }
 
     /// These statuses only, ignoring ASCII case.

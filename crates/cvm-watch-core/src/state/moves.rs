@@ -10,7 +10,7 @@ use super::bare_json::BareJson;
 use super::stage::{Attempt, Stage};
 use super::transitions::{self, Phase, Trigger};
 use super::{Context, State};
-use crate::action::End;
+use crate::action::{End, Retrying};
 use crate::cvm_state::CvmState;
 use crate::error::{Failure, RetryCause};
 use crate::input::AttemptId;
@@ -75,15 +75,19 @@ impl State {
     /// Every failed attempt goes through here.
     pub(super) fn attempt_failed(&mut self, cause: RetryCause, retry_after: Option<Duration>, cx: &mut Context<'_>) {
         self.keep_unfinished_error(cx);
+        let mut routine = false;
         if let Stage::Streaming(attempt, _) = &self.stage {
             // If the latest state is at the target, the watch resolves, however the stream ends. Only a `complete`
             // with another status prevents that.
             if self.has_reached() && !matches!(cause, RetryCause::CompletedElsewhere { .. }) {
                 return self.reached(cx);
             }
+            let has_reported = self.judge.latest() != Verdict::Unknown;
+            let is_long_lived = cx.now.since(attempt.started) >= LONG_LIVED;
+            // The server ends streams now and then, which is not a failure of a healthy one.
+            routine = cause == RetryCause::ServerTimeout || (is_long_lived && has_reported);
             // A stream that yielded after a state counts as healthy.
-            let yielded = cause == RetryCause::Yielded && self.judge.latest() != Verdict::Unknown;
-            if yielded || cause == RetryCause::ServerTimeout || cx.now.since(attempt.started) >= LONG_LIVED {
+            if routine || is_long_lived || (cause == RetryCause::Yielded && has_reported) {
                 self.delays.reset();
             }
         }
@@ -103,7 +107,10 @@ impl State {
             }
             _ => {
                 self.retries += 1;
-                Some(self.delays.next(cx.policy, retry_after))
+                Some(match routine {
+                    true => self.delays.next_after_routine_end(cx.policy),
+                    false => self.delays.next(cx.policy, retry_after),
+                })
             }
         };
         if cause == RetryCause::Yielded {
@@ -113,7 +120,7 @@ impl State {
         self.last_cause = Some(cause.clone());
         let reported = delay.unwrap_or_default();
         let reported = self.time_left(cx.now).map_or(reported, |left| left.min(reported));
-        cx.out.retrying = Some(Box::new((AttemptId(self.attempts), reported, cause)));
+        cx.out.retrying = Some(Box::new(Retrying { attempt: AttemptId(self.attempts), delay: reported, cause, routine }));
         match delay {
             None => {
                 self.go(Trigger::Suspended, Stage::Queued);

@@ -18,7 +18,7 @@ fn a_timeout_event_is_a_loss_by_its_name_and_drops_the_connection_first() {
             "0.000 connect 1, timeout 300
              0.000 {said}
              0.000 disconnect
-             0.000 retry in 5s: the server's timeout for this stream was reached
+             0.000 reconnect in 5s: the server's timeout for this stream was reached
              5.000 connect 2, timeout 300
              5.000 complete running
              5.000 disconnect

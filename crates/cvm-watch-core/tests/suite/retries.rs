@@ -11,7 +11,7 @@ use crate::watches::{SECOND, answer, answered, done};
 /// The delays before the retries of a run, in milliseconds.
 fn delays(trace: &str) -> Vec<u128> {
     let delay = |line: &str| {
-        let delay = line.split_once("retry in ")?.1.split_once(':')?.0;
+        let delay = line.split_once("retry in ").or_else(|| line.split_once("reconnect in "))?.1.split_once(':')?.0;
         let (number, unit) = delay.split_at(delay.find(|c: char| c.is_alphabetic()).unwrap());
         let millis = match unit {
             "s" => 1000.0,
@@ -116,6 +116,32 @@ fn backoff_begins_again_after_a_long_lived_attempt_or_a_timeout_event() {
         };
         let delays = delays(&scripted(script).with(settings).trace());
         assert!(delays[1] >= 1000, "{delays:?}");
+    }
+}
+
+/// Contract row 11.
+#[test]
+fn a_routine_end_reconnects_within_a_second_and_is_reported_as_routine() {
+    let state = || Attempt::stream().event("state", r#"{"status":"starting"}"#);
+    let fresh = || Policy::builder("running");
+    for (what, attempt, routine) in [
+        ("a timeout event", Attempt::stream().timeout("running", 300.0), true),
+        ("a state and a minute", state().wait(60 * SECOND).reset(), true),
+        ("a state and less than a minute", state().wait(59 * SECOND).reset(), false),
+        ("a minute without a state", Attempt::stream().wait(60 * SECOND).reset(), false),
+        ("no stream", Attempt::new().refuse(), false),
+    ] {
+        let script = || Script::new().then(attempt.clone()).then(done());
+        let trace = scripted(script()).with(|_| fresh()).trace();
+        let delay = delays(&trace)[0];
+        assert_eq!(delay <= 1000, routine, "{what}: {trace}");
+        assert!(routine || (5000..=6000).contains(&delay), "{what}: {trace}");
+        assert_eq!(trace.contains("reconnect in"), routine, "{what}: {trace}");
+        // It counts as a retry all the same, and a delay that was given is used as it is.
+        let end = scripted(script()).with(|_| fresh().max_retries(0)).end();
+        assert!(end.contains("fail max_retries_exceeded: gave up after 1 attempt"), "{what}: {end}");
+        let given = scripted(script()).trace();
+        assert_eq!(delays(&given), [5000], "{what}: {given}");
     }
 }
 

@@ -184,9 +184,10 @@ impl<'a> WatchRun<'a> {
                 Action::SteadyTarget { after, .. } => {
                     self.note(&format!("no other status for {after:?}, the target counts"));
                 }
-                Action::Retrying { delay, cause, .. } => {
+                Action::Retrying { delay, cause, routine, .. } => {
                     assert!(self.connection.is_none(), "the failed attempt is still connected");
-                    self.note(&format!("retry in {delay:?}: {cause}"));
+                    let what = if routine { "reconnect" } else { "retry" };
+                    self.note(&format!("{what} in {delay:?}: {cause}"));
                 }
                 Action::Resolve(state) => {
                     let state = serde_json::to_value(&state).unwrap();

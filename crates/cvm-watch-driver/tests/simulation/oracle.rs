@@ -83,6 +83,7 @@ struct Attempt {
     /// The earliest and the latest time at which the last byte was read.
     heard: (Nanos, Nanos),
     at_target_since: Option<Nanos>,
+    has_state: bool,
     broke: Option<Option<CloseCause>>,
     concluded: Option<(Nanos, Conclusion)>,
 }
@@ -219,6 +220,7 @@ impl Oracle {
             reading: false,
             heard: (at, at),
             at_target_since: None,
+            has_state: false,
             broke: None,
             concluded: None,
         });
@@ -342,10 +344,10 @@ impl Oracle {
                 self.must(attempt.number() == self.attempts, "an event of another attempt");
                 self.event(id, event);
             }
-            Update::Retrying { attempt, delay, cause, .. } => {
+            Update::Retrying { attempt, delay, cause, routine, .. } => {
                 self.note(format_args!("retrying after {attempt} in {delay:?}: {cause}"));
                 self.must(attempt.number() == self.attempts, "the failure of another attempt");
-                self.lost(u64::try_from(delay.as_nanos()).unwrap(), cause);
+                self.lost(u64::try_from(delay.as_nanos()).unwrap(), cause, *routine);
             }
             Update::Ended => self.note(format_args!("ended")),
             _ => self.broken("an unknown update"),

@@ -163,7 +163,8 @@ impl Model {
                 let Some(attempt) = attempt else { return };
                 let (cause, delay) = (RetryCause::Suspended, Duration::ZERO..=Duration::ZERO);
                 self.last_cause = Some(cause.clone());
-                self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay, cause });
+                let routine = false;
+                self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay, cause, routine });
                 self.enqueue();
             }
             (Stage::ReadingError(attempt, answer), over) => match answer.head.judge(&answer.body) {
@@ -177,7 +178,7 @@ impl Model {
                     self.last_cause = Some(cause.clone());
                     match over {
                         Over::OverallDeadline => self.out_of_time(),
-                        _ => self.lost(attempt, cause, retry_after),
+                        _ => self.lost(attempt, cause, retry_after, false),
                     }
                 }
             },
@@ -186,11 +187,14 @@ impl Model {
                 self.end(Expected::Fail(ExpectedFailure::Exactly(failure)));
             }
             (stage, Over::Lost(cause)) => {
-                if let Stage::Streaming(attempt, _) = stage {
+                let mut routine = false;
+                if let Stage::Streaming(attempt, stream) = stage {
                     self.went_well(attempt, Some(&cause));
+                    let lived = self.now - attempt.began >= 60_000_000_000;
+                    routine = cause == RetryCause::ServerTimeout || (lived && stream.said_a_state);
                 }
                 let Some(attempt) = attempt else { return };
-                self.lost(attempt, cause, Asked::Nothing);
+                self.lost(attempt, cause, Asked::Nothing, routine);
             }
             (_, Over::Answered) => unreachable!("only an error has an answer"),
         }
@@ -214,12 +218,12 @@ impl Model {
     }
 
     /// Rows 10 and 11.
-    fn lost(&mut self, attempt: Attempt, cause: RetryCause, retry_after: Asked) {
+    fn lost(&mut self, attempt: Attempt, cause: RetryCause, retry_after: Asked, routine: bool) {
         self.last_cause = Some(cause.clone());
         if matches!(cause, RetryCause::NotReady | RetryCause::NotChanged) {
             // The server is asked again as often as it looks itself.
             let wait = Duration::from_secs(self.rules.interval).min(self.time_left().unwrap_or(Duration::MAX));
-            self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: wait..=wait, cause });
+            self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: wait..=wait, cause, routine });
             self.stage = Stage::Waiting { from: self.now, delay: wait..=wait };
             return;
         }
@@ -233,9 +237,14 @@ impl Model {
             return;
         }
         self.retries += u64::from(!no_place);
-        let delay = self.rules.delay(self.server_retry, self.streak, retry_after, self.time_left());
-        self.streak += 1;
-        self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: delay.clone(), cause });
+        let delay = if routine && self.rules.retry_delay.is_none() {
+            // No delay at all is one draw of a thousand million.
+            Duration::from_nanos(1)..=SECOND.min(self.time_left().unwrap_or(SECOND))
+        } else {
+            self.streak += 1;
+            self.rules.delay(self.server_retry, self.streak - 1, retry_after, self.time_left())
+        };
+        self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: delay.clone(), cause, routine });
         self.stage = Stage::Waiting { from: self.now, delay };
     }
 

@@ -11,7 +11,7 @@ use crate::checks::answer::Refusal;
 pub enum Expected {
     Emit { attempt: u64, id: String, event: Event },
     Disconnect(u64),
-    Retrying { attempt: u64, delay: RangeInclusive<Duration>, cause: RetryCause },
+    Retrying { attempt: u64, delay: RangeInclusive<Duration>, cause: RetryCause, routine: bool },
     SteadyTarget(Duration),
     AskPermit,
     Connect { attempt: u64, path: String, last_event_id: Option<String> },
@@ -32,9 +32,10 @@ impl Expected {
                 *attempt == a.number() && id == i && event == e
             }
             (Self::Disconnect(attempt), Action::Disconnect { attempt: a }) => *attempt == a.number(),
-            (Self::Retrying { attempt, delay, cause }, Action::Retrying { attempt: a, delay: d, cause: c, .. }) => {
-                *attempt == a.number() && delay.contains(d) && cause == c
-            }
+            (
+                Self::Retrying { attempt, delay, cause, routine },
+                Action::Retrying { attempt: a, delay: d, cause: c, routine: r, .. },
+            ) => *attempt == a.number() && delay.contains(d) && cause == c && routine == r,
             (Self::SteadyTarget(after), Action::SteadyTarget { after: a, .. }) => after == a,
             (Self::AskPermit, Action::AskPermit) => true,
             (Self::Connect { attempt, path, last_event_id }, Action::Connect { attempt: a, request, .. }) => {

@@ -8,7 +8,7 @@ use crate::simulation::{Nanos, SECOND};
 
 impl Oracle {
     /// The caller received that an attempt failed and a retry follows.
-    pub(super) fn lost(&mut self, delay: Nanos, cause: &RetryCause) {
+    pub(super) fn lost(&mut self, delay: Nanos, cause: &RetryCause, routine: bool) {
         let failed_at = self.judge_failure(cause);
         self.must(!self.current().open, "the connection of a failed attempt is still open");
         self.must(self.rules.max_retries.is_none_or(|most| self.retries < most), "more retries than allowed");
@@ -19,16 +19,21 @@ impl Oracle {
         let attempt = self.attempt();
         let lived = failed_at - attempt.started;
         let retry_after = attempt.answered.as_ref().map_or(0, |answered| answered.retry_after.min(300 * SECOND));
-        if self.stage == Stage::Streaming && (*cause == RetryCause::ServerTimeout || lived >= 60 * SECOND) {
+        let has_state = attempt.has_state;
+        let ended_by_timeout = *cause == RetryCause::ServerTimeout;
+        if self.stage == Stage::Streaming && (ended_by_timeout || lived >= 60 * SECOND) {
             self.streak = 0;
         }
+        let healthy = self.stage == Stage::Streaming && (ended_by_timeout || (lived >= 60 * SECOND && has_state));
+        self.must(routine == healthy, "a routine end that is none, or is not reported");
+        let is_routine = routine && self.rules.retry_delay.is_none();
         let allowed = [Some(self.server_retry.sure), self.server_retry.or].into_iter().flatten().any(|asked| {
-            let (least, most) = self.delay_range(asked);
+            let (least, most) = if is_routine { (0, SECOND) } else { self.delay_range(asked) };
             let (least, most) = (least.max(retry_after).min(left), most.max(retry_after).min(left));
             (least..=most).contains(&delay)
         });
         self.must(allowed, "not the delay of the contract");
-        self.streak = self.streak.saturating_add(1);
+        self.streak += u32::from(!is_routine);
         // If the deadline cuts the delay, the watch ends after it.
         self.stage = Stage::Waiting { due: failed_at + delay };
         if let Some(opened) = self.unannounced.take() {

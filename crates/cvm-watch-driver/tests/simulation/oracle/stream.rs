@@ -86,6 +86,7 @@ impl Oracle {
             Message::State(status) => {
                 let is_target = status.status.eq_ignore_ascii_case(&target);
                 self.last_state = Some(status.clone());
+                self.attempt().has_state = true;
                 let since = &mut self.attempt().at_target_since;
                 *since = is_target.then(|| since.unwrap_or(now));
             }
