@@ -228,11 +228,7 @@ mod tests {
             ),
             (Update::connecting(AttemptId::from_number(2)), "connecting"),
             (
-                Update::reconnecting(
-                    AttemptId::from_number(2),
-                    Duration::from_millis(440),
-                    RetryCause::ServerTimeout,
-                ),
+                Update::reconnecting(AttemptId::from_number(2), Duration::from_millis(440), RetryCause::ServerTimeout),
                 "reconnecting in 0.4s: the server's timeout for this stream was reached",
             ),
         ] {

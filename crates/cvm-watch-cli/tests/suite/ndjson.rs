@@ -69,7 +69,7 @@ fn each_type_of_line_has_its_shape_and_the_result_is_last() {
                 "reason": "the data is not JSON" }),
         json!({ "type": "error", "attempt": 2, "id": "7", "data": { "error": "host busy", "since": 1 } }),
         json!({ "type": "timeout", "attempt": 2, "id": "7", "data": timeout }),
-        json!({ "type": "retrying", "attempt": 2, "delay_ms": 0, "cause": cause }),
+        json!({ "type": "reconnecting", "attempt": 2, "delay_ms": 0, "cause": cause }),
         json!({ "type": "connecting", "attempt": 3 }),
         json!({ "type": "state", "attempt": 3, "id": "7", "data": { "status": "running", "name": "n" } }),
         json!({ "type": "complete", "attempt": 3, "id": "7",

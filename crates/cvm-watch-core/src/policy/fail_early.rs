@@ -31,7 +31,7 @@ pub struct FailEarly {
 }
 
 impl FailEarly {
-    /// What ends a boot: a status of `error`, `exited`, `removing`, `deleting` or `deleted`, or a boot
+    /// The states that end a boot: the statuses `error`, `exited`, `removing`, `deleting` and `deleted`, and a boot
     /// error.
     pub fn of_a_boot() -> Self {
         Self::on(["error", "exited", "removing", "deleting", "deleted"]).boot_errors(true)

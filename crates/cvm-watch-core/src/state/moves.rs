@@ -120,7 +120,8 @@ impl State {
         self.last_cause = Some(cause.clone());
         let reported = delay.unwrap_or_default();
         let reported = self.time_left(cx.now).map_or(reported, |left| left.min(reported));
-        cx.out.retrying = Some(Box::new(Retrying { attempt: AttemptId(self.attempts), delay: reported, cause, routine }));
+        cx.out.retrying =
+            Some(Box::new(Retrying { attempt: AttemptId(self.attempts), delay: reported, cause, routine }));
         match delay {
             None => {
                 self.go(Trigger::Suspended, Stage::Queued);
