@@ -1,4 +1,4 @@
-//! Runs the suite on both clients and prints the table of `docs/transports.md`:
+//! Runs the suite on both clients and prints the table of `docs/write-a-transport.md`:
 //! `cargo run -p cvm-watch-conformance --example table`.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]

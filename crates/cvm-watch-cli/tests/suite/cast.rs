@@ -92,7 +92,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// A line without what differs from run to run: times and the spinner.
-fn normalized(line: &str) -> String {
+pub(crate) fn normalized(line: &str) -> String {
     let is_time = |word: &str| {
         word.starts_with(|char: char| char.is_ascii_digit())
             && word.ends_with(['s', 'm', 'h'])

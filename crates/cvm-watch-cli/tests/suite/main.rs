@@ -9,6 +9,7 @@ mod cast;
 mod closed_output;
 mod decode;
 mod demo_and_sim;
+mod documents;
 mod endings;
 mod github;
 mod help;
@@ -18,7 +19,7 @@ mod many;
 mod ndjson;
 mod policy;
 mod program;
-mod recipes;
+
 mod record;
 mod scratch;
 mod secrets;

@@ -74,7 +74,7 @@ async fn a_scenario_that_is_left_out_says_why() {
 /// `cargo run -p cvm-watch-conformance --example table` prints it again.
 #[test]
 fn the_table_in_the_documents_lists_every_scenario() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/transports.md");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/write-a-transport.md");
     // A packaged crate has no documents beside it.
     let Ok(text) = std::fs::read_to_string(path) else { return };
     let listed: Vec<_> =
