@@ -18,7 +18,7 @@ use crate::watch_handle::WatchHandle;
 /// Starts watches over one transport and timer. Cheap to clone; one is enough for a program.
 ///
 /// `cvm-watch-hyper` and `cvm-watch-surf` export this type as `Client` with their transport filled
-/// in. For an HTTP stack of your own, implement [`Transport`] and call [`Client::new`].
+/// in. For another HTTP stack, implement [`Transport`] and call [`Client::new`].
 pub struct Client<T, C> {
     shared: Arc<Shared<T, C>>,
 }
@@ -28,12 +28,11 @@ pub trait NetworkTransport: Transport + Sized {
     /// The timer of the transport's runtime.
     type Timer: Timer + Default;
 
-    /// Returns a transport to this base URL, and what it knows that must never be shown, such as a
-    /// proxy's password.
+    /// Returns a transport to this base URL, and its secrets, such as a proxy's password, for redaction.
     ///
     /// # Errors
     ///
-    /// Options that cannot be used, such as certificates that cannot be read.
+    /// Fails if an option cannot be used, such as a certificate file that cannot be read.
     fn new(base: &BaseUrl, options: &ConnectOptions) -> Result<(Self, Vec<String>), ConfigError>;
 }
 
@@ -145,7 +144,7 @@ impl<T: NetworkTransport> ClientBuilder<T> {
     ///
     /// # Errors
     ///
-    /// A variable whose value is not Unicode.
+    /// Fails if the value of a variable is not Unicode.
     pub fn override_from_env(mut self) -> Result<Self, ConfigError> {
         self.settings = self.settings.override_from_env()?;
         Ok(self)
@@ -223,16 +222,16 @@ impl<T: NetworkTransport> ClientBuilder<T> {
         self
     }
 
-    /// Checks everything, and for an `https` base URL loads the trusted certificates.
+    /// Validates the settings, and loads the trusted certificates for an `https` base URL.
     ///
     /// # Errors
     ///
-    /// As [`SettingsBuilder::build`]; certificates that cannot be read, or none at all; a proxy that
+    /// As [`SettingsBuilder::build`]. Also fails if certificates cannot be read or there are none, or if the proxy
     /// cannot be used.
     pub fn build(self) -> Result<Client<T, T::Timer>, ConfigError> {
         let settings = self.settings.clone().build()?;
         let (transport, secrets) = T::new(settings.base_url(), &self.options)?;
-        // The proxy's password is known only now.
+        // The transport knows the proxy's password only now.
         let settings = secrets.into_iter().fold(self.settings, SettingsBuilder::mask).build()?;
         Ok(Client::new(settings, transport, T::Timer::default()))
     }

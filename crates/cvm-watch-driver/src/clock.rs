@@ -4,9 +4,8 @@ use core::time::Duration;
 
 use cvm_watch_core::Timestamp;
 
-/// A clock that goes on while the machine is suspended, so that a watch notices after a laptop's
-/// nap that its deadlines have passed. On Linux it is `CLOCK_BOOTTIME` and on Apple's systems
-/// `CLOCK_MONOTONIC`; elsewhere what `std::time::Instant` does.
+/// A clock that includes the time during which the machine was suspended, so that deadlines go on during system sleep.
+/// It is `CLOCK_BOOTTIME` on Linux, `CLOCK_MONOTONIC` on Apple's systems, and `std::time::Instant` elsewhere.
 ///
 /// ```
 /// let clock = cvm_watch_driver::BootClock::new();
@@ -20,17 +19,17 @@ pub struct BootClock {
 }
 
 impl BootClock {
-    /// A clock whose epoch is now.
+    /// Makes a clock whose epoch is now.
     pub fn new() -> Self {
         Self { epoch: system::Epoch::now() }
     }
 
-    /// The time since the clock was made.
+    /// Returns the time since the clock was made.
     pub fn now(&self) -> Timestamp {
         Timestamp::ZERO + self.epoch.elapsed()
     }
 
-    /// How much of that time the machine was suspended; zero where that cannot be known.
+    /// Returns for how much of that time the machine was suspended; zero where that cannot be known.
     pub fn suspended(&self) -> Duration {
         self.epoch.suspended()
     }
@@ -49,7 +48,7 @@ mod system {
 
     use rustix::time::{ClockId, clock_gettime};
 
-    /// Apple's goes on by itself (source: its manual page of `clock_gettime`).
+    /// On Apple's systems this clock includes system sleep (source: their manual page of `clock_gettime`).
     #[cfg(target_os = "linux")]
     const GOES_ON: ClockId = ClockId::Boottime;
     #[cfg(target_vendor = "apple")]
@@ -58,8 +57,8 @@ mod system {
     #[derive(Clone, Copy, Debug)]
     pub(super) struct Epoch {
         boot: Duration,
-        /// The same moment on the clock that stands still while the machine is suspended: that of
-        /// the standard library is, on these systems.
+        /// The same time on a clock that does not include system sleep, as that of the standard library on these
+        /// systems.
         awake: Instant,
     }
 
@@ -73,7 +72,7 @@ mod system {
         }
 
         pub(super) fn suspended(&self) -> Duration {
-            // Read first, so that what passes between the two readings is no nap.
+            // Read first, so that the time between the two readings does not count as suspended.
             let elapsed = self.elapsed();
             elapsed.saturating_sub(self.awake.elapsed())
         }
@@ -81,7 +80,7 @@ mod system {
 
     #[cfg(test)]
     impl Epoch {
-        /// As if five seconds had passed since, in which the machine was suspended.
+        /// Shifts the clock as if the machine had been suspended for five seconds.
         pub(super) fn five_seconds_ago_but_asleep(self) -> Self {
             Self { boot: self.boot.saturating_sub(Duration::from_secs(5)), ..self }
         }

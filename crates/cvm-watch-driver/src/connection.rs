@@ -47,7 +47,7 @@ impl<T: Transport> Connection<T> {
         Self { stage: Stage::Closed, chunk: None, error: None }
     }
 
-    /// Executes an action of this watch; returns what the caller should learn of it.
+    /// Executes an action of this watch; returns what to report to the caller.
     pub(crate) fn execute<C: Timer>(&mut self, shared: &Shared<T, C>, watch: &Watch, action: Action) -> Option<Report> {
         let cvm = watch.id();
         let update = match action {
@@ -84,7 +84,7 @@ impl<T: Transport> Connection<T> {
                 debug!(%cvm, %failure, "failed");
                 return Some(Report::Ended(Err(self.blame(failure))));
             }
-            // A lone watch needs no permit, and a fleet gives them itself.
+            // A watch outside a fleet needs no permit, and a fleet gives them itself.
             _ => return None,
         };
         Some(Report::Update(update))
@@ -127,7 +127,7 @@ impl<T: Transport> Connection<T> {
         Poll::Ready(())
     }
 
-    /// Whether the core has not taken all of a chunk.
+    /// Returns whether a part of a chunk was not taken by the core yet.
     pub(crate) fn has_bytes(&self) -> bool {
         self.chunk.is_some()
     }
@@ -178,7 +178,7 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// The failure, with the transport's error if that is what the failure is due to.
+    /// Returns the failure, with the transport's error if that caused it.
     fn blame(&mut self, failure: Failure) -> WatchError {
         // A rejection is due to the response, and an abort to the caller.
         let is_due_to_it = !matches!(failure, Failure::Rejected(_) | Failure::Aborted);

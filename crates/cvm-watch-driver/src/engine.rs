@@ -5,7 +5,7 @@ use cvm_watch_core::{Action, AttemptId, Fleet, Input, MemberId, Timestamp, Watch
 /// The member number of a watch that is not in a fleet.
 pub(crate) const ALONE: MemberId = MemberId::from_number(0);
 
-/// The core, as the loop sees it.
+/// The interface of the core that the loop uses.
 pub(crate) trait Engine {
     /// The next action, and the member it concerns.
     fn poll_action(&mut self) -> Option<(MemberId, Action)>;

@@ -1,4 +1,4 @@
-//! How a watch ends without its target.
+//! Why a watch ended without reaching its target.
 
 use core::fmt;
 use std::error::Error;
@@ -29,7 +29,7 @@ pub enum WatchError {
     /// The watch failed.
     #[non_exhaustive]
     Failed {
-        /// How it failed.
+        /// Why it failed.
         failure: Box<Failure>,
         /// The transport's error, if that ended the last attempt.
         source: Option<Arc<TransportError>>,
@@ -87,7 +87,7 @@ impl fmt::Display for WatchError {
 impl Error for WatchError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // Its message is this one's.
+            // The message is the same.
             Self::Config(error) => error.source(),
             Self::Failed { source, .. } => source.as_ref().and_then(|source| source.source()),
             Self::Stopped(error) => Some(&**error),

@@ -24,8 +24,8 @@ use crate::update::Update;
 /// A member is numbered by its place in the given ids, from 0. Settings apply to every watch; a
 /// [`deadline`](Self::deadline) is one moment for all, because they begin together.
 ///
-/// Nothing happens before the first poll, and what is set after it has no effect. Dropping the handle
-/// closes every connection. It is as cancel safe as [`WatchHandle`](crate::WatchHandle).
+/// Nothing happens before the first poll, and settings changed after it have no effect. Dropping the handle closes
+/// every connection. It is as cancel safe as [`WatchHandle`](crate::WatchHandle).
 #[must_use = "watches do nothing unless they are awaited or polled"]
 pub struct FleetHandle<T: Transport, C: Timer> {
     handle: Handle<T, C>,
@@ -53,7 +53,7 @@ impl<T: Transport, C: Timer> FleetHandle<T, C> {
 
     setters!();
 
-    /// Calls `callback` with the id, as it was given, and each event of the server. It may return
+    /// Calls `callback` with the id as given and each event of the server. It may return
     /// `()`, or a `Result` or [`ControlFlow`](core::ops::ControlFlow) whose error stops that watch with
     /// [`WatchError::Stopped`] and aborts the others.
     pub fn on_event<F, R>(mut self, mut callback: F) -> Self
@@ -65,33 +65,33 @@ impl<T: Transport, C: Timer> FleetHandle<T, C> {
         self
     }
 
-    /// The next update and the member it is about; `None` when all watches have ended.
+    /// Returns the next update and its member; `None` when all watches have ended.
     pub fn next_update(&mut self) -> impl Future<Output = Option<(MemberId, Update)>> + use<'_, T, C> {
         poll_fn(|cx| self.poll_update(cx))
     }
 
-    /// How many CVMs are watched.
+    /// Returns how many CVMs are watched.
     pub fn len(&self) -> usize {
         self.handle.len()
     }
 
-    /// Whether no CVM is watched. Such a handle ends at once.
+    /// Returns whether no CVM is watched. Such a handle ends at once.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The id of a member, as it was given.
+    /// Returns the id of a member as given.
     pub fn id(&self, member: MemberId) -> Option<&str> {
         self.handle.id(index(member)?)
     }
 
-    /// How a member's watch has ended, if it has.
+    /// Returns how a member's watch has ended, if it has.
     pub fn outcome(&self, member: MemberId) -> Option<&Result<CvmState, WatchError>> {
         self.handle.outcome(index(member)?)
     }
 
-    /// The future behind awaiting the handle, by name: `IntoFuture` without an import, also where
-    /// `StreamExt` has a method of this name.
+    /// Returns the future that awaiting the handle polls. The inherent method is callable although `StreamExt` has
+    /// one of the same name.
     pub fn into_future(self) -> FleetFuture<T, C> {
         FleetFuture(self)
     }

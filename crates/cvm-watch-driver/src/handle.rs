@@ -1,5 +1,4 @@
-//! What both handles consist of: the plan that their setters change, the run that it becomes, and
-//! how each watch has ended.
+//! The common part of both handles: the plan that their setters change, the run that it becomes, and the outcomes.
 
 use core::ops::ControlFlow;
 use core::task::{Context, Poll, ready};
@@ -23,7 +22,7 @@ pub(crate) type Outcome = Result<CvmState, WatchError>;
 pub(crate) struct Handle<T: Transport, C: Timer> {
     stage: Stage<T, C>,
     members: Vec<Member>,
-    /// Members that were refused at the start, last first; their ends are not reported yet.
+    /// Members that were refused at the start and whose end was not reported yet, in reverse order.
     refused: Vec<usize>,
     pub(crate) on_event: Option<Callback>,
 }
@@ -35,7 +34,7 @@ enum Stage<T: Transport, C: Timer> {
     Fleet(Box<Run<Fleet, T, C>>, Vec<usize>),
     Pooled(Box<Membership>),
     Ended,
-    /// The outcomes were given out.
+    /// The outcomes were taken.
     Taken,
 }
 
@@ -96,7 +95,7 @@ impl<T: Transport, C: Timer> Handle<T, C> {
             let update = match report {
                 Report::Update(update) => update,
                 Report::Ended(outcome) => {
-                    // A watch that its callback stopped has ended with that, and not with the abort.
+                    // A watch that its callback stopped has that outcome, not the abort that follows it.
                     member.outcome.get_or_insert_with(|| Box::new(outcome));
                     Update::Ended
                 }
@@ -202,7 +201,7 @@ impl<T: Transport, C: Timer> Plan<T, C> {
         }
     }
 
-    /// Begins the watches; also the indexes of those that were refused, last first.
+    /// Begins the watches; also returns the indexes of those that were refused, in reverse order.
     fn start(&mut self, members: &mut [Member]) -> (Stage<T, C>, Vec<usize>) {
         let policy = self.check();
         let (mut accepted, mut refused) = (Vec::new(), Vec::new());
@@ -256,8 +255,7 @@ impl<T: Transport, C: Timer> Plan<T, C> {
     }
 }
 
-/// Std's hasher keys differ from one to the next. Where they do not, as on wasm32-unknown-unknown,
-/// the time does.
+/// A random seed, from the keys of std's hasher. They are constant on wasm32-unknown-unknown, so the time is mixed in.
 fn random_seed(timer: &impl Timer) -> u64 {
     let wall = timer.wall().map(|wall| wall.0);
     RandomState::new().hash_one((wall, timer.now().as_nanos()))

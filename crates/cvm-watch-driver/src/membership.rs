@@ -11,8 +11,7 @@ use crate::observed::Observer;
 use crate::run::Abort;
 use crate::update::Report;
 
-/// What a pool's handles share with its driver. Each clone counts as a user; a pool without users is
-/// over.
+/// What a pool's handles share with its driver. Each clone counts as a user; a pool without users ends.
 pub(crate) struct PoolUser(Arc<Mutex<Shared>>);
 
 /// The driver's end of the link.
@@ -30,11 +29,11 @@ struct Shared {
 pub(crate) enum Command {
     Join(Arc<Mailbox>, Join),
     Abort(Arc<Mailbox>),
-    /// The caller took every report.
+    /// The caller has taken every report.
     Continue(Arc<Mailbox>),
 }
 
-/// What a watch that joins a pool consists of.
+/// A watch that joins a pool.
 pub(crate) struct Join {
     pub(crate) policy: Arc<Policy>,
     pub(crate) id: CvmId,
@@ -52,7 +51,7 @@ struct Letters {
     reports: VecDeque<Report>,
     /// The task that awaits the handle.
     task: Option<Waker>,
-    /// Only the end is of interest.
+    /// The caller awaits only the end, so other reports are dropped.
     is_aborted: bool,
     is_driver_dropped: bool,
 }
@@ -121,8 +120,8 @@ impl PoolCommands {
         lock(&self.0).max_streams = max_streams;
     }
 
-    /// The commands that came since the last call, and whether anyone is left to send others. The
-    /// task is woken when there are new ones, or nobody is left.
+    /// Returns the commands since the last call, and whether a user is left who could send others. The task is woken
+    /// for a new command, and when the last user is gone.
     pub(crate) fn take(&self, task: &Waker) -> (VecDeque<Command>, bool) {
         let mut shared = lock(&self.0);
         if !shared.driver.as_ref().is_some_and(|known| known.will_wake(task)) {
@@ -172,7 +171,7 @@ impl Mailbox {
         true
     }
 
-    /// Nobody delivers reports any more.
+    /// The driver is gone, so no more reports follow.
     pub(crate) fn close(&self) {
         let mut letters = lock(&self.0);
         letters.is_driver_dropped = true;
@@ -181,7 +180,7 @@ impl Mailbox {
         task.inspect(Waker::wake_by_ref);
     }
 
-    /// The next report, and whether it was the last that waited.
+    /// Returns the next report, and whether it was the last that waited.
     fn poll_take(&self, cx: &Context<'_>) -> Poll<(Report, bool)> {
         let mut letters = lock(&self.0);
         if let Some(report) = letters.reports.pop_front() {
@@ -194,7 +193,7 @@ impl Mailbox {
         Poll::Pending
     }
 
-    /// Discards what the caller has not taken; false if the watch had ended before.
+    /// Discards the reports that the caller has not taken. Returns false if the watch had ended before.
     fn abort(&self) -> bool {
         let mut letters = lock(&self.0);
         if letters.reports.iter().any(|report| matches!(report, Report::Ended(_))) {
@@ -231,7 +230,7 @@ impl Membership {
         })
     }
 
-    /// Orders the end of the watch, which is reported when the driver has closed its connection.
+    /// Requests the end of the watch, which is reported once the driver has closed its connection.
     pub(crate) fn abort(&mut self) {
         self.abort = None;
         if !self.has_ended && self.mailbox.abort() {

@@ -10,8 +10,8 @@ use crate::engine::{ALONE, Engine};
 /// [`FleetHandle::observe`](crate::FleetHandle::observe) show it. The calls, in this order, determine
 /// everything that the core does: the same calls give the same actions.
 ///
-/// A watch outside a fleet is member 0. Secrets are shown as they are: the key in the policy, and
-/// echoes of it in bytes and response heads.
+/// A watch outside a fleet is member 0. Secrets are not redacted: the key in the policy, and any repetition of it in
+/// bytes and response heads.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Observed<'a> {
@@ -19,7 +19,7 @@ pub enum Observed<'a> {
     FleetStarted {
         /// How many streams may be open at once.
         max_streams: usize,
-        /// When the fleet is done.
+        /// When the fleet ends.
         until: Until,
     },
     /// A watch begins ([`Watch::new`] or [`Fleet::add`]).
@@ -116,7 +116,7 @@ impl Observable<Watch> {
 
 impl Observable<Fleet> {
     pub(crate) fn fleet(max_streams: usize, until: Until, observers: impl Iterator<Item = Observer>) -> Self {
-        // A number of streams that the fleet refuses was refused by the handles before.
+        // The handles have already refused a number of streams that the fleet would refuse.
         let engine = Fleet::new(max_streams, until).unwrap_or_default();
         let mut this = Self { engine, observers: observers.map(|observer| (None, observer)).collect() };
         this.observe(|| Observed::FleetStarted { max_streams, until });

@@ -22,9 +22,10 @@ use crate::watch_handle::WatchHandle;
 /// [`Client::pool`](crate::Client::pool), together with the [`PoolDriver`] that does the work.
 ///
 /// [`watch`](Self::watch) gives the same handle as [`Client::watch`](crate::Client::watch), and each
-/// handle is set up, awaited, read as a stream, aborted and dropped by itself: in one task for each,
-/// or in any other way. What the watches share is the endpoint's limit on concurrent streams: with
-/// more watches than slots they take turns, by the rules of [`Fleet`].
+/// handle is set up, awaited, read as a stream, aborted and dropped independently, in its own task or any other. The
+/// watches share the endpoint's limit on concurrent streams: with more watches than slots they alternate by the rules
+/// of
+/// [`Fleet`].
 ///
 /// Cheap to clone.
 ///
@@ -32,7 +33,7 @@ use crate::watch_handle::WatchHandle;
 /// # use cvm_watch_driver::{Client, Timer, Transport};
 /// # async fn example<T: Transport, C: Timer>(client: Client<T, C>) {
 /// let (pool, driver) = client.pool();
-/// // Run the driver as a task of its own, or, as here, beside the watches.
+/// // Spawn the driver as a task, or, as here, poll it beside the watches.
 /// let watches = async {
 ///     let web = pool.watch("web", "running");
 ///     let worker = pool.watch("worker", "running");
@@ -75,11 +76,11 @@ impl<T: Transport, C: Timer> Pool<T, C> {
 /// closed. Dropping it earlier closes every connection, and each handle ends with
 /// [`WatchError::DriverDropped`](crate::WatchError::DriverDropped).
 ///
-/// A handle that is dropped or aborted has its connection closed when the driver is polled next,
-/// which it is at once, since it is woken. A handle that is not polled holds up no other: its stream
-/// is read no further, and once its slot is needed, it gets no other one before it is polled again.
+/// Dropping or aborting a handle wakes the driver, which then closes the connection. A handle that is not polled does
+/// not block others: its stream is not read, and after its slot was needed it gets no other one until it is polled
+/// again.
 ///
-/// What is set after the first poll has no effect.
+/// Settings changed after the first poll have no effect.
 #[must_use = "a pool does nothing unless its driver is polled"]
 pub struct PoolDriver<T: Transport, C: Timer> {
     shared: Arc<Shared<T, C>>,
@@ -115,7 +116,7 @@ impl<T: Transport, C: Timer> PoolDriver<T, C> {
         self
     }
 
-    /// One report; `None` when the pool is over.
+    /// Returns one report; `None` when the pool has ended.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let (commands, has_users) = self.commands.take(cx.waker());
         let run = self.run.get_or_insert_with(|| {
@@ -166,7 +167,7 @@ impl<T: Transport, C: Timer> Future for PoolDriver<T, C> {
 
 impl<T: Transport, C: Timer> Drop for PoolDriver<T, C> {
     fn drop(&mut self) {
-        // Connections are closed before anyone learns of it.
+        // Connections are closed before the end is reported.
         self.run = None;
         self.mailboxes.values().for_each(|mailbox| mailbox.close());
     }

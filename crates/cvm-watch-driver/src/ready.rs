@@ -1,4 +1,4 @@
-//! The queue of connections that were woken, so that only those are polled.
+//! The ready queue: connections that were woken, so that only those are polled.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::Waker;
@@ -19,12 +19,10 @@ struct Inner {
     task: Option<Waker>,
 }
 
-/// Wakes one connection. It may outlive the queue in some list of wakers, so it does not keep the
-/// queue alive.
+/// The waker of one connection. Wakers may outlive the queue, so it holds a weak reference.
 pub(crate) struct ConnectionWaker {
     member: MemberId,
-    /// Changed only while the queue is locked, so that a connection that is woken while it is polled
-    /// is queued again and sees what its waker did before.
+    /// Changed only while the queue is locked, so that a connection that is woken while it is polled is queued again.
     is_queued: AtomicBool,
     queue: Weak<ReadyQueue>,
 }

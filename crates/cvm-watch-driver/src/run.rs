@@ -21,8 +21,8 @@ use crate::update::Report;
 /// The fairness budget: how many inputs are handled before the task yields to others.
 const BUDGET: usize = 32;
 
-/// Takes items until there are no more, for callers that need only the end. Yields now and then,
-/// since items that are always ready would starve other tasks.
+/// Takes items until there are no more, for callers that need only the end. Yields regularly, since items that are
+/// always ready would starve other tasks.
 pub(crate) fn poll_to_end<T>(
     cx: &mut Context<'_>,
     mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<T>>,
@@ -48,13 +48,13 @@ pub(crate) struct Run<E, T: Transport, C: Timer> {
     ready: Arc<ReadyQueue>,
     sleep: SleepUntil<C>,
     abort: Option<Abort>,
-    /// The machine was suspended and the core has not been told.
+    /// The machine was suspended, and that was not reported to the core yet.
     was_suspended: bool,
     /// While a timer is due: how many of the connections that were ready then are still to be polled.
     before_tick: Option<usize>,
     /// Members whose streams are not read, because their callers have not taken a report.
     paused: BTreeSet<MemberId>,
-    /// Reports that the caller has not taken; nearly always none.
+    /// Reports that the caller has not taken; usually none.
     reports: VecDeque<(MemberId, Report)>,
 }
 
@@ -82,7 +82,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         }
     }
 
-    /// The next report; `None` while no watch is left that has not ended.
+    /// Returns the next report; `None` while every watch has ended.
     pub(crate) fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<(MemberId, Report)>> {
         self.begin_poll(cx);
         for _ in 0..BUDGET {
@@ -108,7 +108,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
                     return Poll::Pending;
                 }
             } else if handled || ready > 0 {
-                // Whatever is ready is read before the task sleeps.
+                // Read everything that is ready before the task sleeps.
             } else if core::mem::take(&mut self.was_suspended) {
                 self.engine.handle(now, None, Input::Resumed);
             } else {
@@ -121,8 +121,8 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
     }
 
     fn begin_poll(&mut self, cx: &mut Context<'_>) {
-        // A connection that is alone is always polled: it costs nothing, and forgives a transport that
-        // wakes the task itself.
+        // A single connection is always polled: it costs nothing, and supports transports that wake the task instead
+        // of the connection's waker.
         let alone = if let [only] = self.members.as_slice() { Some(&only.entry) } else { None };
         self.ready.register(cx.waker(), alone);
         let now = self.shared.timer.now();
@@ -134,8 +134,8 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         }
     }
 
-    /// Executes everything that was decided, whether or not the caller takes the reports: a
-    /// connection is closed, or opened, when that was decided. Returns the first report.
+    /// Executes all actions, even if the caller does not take the reports, so that connections are closed and opened
+    /// in time. Returns the first report.
     fn execute(&mut self) -> Option<(MemberId, Report)> {
         let mut first = self.reports.pop_front();
         while let Some((id, action)) = self.engine.poll_action() {
@@ -164,20 +164,21 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         handled
     }
 
-    /// Whether a stream is not read for the time being. A response head or an error's body is.
+    /// Returns whether a member's stream is not read at the moment. A response head and the body of an error are
+    /// always read.
     fn is_held_back(&self, id: MemberId) -> bool {
         let is_streaming = |watch: &Watch| watch.phase() == Phase::Streaming;
         self.paused.contains(&id) && self.engine.watch(id).is_some_and(is_streaming)
     }
 
-    /// Polls a connection for one input. Returns whether it had one, and whether bytes of it are left.
+    /// Polls a connection for one input. Returns whether there was one, and whether a part of it is left.
     fn poll_connection(&mut self, id: MemberId) -> (bool, bool) {
         let Some(member) = find(&mut self.members, id) else { return (false, false) };
         let cx = &mut Context::from_waker(&member.waker);
         let handled = member.connection.poll_input(cx, &self.shared.timer, &mut self.engine, id).is_ready();
         let has_bytes = member.connection.has_bytes();
         if has_bytes {
-            // The rest of a chunk arrived before whatever the other connections have.
+            // The rest of a chunk arrived before the input of other connections.
             self.ready.push_front(&member.entry);
         } else if handled {
             self.ready.push_back(&member.entry);
@@ -185,7 +186,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         (handled, has_bytes)
     }
 
-    /// Whether a timer is due, and every connection that was ready by then has been polled.
+    /// Returns whether a timer is due and every connection that was ready by then was polled.
     fn is_tick_due(&mut self, now: Timestamp, handled: bool, ready: usize) -> bool {
         if !self.is_due(now) {
             self.before_tick = None;
@@ -201,8 +202,8 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
     }
 
     fn tick(&mut self, now: Timestamp) {
-        // Bytes that wait for a slow caller prove that the server lives: some are read before this
-        // member's timers are judged.
+        // Bytes that wait for a slow caller prove that the server is alive, so some are read before this member's
+        // timers are checked.
         let is_due =
             |id: &MemberId| self.engine.watch(*id).and_then(Watch::next_wake).is_some_and(|wake| wake.at <= now);
         let due: Vec<_> = self.paused.iter().copied().filter(is_due).collect();
@@ -217,7 +218,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         if member.is_none() {
             self.abort = None;
         }
-        // What an ended watch has to report is still reported.
+        // Reports of an ended watch are still delivered.
         let has_ended = |id| self.engine.watch(id).is_none_or(|watch| watch.phase() == Phase::Ended);
         self.reports.retain(|(id, _)| has_ended(*id) || member.is_some_and(|member| member != *id));
         self.engine.handle(self.shared.timer.now(), member, Input::Abort);
@@ -233,7 +234,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
     fn open_member(&mut self, id: MemberId) {
         let entry = self.ready.waker(id);
         let waker = Waker::from(Arc::clone(&entry));
-        // A lone watch has no use for room for others.
+        // A watch outside a fleet needs no room for others.
         self.members.reserve_exact(usize::from(self.members.is_empty()));
         self.members.push(Member { id, connection: Connection::new(), waker, entry });
     }
@@ -290,8 +291,7 @@ impl<T: Transport, C: Timer> Run<Fleet, T, C> {
         self.members.retain(|member| member.id != id);
     }
 
-    /// Stops reading a member's stream, and gives it no further slot, until its caller has taken what
-    /// was reported.
+    /// Pauses a member until its caller has taken the reports: its stream is not read, and it gets no further slot.
     pub(crate) fn set_paused(&mut self, id: MemberId, paused: bool) {
         if paused {
             self.paused.insert(id);

@@ -24,8 +24,8 @@ macro_rules! setters {
             timeout(timeout: core::time::Duration);
             /// How many retries may follow the first attempt; no limit by default.
             max_retries(retries: u64);
-            /// The exact delay before each retry, from zero. By default 5 seconds, or what the server asks
-            /// for, with jitter.
+            /// The exact delay before each retry, zero included. By default 5 seconds or the server's `retry:`, with
+            /// jitter.
             retry_delay(delay: core::time::Duration);
             /// Makes the delay grow with each failed attempt in a row.
             backoff(backoff: cvm_watch_core::Backoff);
@@ -35,9 +35,9 @@ macro_rules! setters {
             idle_timeout(timeout: core::time::Duration);
             /// The time limit for the whole watch, retries included; off by default.
             deadline(deadline: core::time::Duration);
-            /// How long a stream at the target is read on for its `complete` event; 2 seconds by default.
+            /// How long the watch waits for `complete` after a state at the target; 2 seconds by default.
             complete_grace(grace: core::time::Duration);
-            /// Ends the watch once the CVM can no longer get to the target; off by default.
+            /// Fails the watch once the CVM can no longer reach the target; off by default.
             fail_early(early: cvm_watch_core::FailEarly);
             /// Whether the target `running` counts only once the CVM has booted; off by default.
             ready(ready: bool);
@@ -46,9 +46,9 @@ macro_rules! setters {
             after_change(steady: core::time::Duration);
             /// The size limit of one event: 1 byte to 1 GiB; 4 MiB by default.
             max_event_bytes(bytes: usize);
-            /// Whether events carry the server's JSON text; off by default.
+            /// Whether events keep the server's JSON text; off by default.
             keep_raw(keep: bool);
-            /// A secret that the server could echo; it is redacted.
+            /// Adds a secret that the server could repeat; it is redacted.
             mask(secret: &str);
         }
 
@@ -75,11 +75,10 @@ macro_rules! setters {
             self
         }
 
-        /// Aborts with [`Failure::Aborted`](cvm_watch_core::Failure::Aborted) as soon as `signal` ends, with
-        /// whatever output. The connection is closed by then.
+        /// Aborts with [`Failure::Aborted`](cvm_watch_core::Failure::Aborted) as soon as `signal` completes, with any
+        /// output. The connection is closed by then.
         ///
-        /// A signal that is not `Send` can be awaited beside the handle instead; dropping the handle
-        /// aborts too.
+        /// A signal that is not `Send` can be awaited beside the handle instead; dropping the handle aborts too.
         pub fn abort_on<F>(mut self, signal: F) -> Self
         where
             F: Future + Send + 'static,

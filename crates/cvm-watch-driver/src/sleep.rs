@@ -12,18 +12,18 @@ use crate::transport::Timer;
 /// moment.
 const SHORTEST_SYSTEM_SLEEP: Duration = Duration::from_secs(1);
 
-/// After a wake-up this much later than asked for, the runtime may not have looked for ready I/O yet: the
-/// process was stopped (Ctrl-Z, a frozen container), or had no CPU.
+/// After a wake-up this much too late, the runtime may not have polled for ready I/O yet: the process was stopped
+/// (Ctrl-Z, a frozen container), or had no CPU.
 const LATE: Duration = Duration::from_millis(50);
-/// The sleep in which the runtime does so.
+/// How long to sleep so that the runtime does so.
 const CATCH_UP: Duration = Duration::from_millis(1);
 
-/// A sleep until a moment of the timer's clock.
+/// A sleep until a time of the timer's clock.
 pub(crate) struct SleepUntil<C: Timer> {
     sleep: Option<(Timestamp, Pin<Box<C::Sleep>>)>,
     catch_up: Option<Pin<Box<C::Sleep>>>,
     last_check: Timestamp,
-    /// How long the machine had been suspended then.
+    /// For how long the machine had been suspended at that time.
     suspended: Duration,
 }
 
@@ -43,7 +43,7 @@ impl<C: Timer> SleepUntil<C> {
     ) -> Poll<()> {
         let Some(wake) = wake else { return Poll::Pending };
         let until = wake.min(now + timer.longest_sleep());
-        // A sleep that ends too early is kept, as it only costs a reading of the clock.
+        // A sleep that ends early is kept, since that costs only one reading of the clock.
         let sleep = match &mut self.sleep {
             Some((ends, sleep)) if *ends <= until => sleep,
             sleep => &mut sleep.insert((until, Box::pin(timer.sleep_until(until)))).1,
@@ -53,8 +53,8 @@ impl<C: Timer> SleepUntil<C> {
         Poll::Ready(())
     }
 
-    /// Ready when the timers that were due at `wake` may be judged: at once, unless the wake-up is late. Then
-    /// the runtime gets a moment in which it reports what has arrived.
+    /// Ready when the timers that were due at `wake` may be checked: at once, unless the wake-up is late. Then the
+    /// runtime first gets a moment to report what has arrived.
     pub(crate) fn poll_catch_up(
         &mut self,
         timer: &C,
@@ -72,12 +72,12 @@ impl<C: Timer> SleepUntil<C> {
         Poll::Ready(())
     }
 
-    /// What has arrived has moved the wake: another late wake-up needs its own moment.
+    /// The wake has moved because of input, so another late wake-up needs its own moment.
     pub(crate) fn end_catch_up(&mut self) {
         self.catch_up = None;
     }
 
-    /// Whether the machine was suspended since the last call.
+    /// Returns whether the machine was suspended since the last call.
     pub(crate) fn was_suspended(&mut self, timer: &C, now: Timestamp) -> bool {
         let since = now.since(self.last_check);
         self.last_check = now;

@@ -1,4 +1,4 @@
-//! The two things a driver needs from the outside: a way to make a request, and time.
+//! What a driver needs from a runtime: an HTTP transport and a timer.
 
 use core::fmt;
 use core::future::Future;
@@ -12,52 +12,52 @@ use cvm_watch_core::{AttemptId, CloseCause, ConfigError, Header, Redactor, Times
 
 use crate::account::BaseUrl;
 
-/// An HTTP stack. Implement it to run watches on yours.
+/// An HTTP stack. Implement it to run watches on another one.
 ///
-/// The rules, which the core counts on:
+/// The core relies on these rules:
 ///
 /// - Each [`open`](Self::open) makes a new connection and sends one `GET`; it follows no redirect
 ///   and retries nothing.
-/// - The connection lives in the future, then in the body: dropping either closes the socket at
-///   once, whatever it is doing.
-/// - A chunk is handed over when its bytes arrive; nothing is collected, decoded or decompressed.
+/// - The connection is owned by the future, then by the body. Dropping either closes the socket at once, in any state.
+/// - A chunk is passed on when its bytes arrive. Nothing is collected, decoded or decompressed.
 /// - A body that ends before its framing says so is an error, never an end.
-/// - No time limit of its own: deadlines are the core's. [`Request::connect_timeout`] only tells
-///   how to share out the time between several addresses of one host.
+/// - A transport sets no time limits: deadlines are judged by the core. [`Request::connect_timeout`] is only for
+///   dividing
+///   the time between several addresses of one host.
 /// - A retry, by [`Request::attempt`], starts with the next address of the host name.
 ///
 /// Nothing has to be `Send`: a watch over a transport whose parts are `Send` is `Send` itself.
 pub trait Transport {
     /// The response body.
     type Body: Body;
-    /// Ends when the response head is there, or when it is clear that none will come.
+    /// Completes with the response head, or with an error if none will arrive.
     type Open: Future<Output = Result<(Head, Self::Body), TransportError>>;
 
-    /// Begins one attempt.
+    /// Opens a connection and sends the request.
     fn open(&self, request: Request) -> Self::Open;
 }
 
-/// A response body as it comes in.
+/// A response body.
 pub trait Body {
-    /// Some bytes, perhaps none.
+    /// A chunk of bytes, possibly empty.
     type Chunk: AsRef<[u8]>;
 
-    /// The next chunk; `None` at the clean end of the body. Not polled again after an end or an
+    /// Polls for the next chunk; `None` at the clean end of the body. It is not polled again after the end or an
     /// error.
     fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Self::Chunk, TransportError>>>;
 }
 
-/// Time, in whichever way the runtime tells it.
+/// The clock and the sleeps of a runtime.
 pub trait Timer {
-    /// Ends no sooner than its moment; the watch judges by [`now`](Self::now) whether it has come.
+    /// A sleep. It should not end early; if it does, the watch reads [`now`](Self::now) and sleeps again.
     type Sleep: Future<Output = ()>;
 
-    /// The time now, never going back. It should go on while the machine is suspended:
-    /// [`BootClock`](crate::BootClock) does.
+    /// Returns the current time, which never goes back. It should include the time during which the machine was
+    /// suspended, as that of [`BootClock`](crate::BootClock) does.
     fn now(&self) -> Timestamp;
 
-    /// The wall clock, in seconds since 1970, which serves to read an HTTP date in `Retry-After`; `None`
-    /// if unknown. By default that of the operating system, and none on `wasm32-unknown-unknown`.
+    /// Returns the wall-clock time in seconds since 1970, to read an HTTP date in `Retry-After`; `None` if unknown.
+    /// By default that of the operating system, and `None` on `wasm32-unknown-unknown`.
     fn wall(&self) -> Option<UnixSeconds> {
         #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
         {
@@ -68,21 +68,20 @@ pub trait Timer {
         None
     }
 
-    /// How long the machine has been suspended in the time that [`now`](Self::now) tells, as far as
-    /// the timer knows; a growth of it makes a watch open its connection anew. By default nothing
-    /// is known. [`BootClock`](crate::BootClock) knows on Linux.
+    /// Returns for how long the machine has been suspended, in total; a watch reconnects when it grows. Zero by
+    /// default, and where it is unknown. [`BootClock`](crate::BootClock) knows it on Linux.
     fn suspended(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// The longest that a watch may sleep without a look at the clock: 30 seconds by default. Less
-    /// where sleeps stand still while the machine is suspended, as those of most runtimes do: the
-    /// end of a nap is noticed when a sleep ends.
+    /// Returns the longest time that a watch may sleep before it reads the clock: 30 seconds by default. Return less
+    /// if sleeps pause while the machine is suspended, as those of most runtimes do, since a watch notices a resume
+    /// only when a sleep ends.
     fn longest_sleep(&self) -> Duration {
         Duration::from_secs(30)
     }
 
-    /// A future that ends at a moment of [`now`](Self::now)'s clock.
+    /// Returns a future that completes at a time of [`now`](Self::now)'s clock.
     fn sleep_until(&self, at: Timestamp) -> Self::Sleep;
 }
 
@@ -119,7 +118,7 @@ impl<T: Timer + ?Sized> Timer for Arc<T> {
     }
 }
 
-/// What a transport sends: a `GET` over HTTP/1.1 without a body.
+/// The request that a transport sends: a `GET` over HTTP/1.1 without a body.
 #[derive(Clone, Debug)]
 pub struct Request {
     base: Arc<BaseUrl>,
@@ -129,8 +128,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The request of the first attempt, for who drives the core without this crate's loop, and for tests of
-    /// a transport.
+    /// Makes the request of the first attempt, for drivers other than this crate's loop and for tests of a transport.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -157,28 +155,28 @@ impl Request {
         Self { attempt, ..self }
     }
 
-    /// Sets a header, or replaces those of the same name. The value of a `sensitive` one stays out of
-    /// logs. An echo of it is redacted only if the policy knows it, too.
+    /// Sets a header, replacing any of the same name. The value of a `sensitive` one stays out of logs. It is
+    /// redacted in server text only if the policy knows it too.
     ///
     /// # Errors
     ///
-    /// A name that is no token, a value with a control byte.
+    /// Fails if the name is not an HTTP token or the value has a control byte.
     pub fn set_header(&mut self, name: &str, value: &str, sensitive: bool) -> Result<(), ConfigError> {
         self.inner.set_header(name, value, sensitive)
     }
 
-    /// Where to connect to, what TLS names and what `Host` says.
+    /// Returns the base URL, which determines the address, the TLS name and `Host`.
     pub fn base(&self) -> &BaseUrl {
         &self.base
     }
 
-    /// The request target: path and query, percent-encoded.
+    /// Returns the request target: path and query, percent-encoded.
     pub fn target(&self) -> String {
         format!("{}{}", self.base.path(), self.inner.path_and_query())
     }
 
-    /// Every header but `Host`, which is [`BaseUrl::authority`]. Values are UTF-8, perhaps outside
-    /// ASCII, and go out as they are; sensitive ones stay out of logs.
+    /// Returns every header but `Host`, which is [`BaseUrl::authority`]. Values are UTF-8, possibly outside ASCII,
+    /// and are sent unchanged; sensitive ones stay out of logs.
     pub fn headers(&self) -> &[Header] {
         self.inner.headers()
     }
@@ -189,7 +187,7 @@ impl Request {
         self.attempt
     }
 
-    /// How long the core will wait for the response head: the budget for all addresses together.
+    /// Returns how long the core waits for the response head: the time for all addresses together.
     pub fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
@@ -200,12 +198,11 @@ impl Request {
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// Every header, in order; names of any case, values of any bytes.
+    /// Every header, in order. Names are case-insensitive; values may be any bytes.
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
-/// What went wrong in a transport: the fact that the core judges by, and the error itself for
-/// people.
+/// An error of a transport: the close cause, by which the core decides, and the error itself for people.
 #[derive(Debug)]
 pub struct TransportError {
     cause: CloseCause,
@@ -213,25 +210,25 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// A fact with the error that showed it.
+    /// Makes an error from a close cause and its source.
     pub fn new(cause: CloseCause, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { cause, source: Some(source.into()) }
     }
 
-    /// The fact.
+    /// Returns the close cause.
     pub fn cause(&self) -> CloseCause {
         self.cause
     }
 
-    /// The same error, without the secrets that a peer may have put into its text: a proxy in its
-    /// message, a server in its certificate.
+    /// Returns the same error without secrets that a peer may have put into its text, such as a proxy in its message
+    /// or a server in its certificate.
     pub(crate) fn redacted(self, redactor: &Redactor) -> Self {
         let texts: Vec<String> =
             core::iter::successors(self.source(), |error| (*error).source()).map(ToString::to_string).collect();
         if texts.iter().all(|text| redactor.redact(text) == *text) {
             return self;
         }
-        // The original errors hold the text, so only their messages are kept.
+        // The original errors hold the secret, so only the redacted messages are kept.
         let chain = texts.iter().rev().fold(None, |source, text| {
             let text = redactor.redact(text).into_owned();
             Some(Box::new(RedactedError { text, source }))
@@ -240,7 +237,7 @@ impl TransportError {
     }
 }
 
-/// What is left of an error whose text had a secret in it.
+/// The redacted message of an error that held a secret.
 #[derive(Debug)]
 struct RedactedError {
     text: String,

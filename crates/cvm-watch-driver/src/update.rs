@@ -6,7 +6,7 @@ use cvm_watch_core::{AttemptId, CvmState, Event, RetryCause};
 
 use crate::error::WatchError;
 
-/// One thing that happened in a watch. [`Ended`](Self::Ended) is the last update of every watch.
+/// One event in the life of a watch. [`Ended`](Self::Ended) is the last update of every watch.
 ///
 /// The variants may gain fields. For tests of code that takes updates there are
 /// [`connecting`](Self::connecting), [`event`](Self::event), [`retrying`](Self::retrying) and
@@ -23,7 +23,7 @@ pub enum Update {
     /// The server sent an event.
     #[non_exhaustive]
     Event {
-        /// The attempt whose stream brought it.
+        /// The attempt on whose stream it arrived.
         attempt: AttemptId,
         /// The last event id of the stream at that point; empty if there was none.
         id: String,
@@ -82,7 +82,7 @@ impl Update {
     }
 }
 
-/// What the loop reports to a handle.
+/// A report of the loop to a handle.
 #[derive(Debug)]
 pub(crate) enum Report {
     Update(Update),

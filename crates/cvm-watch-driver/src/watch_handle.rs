@@ -20,8 +20,8 @@ use crate::update::Update;
 /// A watch to be awaited for the [`CvmState`] at the target, or read as a [`Stream`] of [`Update`]s.
 /// Made by [`Client::watch`](crate::Client::watch) and [`Pool::watch`](crate::Pool::watch).
 ///
-/// Nothing happens before the first poll, and what is set after it has no effect. Dropping the handle
-/// closes the connection.
+/// Nothing happens before the first poll, and settings changed after it have no effect. Dropping the handle closes the
+/// connection.
 ///
 /// # Cancel safety
 ///
@@ -31,8 +31,8 @@ use crate::update::Update;
 ///
 /// # Callbacks that are not `Send`
 ///
-/// [`on_event`](Self::on_event) needs a `Send` callback, so that the handle is `Send` wherever its
-/// transport is. To use anything else, read the updates:
+/// [`on_event`](Self::on_event) needs a `Send` callback, so that the handle is `Send` if its transport is. To use
+/// values that are not `Send`, read the updates instead:
 ///
 /// ```
 /// # use cvm_watch_driver::{Timer, Transport, Update, WatchError, WatchHandle};
@@ -72,23 +72,23 @@ impl<T: Transport, C: Timer> WatchHandle<T, C> {
         self
     }
 
-    /// The next update; `None` after [`Update::Ended`].
+    /// Returns the next update; `None` after [`Update::Ended`].
     pub fn next_update(&mut self) -> impl Future<Output = Option<Update>> + use<'_, T, C> {
         poll_fn(|cx| self.poll_update(cx))
     }
 
-    /// The id of the CVM, as it was given.
+    /// Returns the id of the CVM as given.
     pub fn id(&self) -> &str {
         self.handle.id(0).unwrap_or_default()
     }
 
-    /// How the watch has ended, if it has.
+    /// Returns how the watch has ended, if it has.
     pub fn outcome(&self) -> Option<&Result<CvmState, WatchError>> {
         self.handle.outcome(0)
     }
 
-    /// The future behind awaiting the handle, by name: `IntoFuture` without an import, also where
-    /// `StreamExt` has a method of this name.
+    /// Returns the future that awaiting the handle polls. The inherent method is callable although `StreamExt` has
+    /// one of the same name.
     pub fn into_future(self) -> WatchFuture<T, C> {
         WatchFuture(self)
     }
@@ -121,7 +121,7 @@ impl<T: Transport, C: Timer> fmt::Debug for WatchHandle<T, C> {
     }
 }
 
-/// The outcome of a watch, as a future: what awaiting a [`WatchHandle`] polls.
+/// The future of a watch's outcome; awaiting a [`WatchHandle`] polls it.
 #[must_use = "futures do nothing unless they are awaited or polled"]
 pub struct WatchFuture<T: Transport, C: Timer>(WatchHandle<T, C>);
 

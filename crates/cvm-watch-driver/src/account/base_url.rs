@@ -1,5 +1,4 @@
-//! The base URL, parsed once: the checks, `Host`, the TLS name and the socket all use parts of the
-//! same parse.
+//! The base URL. It is parsed once, so that the checks, `Host`, the TLS name and the socket agree.
 
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -49,10 +48,10 @@ impl BaseUrl {
     ///
     /// # Errors
     ///
-    /// Text that is not an absolute `http` or `https` URL, or has user info, a query, a fragment, a
+    /// Fails for text that is not an absolute `http` or `https` URL, or that has user info, a query, a fragment, a
     /// backslash, a space, a control character or more than 16 KiB.
     pub fn parse(given: &str) -> Result<Self, ConfigError> {
-        // The text may hold a password before the user info, or a key in a query: errors show neither.
+        // The text may hold a password in its user info or a key in its query, so errors do not show it.
         let refused = |problem: &str| {
             let origin = given.split(['?', '#']).next().unwrap_or_default();
             let shown = if given.contains('@') || looks_like_a_token(origin) { "" } else { origin };
@@ -85,7 +84,7 @@ impl BaseUrl {
             return Err(refused(&format!("has no host; {example}")));
         };
         if port == 0 {
-            return Err(refused("has port 0, at which nobody can listen"));
+            return Err(refused("has port 0, on which no server can listen"));
         }
         let authority = match url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -105,35 +104,34 @@ impl BaseUrl {
         })
     }
 
-    /// Whether it is `https`.
+    /// Returns whether the scheme is `https`.
     pub fn is_https(&self) -> bool {
         self.https
     }
 
-    /// The host for the name lookup and for TLS: a domain in ASCII form, or an address without
-    /// brackets.
+    /// Returns the host for the name lookup and for TLS: a domain in ASCII form, or an address without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port to connect to.
+    /// Returns the port to connect to.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The value of `Host`: the host, in brackets if it is an IPv6 address, and the port unless it is
-    /// the scheme's default.
+    /// Returns the value of `Host`: the host, in brackets if it is an IPv6 address, and the port unless it is the
+    /// scheme's default.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The path, without a slash at its end; empty if there is none.
+    /// Returns the path without a trailing slash; empty if there is none.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether the host is this machine: 127.0.0.0/8, `::1` or `localhost`. Such a host needs no key,
-    /// may be given one over plain `http`, and is never reached through a proxy.
+    /// Returns whether the host is this machine: 127.0.0.0/8, `::1` or `localhost`. Such a host needs no key, may
+    /// receive one over plain `http`, and is never reached through a proxy.
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }

@@ -20,7 +20,7 @@ pub const PROFILES_VARIABLE: &str = "PHALA_CLOUD_DIR";
 /// The file in that directory that holds the profiles.
 const PROFILE_FILE: &str = "credentials.json";
 
-/// The environment of the process, or in tests a made-up one. A blank variable counts as unset.
+/// The environment of the process, or a fake one in tests. A blank variable counts as unset.
 pub(super) struct Environment<'a> {
     variable: &'a dyn Fn(&'static str) -> Option<OsString>,
     home: &'a dyn Fn() -> Option<PathBuf>,

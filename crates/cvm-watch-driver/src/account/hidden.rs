@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_told_from_a_name_and_a_url() {
+    fn tokens_are_distinguished_from_names_and_urls() {
         for token in [
             "phak_x",
             " PHAK_1",

@@ -47,8 +47,8 @@ impl Found {
     ///
     /// # Errors
     ///
-    /// A file that exists but cannot be read, is larger than 1 MiB, or holds something else. The
-    /// error names the path and what to do, and shows none of the contents.
+    /// Fails if the file exists but cannot be read, is larger than 1 MiB, or is not a profile file. The error names
+    /// the path and what to do, and shows none of the contents.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         match contents(path) {
             Ok(contents) => Self::parse(&contents, path),
@@ -85,7 +85,7 @@ impl ProfileFile {
     ///
     /// # Errors
     ///
-    /// The profile does not exist, or has a field that is not text.
+    /// Fails if the profile does not exist or has a field that is not text.
     pub(super) fn current(&self) -> Result<Option<Profile>, ConfigError> {
         let Some(name) = &self.current else { return Ok(None) };
         match self.named(name)? {
@@ -101,7 +101,7 @@ impl ProfileFile {
     ///
     /// # Errors
     ///
-    /// The profile has a field that is not text.
+    /// Fails if the profile has a field that is not text.
     pub(super) fn named(&self, name: &str) -> Result<Option<Profile>, ConfigError> {
         let Some(profile) = self.profiles.get(name) else { return Ok(None) };
         let wrong = |problem: &str| broken(&self.path, &format!("has in profile \"{}\" {problem}", shown(name, 40)));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_told_by_its_place_and_nothing_of_it_is_shown() {
+    fn an_error_names_the_position_and_shows_nothing_of_the_content() {
         let deep = format!("{{\"phak\":{}", "[".repeat(100_000));
         for (contents, expected) in [
             (&b""[..], "is not valid JSON (line 1, column 0)"),

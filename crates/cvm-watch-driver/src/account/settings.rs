@@ -97,7 +97,7 @@ pub struct SettingsBuilder {
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
     defaults: Defaults,
-    /// The profile file that was searched for a key in vain.
+    /// The profile file, if it was searched and holds no key.
     pub(super) file_without_key: Option<PathBuf>,
     /// Why the profile file could not be used; an error only if a key is needed.
     pub(super) file_error: Option<ConfigError>,
@@ -110,7 +110,7 @@ impl SettingsBuilder {
     ///
     /// # Errors
     ///
-    /// A variable whose value is not Unicode.
+    /// Fails if the value of a variable is not Unicode.
     pub fn override_from_env(self) -> Result<Self, ConfigError> {
         self.overridden_from(&Environment::of_process())
     }
@@ -163,14 +163,14 @@ impl SettingsBuilder {
         self
     }
 
-    /// A secret that the server could echo, such as a proxy's password. It is redacted in
-    /// everything that the server sends.
+    /// Adds a secret that the server could repeat, such as a proxy's password. It is redacted in everything that the
+    /// server sends.
     pub fn mask(mut self, secret: impl Into<String>) -> Self {
         self.secrets.push(Hidden(secret.into()));
         self
     }
 
-    /// Checks everything.
+    /// Validates the settings.
     ///
     /// # Errors
     ///

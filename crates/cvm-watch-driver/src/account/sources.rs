@@ -50,7 +50,7 @@ impl Source {
         }
     }
 
-    /// Whether two settings were meant for each other. A given value goes with any other.
+    /// Returns whether two settings belong together. A given value belongs with any other.
     fn belongs_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Default | Self::Given, _) | (_, Self::Default | Self::Given) => true,

@@ -242,7 +242,7 @@ mod tests {
         settings.api_key.as_ref().map_or("", |key| key.expose())
     }
 
-    /// Key, base URL, and whether a person should be told that they are from two places.
+    /// The key, the base URL, and whether the program should warn that they are from two places.
     fn found(settings: &Settings) -> (&str, String, bool) {
         (key(settings), settings.base_url().to_string(), settings.sources().are_mixed())
     }
