@@ -126,7 +126,7 @@ fn decoder(corpus: &Corpus, chunk: usize) {
 fn watch(corpus: &Corpus, chunk: usize, with_key: bool) {
     let mut policy = Policy::builder("running");
     if with_key {
-        policy = policy.api_key(ApiKey::new("phak_0123456789abcdef0123456789abcdef").expect("a valid key"));
+        policy = policy.credential(ApiKey::new("phak_0123456789abcdef0123456789abcdef").expect("a valid key"));
     }
     let mut watch = Streaming::new(Arc::new(policy.build().expect("a valid policy")));
     let mut events = 0;

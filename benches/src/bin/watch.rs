@@ -56,7 +56,7 @@ fn rows(corpus: &Corpus, chunk: usize, chunk_name: &str, table: &mut Table) -> V
     let payloads = payloads(corpus.bytes);
     let plain = Arc::new(Policy::builder("running").build().expect("a valid policy"));
     let key = ApiKey::new("phak_0123456789abcdef0123456789abcdef").expect("a valid key");
-    let keyed = Arc::new(Policy::builder("running").api_key(key).build().expect("a valid policy"));
+    let keyed = Arc::new(Policy::builder("running").credential(key).build().expect("a valid policy"));
     let watch = |name: &str, policy: &Arc<Policy>| {
         let policy = Arc::clone(policy);
         Candidate { name: name.into(), work: Box::new(move || watched(corpus, chunk, &policy)) }

@@ -80,7 +80,7 @@ where
         let stage = Stage::new(&scenario.server)?;
         let rules = &scenario.rules;
         let policy = Policy::builder("running")
-            .api_key(ApiKey::new(KEY)?)
+            .credential(ApiKey::new(KEY)?)
             .max_retries(rules.max_retries)
             .retry_delay(Duration::ZERO)
             .connect_timeout(rules.connect_timeout)

@@ -94,7 +94,7 @@ impl fmt::Debug for Header {
 /// Headers that a caller may not set: those of the protocol, those that frame the message, and those that change the
 /// form of the response.
 fn is_reserved(name: &str) -> bool {
-    const RESERVED: [&str; 16] = [
+    const RESERVED: [&str; 18] = [
         "accept",
         "accept-encoding",
         "cache-control",
@@ -111,6 +111,8 @@ fn is_reserved(name: &str) -> bool {
         "transfer-encoding",
         "upgrade",
         "x-api-key",
+        "x-phala-version",
+        "x-phala-workspace",
     ];
     RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
 }

@@ -6,9 +6,9 @@ extern crate alloc;
 extern crate std;
 
 mod action;
-mod api_key;
 mod backoff;
 mod close_cause;
+mod credential;
 mod cvm_id;
 mod cvm_state;
 mod error;
@@ -33,8 +33,8 @@ mod watch;
 pub use cvm_watch_sse as sse;
 
 pub use action::Action;
-pub use api_key::ApiKey;
 pub use close_cause::{CloseCause, TlsFault};
+pub use credential::{ApiKey, BearerToken, Credential};
 pub use cvm_id::CvmId;
 pub use cvm_state::CvmState;
 pub use error::{ConfigError, ConfigErrorKind, Failure, RejectCause, Rejection, RetryCause};

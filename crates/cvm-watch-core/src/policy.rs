@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use builder::PolicyBuilder;
 pub use fail_early::FailEarly;
 
-use crate::api_key::ApiKey;
+use crate::credential::{ApiKey, BearerToken, Credential};
 use crate::header::Header;
 use crate::redact::{PLACEHOLDER, Redactor};
 
@@ -33,7 +33,7 @@ use crate::redact::{PLACEHOLDER, Redactor};
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 ///
-/// Serialized, it is an object of its parameters, with `***` for the key and the values of the caller's headers, and
+/// Serialized, it is an object of its parameters, with `***` for the credential and the values of the caller's headers, and
 /// without the secrets given to [`PolicyBuilder::mask`]. Deserializing validates as [`PolicyBuilder::build`] does: a
 /// missing parameter has its default, an unknown one is refused.
 ///
@@ -43,8 +43,10 @@ use crate::redact::{PLACEHOLDER, Redactor};
 #[serde(remote = "Self", deny_unknown_fields, default = "defaults")]
 pub struct Policy {
     target: String,
-    #[serde(serialize_with = "placeholder", deserialize_with = "any_key")]
-    api_key: Option<ApiKey>,
+    #[serde(alias = "api_key", serialize_with = "placeholder", deserialize_with = "any_credential")]
+    credential: Option<Credential>,
+    workspace: Option<String>,
+    api_version: Option<String>,
     interval: Duration,
     timeout: Duration,
     max_retries: Option<u64>,
@@ -81,12 +83,36 @@ fn defaults() -> Policy {
     PolicyBuilder::new(String::new()).into()
 }
 
-fn placeholder<S: Serializer>(key: &Option<ApiKey>, serializer: S) -> Result<S::Ok, S::Error> {
-    key.as_ref().map(|_| PLACEHOLDER).serialize(serializer)
+/// A credential in JSON, with a placeholder for the secret.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Written {
+    ApiKey(String),
+    BearerToken(String),
 }
 
-fn any_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ApiKey>, D::Error> {
-    Option::<String>::deserialize(deserializer)?.map(ApiKey::new).transpose().map_err(D::Error::custom)
+fn placeholder<S: Serializer>(credential: &Option<Credential>, serializer: S) -> Result<S::Ok, S::Error> {
+    let written = credential.as_ref().map(|credential| match credential {
+        Credential::ApiKey(_) => Written::ApiKey(PLACEHOLDER.into()),
+        Credential::BearerToken(_) => Written::BearerToken(PLACEHOLDER.into()),
+    });
+    written.serialize(serializer)
+}
+
+fn any_credential<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Credential>, D::Error> {
+    /// The text alone is an API key, as when there was nothing else.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        Key(String),
+        Written(Written),
+    }
+    let credential = match Option::<Any>::deserialize(deserializer)? {
+        None => return Ok(None),
+        Some(Any::Key(key) | Any::Written(Written::ApiKey(key))) => ApiKey::new(key).map(Credential::from),
+        Some(Any::Written(Written::BearerToken(token))) => BearerToken::new(token).map(Credential::from),
+    };
+    credential.map(Some).map_err(D::Error::custom)
 }
 
 /// Exponential backoff: the delay doubles with each failure in a row, from the retry delay up to a cap, and half of
@@ -138,9 +164,19 @@ impl Policy {
         &self.target
     }
 
-    /// The API key, if there is one.
-    pub fn api_key(&self) -> Option<&ApiKey> {
-        self.api_key.as_ref()
+    /// The credential of every request, if there is one.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
+    }
+
+    /// The workspace that the requests are for, if it is named.
+    pub fn workspace(&self) -> Option<&str> {
+        self.workspace.as_deref()
+    }
+
+    /// The version of the API that is asked for, if any is.
+    pub fn api_version(&self) -> Option<&str> {
+        self.api_version.as_deref()
     }
 
     /// Returns how often the server checks the CVM.
@@ -218,7 +254,7 @@ impl Policy {
         &self.headers
     }
 
-    /// Returns a redactor for the secrets of this policy: the key, the values of the caller's headers, and what
+    /// Returns a redactor for the secrets of this policy: the credential, the values of the caller's headers, and what
     /// [`PolicyBuilder::mask`] was given. Use it on server text that is stored or shown.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor

@@ -12,8 +12,9 @@ use crate::json_string::string_length;
 
 /// The placeholder for a secret.
 pub(crate) const PLACEHOLDER: &str = "***";
-/// Shorter values of the caller's headers are not redacted, since values such as `1` or `true` are common in any text.
-const SHORTEST_HEADER_SECRET: usize = 6;
+/// A shorter secret is redacted only where it stands alone, since it may be part of a common word. A shorter value of
+/// the caller's headers is not redacted: `1` or `true` are common in any text.
+const SHORTEST_IN_WORDS: usize = 6;
 /// What decoding produces for a character that was cut in the middle.
 const CUT_CHARACTER: &str = "\u{fffd}";
 /// The shortest beginning of a secret, in bytes, that is redacted at the end of a truncated text.
@@ -25,7 +26,7 @@ const SHORTEST_CUT: usize = 4;
 /// ```
 /// use cvm_watch_core::{ApiKey, Policy};
 ///
-/// let policy = Policy::builder("running").api_key(ApiKey::new("phak_1/2")?).build()?;
+/// let policy = Policy::builder("running").credential(ApiKey::new("phak_1/2")?).build()?;
 /// assert_eq!(policy.redactor().redact(r"bad key phak_1\/2"), "bad key ***");
 /// assert_eq!(policy.redactor().redact_cut("bad key phak_"), "bad key ***");
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
@@ -46,7 +47,7 @@ impl Redactor {
     pub(crate) fn add_header_value(&mut self, value: &str) {
         // Servers trim header values.
         let value = value.trim();
-        if value.len() >= SHORTEST_HEADER_SECRET {
+        if value.len() >= SHORTEST_IN_WORDS {
             self.add(value);
         }
     }
@@ -76,7 +77,7 @@ impl Redactor {
             if finder.find(redacted.as_bytes()).is_some()
                 && let Ok(secret) = core::str::from_utf8(finder.needle())
             {
-                redacted = Cow::Owned(redacted.replace(secret, PLACEHOLDER));
+                redacted = Cow::Owned(replaced(&redacted, secret));
             }
         }
         match self.redact_escaped(&redacted) {
@@ -86,7 +87,7 @@ impl Redactor {
     }
 
     /// Returns JSON with each secret in its string values replaced. Strings are compared once decoded, like the
-    /// fields of an event.
+    /// fields of an event. Names stay as they are: a program that reads the JSON looks for them.
     pub(crate) fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
         if !self.may_be_in(json) {
             return Cow::Borrowed(json);
@@ -95,6 +96,11 @@ impl Redactor {
         let mut rest = json;
         while let Some((before, string, after)) = next_string(rest) {
             out.push_str(before);
+            rest = after;
+            if after.trim_start().starts_with(':') {
+                out.push_str(string);
+                continue;
+            }
             match serde_json::from_str::<String>(string) {
                 Ok(text) => match self.redact(&text) {
                     Cow::Owned(redacted) => out.push_str(&Value::String(redacted).to_string()),
@@ -103,7 +109,6 @@ impl Redactor {
                 // Half a surrogate pair: valid JSON that a Rust string cannot hold.
                 Err(_) => out.push_str(&self.redact_escaped(string).unwrap_or_else(|| string.to_owned())),
             }
-            rest = after;
         }
         out.push_str(rest);
         Cow::Owned(out)
@@ -138,15 +143,19 @@ impl Redactor {
         let mut out: Option<String> = None;
         let mut kept = 0;
         let mut at = 0;
+        let mut is_in_word = false;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            if let Some(length) = self.texts().find_map(|secret| written_as(secret, rest)) {
+            let may_begin = |secret: &&str| !is_in_word || secret.len() >= SHORTEST_IN_WORDS;
+            if let Some(length) = self.texts().filter(may_begin).find_map(|secret| written_as(secret, rest)) {
                 let out = out.get_or_insert_default();
                 out.push_str(text.get(kept..at).unwrap_or_default());
                 out.push_str(PLACEHOLDER);
                 at += length;
                 kept = at;
-            } else {
-                at += unit(rest).map_or(rest.len(), |(_, length)| length);
+                is_in_word = false;
+            } else if let Some((unit, length)) = unit(rest) {
+                at += length;
+                is_in_word = unit.is_of_a_word();
             }
         }
         if let Some(out) = &mut out {
@@ -185,7 +194,32 @@ fn written_as(secret: &str, text: &str) -> Option<usize> {
         next = expected;
         at += length;
     }
-    Some(at)
+    let is_followed = || text.get(at..).and_then(unit).is_some_and(|(unit, _)| unit.is_of_a_word());
+    (secret.len() >= SHORTEST_IN_WORDS || !is_followed()).then_some(at)
+}
+
+/// The text with a secret replaced wherever it is written as it is.
+fn replaced(text: &str, secret: &str) -> String {
+    if secret.len() >= SHORTEST_IN_WORDS {
+        return text.replace(secret, PLACEHOLDER);
+    }
+    let mut out = String::new();
+    let mut kept = 0;
+    for (at, _) in text.match_indices(secret) {
+        let (before, from) = text.split_at_checked(at).unwrap_or((text, ""));
+        let after = from.get(secret.len()..).unwrap_or_default();
+        if !before.ends_with(is_of_a_word) && !after.starts_with(is_of_a_word) {
+            out.push_str(text.get(kept..at).unwrap_or_default());
+            out.push_str(PLACEHOLDER);
+            kept = at + secret.len();
+        }
+    }
+    out.push_str(text.get(kept..).unwrap_or_default());
+    out
+}
+
+fn is_of_a_word(char: char) -> bool {
+    char.is_alphanumeric() || char == '_'
 }
 
 /// Returns whether `text` spells the beginning of `secret`, long enough to be redacted.
@@ -243,6 +277,16 @@ enum Unit {
     Char(char),
     /// A percent-encoded byte, possibly one of several that form a character.
     Byte(u8),
+}
+
+impl Unit {
+    fn is_of_a_word(&self) -> bool {
+        match self {
+            Self::Char(char) => is_of_a_word(*char),
+            // Of a character outside of ASCII; most of them are letters.
+            Self::Byte(byte) => !byte.is_ascii() || is_of_a_word(char::from(*byte)),
+        }
+    }
 }
 
 /// Returns the first character of `text` once unescaped, and its length in `text`.
@@ -330,7 +374,8 @@ mod tests {
         let secrets = secrets(&["phak_1"]);
         for (json, expected) in [
             (r#"{"a":"\\u0070hak_1","b":1.50, "c":[ ]}"#, r#"{"a":"***","b":1.50, "c":[ ]}"#),
-            (r#"{"phak_1":"\u0070hak_1 \" phak%5F1"}"#, r#"{"***":"*** \" ***"}"#),
+            (r#"{"phak_1" : "\u0070hak_1 \" phak%5F1"}"#, r#"{"phak_1" : "*** \" ***"}"#),
+            (r#"["phak_1",{"a":{"phak_1":["phak_1"]}}]"#, r#"["***",{"a":{"phak_1":["***"]}}]"#),
             (r#"{"a":"\ud800 phak_1"}"#, r#"{"a":"\ud800 ***"}"#),
             (r#"{"a":"cut phak_1"#, r#"{"a":"cut phak_1"#),
         ] {
@@ -382,6 +427,24 @@ mod tests {
         secrets.add_header_value("12345");
         secrets.add_header_value(" abcdef ");
         assert_eq!(secrets.redact("12345 abcdef"), "12345 ***");
+    }
+
+    #[test]
+    fn a_short_secret_is_redacted_only_where_it_stands_alone() {
+        let secrets = secrets(&["run"]);
+        for (text, expected) in [
+            ("running", "running"),
+            ("rerun", "rerun"),
+            ("run_1", "run_1"),
+            ("bad key run, or \"run\"", "bad key ***, or \"***\""),
+            ("run", "***"),
+            (r"a\nrun\n", r"a\n***\n"),
+            (r"\u0072un\u0061 r%75n %72unning", r"\u0072un\u0061 *** %72unning"),
+            ("éruné", "éruné"),
+        ] {
+            assert_eq!(secrets.redact(text), expected, "{text}");
+        }
+        assert_eq!(secrets.redact_json(r#"{"status":"running","run":"run"}"#), r#"{"status":"running","run":"***"}"#);
     }
 
     #[test]

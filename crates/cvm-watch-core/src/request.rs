@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use percent_encoding::utf8_percent_encode;
 
+use crate::credential::Credential;
 use crate::cvm_id::CvmId;
 use crate::error::ConfigError;
 use crate::header::{Header, control_byte};
@@ -68,16 +69,20 @@ pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_i
         policy.interval().as_secs(),
         timeout.as_secs(),
     );
-    let mut headers = Vec::with_capacity(6 + policy.headers().len());
+    let mut headers = Vec::with_capacity(8 + policy.headers().len());
     headers.push(Header::plain("Accept", "text/event-stream"));
     headers.push(Header::plain("Cache-Control", "no-cache"));
     headers.push(Header::plain("Accept-Encoding", "identity"));
     if !policy.headers().iter().any(|header| header.name().eq_ignore_ascii_case("user-agent")) {
         headers.push(Header::plain("User-Agent", USER_AGENT));
     }
-    if let Some(key) = policy.api_key() {
-        headers.push(Header::secret("X-API-Key".to_string(), key.expose().to_string()));
+    if let Some(version) = policy.api_version() {
+        headers.push(Header::plain("X-Phala-Version", version.to_string()));
     }
+    if let Some(workspace) = policy.workspace() {
+        headers.push(Header::plain("X-Phala-Workspace", workspace.to_string()));
+    }
+    headers.extend(policy.credential().map(Credential::header));
     if can_be_sent(last_event_id) {
         // The id is sent back unredacted. If it holds a secret it is marked sensitive.
         let sensitive = matches!(policy.redactor().redact(last_event_id), Cow::Owned(_));
@@ -95,7 +100,7 @@ fn can_be_sent(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api_key::ApiKey;
+    use crate::credential::{ApiKey, BearerToken};
 
     fn policy() -> crate::PolicyBuilder {
         Policy::builder("run&ning")
@@ -113,15 +118,31 @@ mod tests {
     #[test]
     fn the_request_has_the_endpoints_shape() {
         let key = ApiKey::new("phak_1").unwrap();
-        let policy = policy().api_key(key).header("X-Trace", "abc").build().unwrap();
+        let policy = policy().credential(key).header("X-Trace", "abc").build().unwrap();
         let request = build(&policy, &my_cvm(), Duration::from_secs(42), "");
         assert_eq!(
             shown(&request),
             "/cvms/my%20cvm/state?target=run%26ning&interval=5&timeout=42\n\
              Accept: text/event-stream\nCache-Control: no-cache\nAccept-Encoding: identity\n\
-             User-Agent: cvm-watch/0.1.0\nX-API-Key: ***\nX-Trace: ***"
+             User-Agent: cvm-watch/0.1.0\nX-Phala-Version: 2026-06-23\nX-API-Key: ***\nX-Trace: ***"
         );
-        assert_eq!(request.headers()[4].value(), "phak_1");
+        assert_eq!(request.headers()[5].value(), "phak_1");
+    }
+
+    #[test]
+    fn a_token_a_workspace_and_another_version_are_sent_and_the_token_is_not_shown() {
+        let token = BearerToken::new("hunter2").unwrap();
+        let policy = policy().credential(token).workspace("my-team").api_version(Some("2025-10-28")).build().unwrap();
+        let request = build(&policy, &my_cvm(), Duration::from_secs(10), "");
+        let expected = "X-Phala-Version: 2025-10-28\nX-Phala-Workspace: my-team\nAuthorization: ***";
+        assert!(shown(&request).ends_with(expected), "{request:?}");
+        assert_eq!(request.headers().last().unwrap().value(), "Bearer hunter2");
+    }
+
+    #[test]
+    fn the_version_can_be_left_out() {
+        let request = build(&policy().api_version(None).build().unwrap(), &my_cvm(), Duration::from_secs(10), "");
+        assert!(!shown(&request).contains("X-Phala"), "{request:?}");
     }
 
     #[test]
@@ -155,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_last_event_id_that_echoes_the_key_is_sent_but_not_shown() {
-        let policy = policy().api_key(ApiKey::new("phak_1").unwrap()).build().unwrap();
+        let policy = policy().credential(ApiKey::new("phak_1").unwrap()).build().unwrap();
         for (id, shown_as) in [("7", "Last-Event-ID: 7"), ("a-phak_1", "Last-Event-ID: ***")] {
             let request = build(&policy, &my_cvm(), Duration::from_secs(10), id);
             assert!(shown(&request).ends_with(shown_as), "{request:?}");

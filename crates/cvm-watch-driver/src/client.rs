@@ -183,7 +183,25 @@ impl<T: NetworkTransport> ClientBuilder<T> {
         self
     }
 
-    /// Allows the key to be sent over plain `http` to another machine; not allowed by default.
+    /// A bearer token, such as the OIDC token of a CI system, instead of an API key.
+    pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.settings = self.settings.bearer_token(token);
+        self
+    }
+
+    /// The slug of the workspace that the requests are for; by default the account's own.
+    pub fn workspace(mut self, slug: impl Into<String>) -> Self {
+        self.settings = self.settings.workspace(slug);
+        self
+    }
+
+    /// The version of the API to ask for, as [`SettingsBuilder::api_version`].
+    pub fn api_version(mut self, version: Option<&str>) -> Self {
+        self.settings = self.settings.api_version(version);
+        self
+    }
+
+    /// Allows the credential to be sent over plain `http` to another machine; not allowed by default.
     pub fn allow_http(mut self, allow: bool) -> Self {
         self.settings = self.settings.allow_http(allow);
         self

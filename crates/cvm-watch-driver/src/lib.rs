@@ -29,7 +29,7 @@ pub use cvm_watch_core;
 
 pub use account::{
     API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, PROFILES_VARIABLE, Settings, SettingsBuilder, Source, Sources,
-    profile_names,
+    TOKEN_VARIABLE, WORKSPACE_VARIABLE, profile_names,
 };
 pub use callback::CallbackResult;
 pub use client::{Client, ClientBuilder, NetworkTransport};

@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_secret_in_any_error_of_the_chain_is_redacted_and_the_rest_is_kept() {
         let key = ApiKey::new("phak_secret_1").unwrap();
-        let policy = Policy::builder("running").api_key(key).build().unwrap();
+        let policy = Policy::builder("running").credential(key).build().unwrap();
         let error = || TransportError::new(CloseCause::Proxy, Outer(std::io::Error::other("inner phak_secret_1")));
         assert_eq!(chain(&error()), ["outer phak_secret_1", "inner phak_secret_1"]);
         let redacted = error().redacted(policy.redactor());

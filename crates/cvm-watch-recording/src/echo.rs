@@ -117,7 +117,7 @@ mod tests {
     ];
 
     fn redactor() -> Redactor {
-        let policy = Policy::builder("running").api_key(ApiKey::new(KEY).unwrap()).build().unwrap();
+        let policy = Policy::builder("running").credential(ApiKey::new(KEY).unwrap()).build().unwrap();
         policy.redactor().clone()
     }
 

@@ -53,7 +53,7 @@ pub struct Recorder<W: Write> {
 /// ```
 /// use cvm_watch_driver::cvm_watch_core::{ApiKey, CvmId, Policy};
 ///
-/// let policy = Policy::builder("running").api_key(ApiKey::new("my-secret")?).build()?;
+/// let policy = Policy::builder("running").credential(ApiKey::new("my-secret")?).build()?;
 /// assert!(cvm_watch_recording::check(&policy, &CvmId::new("my-cvm")?).is_ok());
 /// assert!(cvm_watch_recording::check(&policy, &CvmId::new("not-my-secret")?).is_err());
 /// # Ok::<(), cvm_watch_driver::cvm_watch_core::ConfigError>(())

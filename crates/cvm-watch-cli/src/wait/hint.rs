@@ -117,7 +117,7 @@ fn after_failed_attempts(cause: &RetryCause, origins: &Sources) -> String {
 }
 
 fn key(origins: &Sources) -> String {
-    match origins.api_key() {
+    match origins.credential() {
         None => "not set: PHALA_CLOUD_API_KEY".to_owned(),
         Some(source) => format!("from {source}"),
     }

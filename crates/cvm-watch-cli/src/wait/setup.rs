@@ -55,7 +55,7 @@ pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings) -> Vec<Re
 /// Where the settings come from, a line each.
 fn notes(settings: &Settings) -> Vec<String> {
     let origins = settings.sources();
-    let key = match origins.api_key() {
+    let key = match origins.credential() {
         Some(source) => format!("the API key comes from {source}"),
         None => "there is no API key; this machine needs none".to_owned(),
     };
@@ -69,13 +69,13 @@ fn notes(settings: &Settings) -> Vec<String> {
 }
 
 fn key_doubt(sources: &Sources) -> Option<String> {
-    let (source, doubt) = (sources.api_key()?, sources.key_doubt()?);
+    let (source, doubt) = (sources.credential()?, sources.credential_doubt()?);
     Some(format!("the API key from {source} {doubt}; copy it again if that is not meant"))
 }
 
 fn warning(settings: &Settings) -> Option<String> {
     let origins = settings.sources();
-    let key = origins.api_key().filter(|_| origins.are_mixed())?;
+    let key = origins.credential().filter(|_| origins.are_mixed())?;
     let (url, from) = (settings.base_url(), origins.base_url());
     Some(format!(
         "the API key comes from {key}, but the base URL {url} from {from}; set both in one place, or give --base-url \

@@ -17,7 +17,7 @@ fn scripts(key: &str) -> Vec<(&'static str, Script)> {
     let event = |name: &'static str| {
         let data = format!(
             r#"{{"status":"{key}","error":"a {key} b","message":"{key}","target":"{key}","boot_error":"{key}",
-                "{key}":["{key}"]}}"#
+                "other":["{key}"]}}"#
         );
         Attempt::stream().event(name, data)
     };

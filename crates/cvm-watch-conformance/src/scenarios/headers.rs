@@ -52,6 +52,7 @@ fn request_is_exact(requests: &[Request]) -> Result<(), String> {
         ("accept-encoding", "identity"),
         ("cache-control", "no-cache"),
         ("x-api-key", KEY),
+        ("x-phala-version", "2026-06-23"),
     ] {
         let values: Vec<_> = request
             .headers

@@ -1,16 +1,20 @@
 //! The builder of a policy, which validates all parameters at once.
 
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Backoff, FailEarly, Policy};
-use crate::api_key::ApiKey;
+use crate::credential::Credential;
 use crate::error::{ConfigError, ConfigErrorKind as Kind};
-use crate::header::Header;
+use crate::header::{Header, control_byte};
 use crate::redact::Redactor;
 use crate::url::check_length;
+
+/// The version of the API whose answers this crate was written for.
+const API_VERSION: &str = "2026-06-23";
 
 /// Builds a [`Policy`]. Setters accept any value; [`build`](Self::build) validates.
 ///
@@ -34,7 +38,9 @@ impl PolicyBuilder {
     pub(super) fn new(target: String) -> Self {
         Self(Policy {
             target,
-            api_key: None,
+            credential: None,
+            workspace: None,
+            api_version: Some(API_VERSION.to_owned()),
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(300),
             max_retries: None,
@@ -63,9 +69,32 @@ impl PolicyBuilder {
         self.0
     }
 
-    /// The API key, sent as `X-API-Key`. Without one the header is not sent.
-    pub fn api_key(mut self, key: ApiKey) -> Self {
-        self.0.api_key = Some(key);
+    /// The credential of every request: an [`ApiKey`](crate::ApiKey), sent as `X-API-Key`, or a
+    /// [`BearerToken`](crate::BearerToken), sent as `Authorization: Bearer`. None by default.
+    pub fn credential(mut self, credential: impl Into<Credential>) -> Self {
+        self.0.credential = Some(credential.into());
+        self
+    }
+
+    /// The slug of the workspace that the requests are for, sent as `X-Phala-Workspace`. None by default,
+    /// for the account's own.
+    pub fn workspace(mut self, slug: impl Into<String>) -> Self {
+        self.0.workspace = Some(slug.into());
+        self
+    }
+
+    /// The version of the API, sent as `X-Phala-Version`: a date, `2026-06-23` by default. `None` leaves the
+    /// header out.
+    ///
+    /// ```
+    /// use cvm_watch_core::Policy;
+    ///
+    /// assert_eq!(Policy::builder("running").build()?.api_version(), Some("2026-06-23"));
+    /// assert_eq!(Policy::builder("running").api_version(None).build()?.api_version(), None);
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn api_version(mut self, version: Option<&str>) -> Self {
+        self.0.api_version = version.map(ToOwned::to_owned);
         self
     }
 
@@ -222,11 +251,18 @@ impl PolicyBuilder {
             let problem = "must be 1 to 1073741824 (1 GiB)";
             return Err(ConfigError::new("max event bytes", &value, problem).with_kind(Kind::OutOfRange));
         }
-        if let Some(key) = &policy.api_key {
-            policy.redactor.add(key.expose());
+        if let Some(credential) = &policy.credential {
+            policy.redactor.add(credential.expose());
         }
+        sendable("workspace", policy.workspace.as_deref())?;
+        sendable("api version", policy.api_version.as_deref())?;
         for header in &policy.headers {
             header.check()?;
+            let is_authorization = header.name().eq_ignore_ascii_case("authorization");
+            if is_authorization && matches!(policy.credential, Some(Credential::BearerToken(_))) {
+                let problem = "is set by the bearer token; leave out one of them";
+                return Err(ConfigError::new("header name", header.name(), problem).with_kind(Kind::Conflict));
+            }
             policy.redactor.add_header_value(header.value());
         }
         Ok(policy)
@@ -239,6 +275,21 @@ fn whole_seconds(field: &'static str, value: Duration, least: u64, most: u64) ->
     }
     let problem = format!("must be whole seconds from {least}s to {most}s");
     Err(ConfigError::new(field, &format!("{value:?}"), problem).with_kind(Kind::OutOfRange))
+}
+
+/// Checks a text that is sent as a header, if there is one.
+fn sendable(field: &'static str, value: Option<&str>) -> Result<(), ConfigError> {
+    let Some(value) = value else { return Ok(()) };
+    if value.trim().is_empty() {
+        return Err(ConfigError::new(field, value, "must not be blank; leave it out").with_kind(Kind::Missing));
+    }
+    match control_byte(value) {
+        Some((at, byte)) => {
+            let problem = format!("has the control byte 0x{byte:02x} at position {at}; remove it");
+            Err(ConfigError::new(field, value, problem))
+        }
+        None => Ok(()),
+    }
 }
 
 fn more_than_zero(field: &'static str, value: Option<Duration>) -> Result<(), ConfigError> {
@@ -347,9 +398,21 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_or_version_that_cannot_be_sent_is_refused() {
+        let blank = r#"workspace "  " must not be blank; leave it out"#;
+        assert_eq!(refused(|c| c.workspace("  ")), blank);
+        let control = r#"api version "2026\n" has the control byte 0x0a at position 4; remove it"#;
+        assert_eq!(refused(|c| c.api_version(Some("2026\n"))), control);
+        assert!(refused(|c| c.header("x-phala-version", "1")).contains("is set by the watch"));
+        let token = crate::BearerToken::new("hunter22").unwrap();
+        let both = refused(|c| c.credential(token).header("AUTHORIZATION", "Basic hunter33"));
+        assert_eq!(both, r#"header name "AUTHORIZATION" is set by the bearer token; leave out one of them"#);
+    }
+
+    #[test]
     fn debug_shows_no_secret() {
         let policy = Policy::builder("running")
-            .api_key(ApiKey::new("hunter22").unwrap())
+            .credential(crate::ApiKey::new("hunter22").unwrap())
             .header("x-trace", "hunter33")
             .mask("hunter44")
             .build()

@@ -22,13 +22,13 @@ fn an_echo_of_the_key_or_a_header_is_masked_wherever_the_server_puts_it() {
     let redirect = Attempt::new().head(302, &[("location", "/phak_hunter2")]).close();
     for script in [Script::from(stream.clone()), page.into(), redirect.into()] {
         let settings = |c: cvm_watch_core::PolicyBuilder| {
-            c.api_key(key()).header("x-secret", "s3cret-s3cret").keep_raw(true).max_retries(3)
+            c.credential(key()).header("x-secret", "s3cret-s3cret").keep_raw(true).max_retries(3)
         };
         let trace = scripted(script.clone()).with(settings).trace();
         assert!(trace.contains("***") && !trace.contains("hunter2") && !trace.contains("s3cret"), "{trace}");
     }
     // And in everything that a program could print of it.
-    let (mut watch, attempt) = streaming(Policy::builder("running").api_key(key()).keep_raw(true));
+    let (mut watch, attempt) = streaming(Policy::builder("running").credential(key()).keep_raw(true));
     let event = format!("id: phak_hunter2\nevent: state\ndata: {said}\n\n");
     let _ = watch.receive(Timestamp::ZERO, attempt, event.as_bytes());
     // The id goes back with the next request.

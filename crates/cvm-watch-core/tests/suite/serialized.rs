@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use cvm_watch_core::sse::{Chunk, Decoder, Item};
-use cvm_watch_core::{ApiKey, Backoff, CloseCause, Event, FailEarly, Failure, Policy, RetryCause, TlsFault};
+use cvm_watch_core::{
+    ApiKey, Backoff, BearerToken, CloseCause, Event, FailEarly, Failure, Policy, RetryCause, TlsFault,
+};
 use serde::Serialize;
 
 fn json(value: &impl Serialize) -> String {
@@ -40,7 +42,9 @@ fn an_event_is_named_by_its_kind_and_keeps_the_json_that_came() {
 fn a_policy_comes_back_with_every_parameter_and_without_its_secrets() {
     let seconds = Duration::from_secs;
     let policy = Policy::builder("stopped")
-        .api_key(ApiKey::new("phak_1234567").unwrap())
+        .credential(ApiKey::new("phak_1234567").unwrap())
+        .workspace("my-team")
+        .api_version(None)
         .interval(seconds(7))
         .timeout(seconds(77))
         .max_retries(3)
@@ -59,7 +63,8 @@ fn a_policy_comes_back_with_every_parameter_and_without_its_secrets() {
         .mask("hunter-proxy")
         .build()
         .unwrap();
-    for policy in [policy, Policy::builder("running").ready(true).build().unwrap()] {
+    let token = BearerToken::new("hunter-token").unwrap();
+    for policy in [policy, Policy::builder("running").credential(token).ready(true).build().unwrap()] {
         let json = json(&policy);
         for secret in ["phak", "hunter", "abc"] {
             assert!(!json.contains(secret), "{json}");
@@ -81,6 +86,8 @@ fn a_policy_that_is_read_is_checked() {
     for (refused, expected) in [
         (r#"{"target":"running","interval":{"secs":4,"nanos":0}}"#, "interval \"4s\" must be"),
         (r#"{"target":"running","api_key":"a\nb"}"#, "api key has the control byte"),
+        (r#"{"target":"running","credential":{"bearer_token":"a\nb"}}"#, "bearer token has the control byte"),
+        (r#"{"target":"running","workspace":" "}"#, "workspace \" \" must not be blank"),
         (r#"{"target":"running","headers":[["X-API-Key","x"]]}"#, "header name \"X-API-Key\" is set by"),
         (r#"{"target":"running","sped":1}"#, "unknown field `sped`"),
         (r#"{}"#, "target must not be blank"),

@@ -7,12 +7,18 @@ use std::path::PathBuf;
 use cvm_watch_core::ConfigError;
 
 use super::hidden::Hidden;
+use super::settings::Given;
 use super::sources::Source;
 
 /// The environment variable that holds the API key (source: Phala's public SDKs).
 pub const API_KEY_VARIABLE: &str = "PHALA_CLOUD_API_KEY";
 /// The environment variable that holds the base URL (source: Phala's public SDKs).
 pub const BASE_URL_VARIABLE: &str = "PHALA_CLOUD_API_PREFIX";
+/// The environment variable that holds an OIDC token, used only without an API key (source: Phala's public
+/// SDKs).
+pub const TOKEN_VARIABLE: &str = "PHALA_OIDC_TOKEN";
+/// The environment variable that holds the slug of the workspace (source: Phala's public SDKs).
+pub const WORKSPACE_VARIABLE: &str = "PHALA_CLOUD_WORKSPACE";
 /// The environment variable that names the directory of the `phala` command line's files
 /// (source: the `phala` command line); `~/.phala-cloud` by default.
 pub const PROFILES_VARIABLE: &str = "PHALA_CLOUD_DIR";
@@ -39,9 +45,27 @@ impl<'a> Environment<'a> {
         Self { variable, home }
     }
 
-    pub(super) fn api_key(&self) -> Result<Option<(Hidden, Source)>, ConfigError> {
+    /// The API key, or else the OIDC token.
+    pub(super) fn credential(&self) -> Result<Option<(Given, Source)>, ConfigError> {
+        match self.api_key()? {
+            Some(key) => Ok(Some(key)),
+            None => self.token(),
+        }
+    }
+
+    pub(super) fn api_key(&self) -> Result<Option<(Given, Source)>, ConfigError> {
         let key = self.text(API_KEY_VARIABLE)?;
-        Ok(key.map(|key| (Hidden(key), Source::Variable(API_KEY_VARIABLE))))
+        Ok(key.map(|key| (Given::ApiKey(Hidden(key)), Source::Variable(API_KEY_VARIABLE))))
+    }
+
+    pub(super) fn token(&self) -> Result<Option<(Given, Source)>, ConfigError> {
+        let token = self.text(TOKEN_VARIABLE)?;
+        Ok(token.map(|token| (Given::BearerToken(Hidden(token)), Source::Variable(TOKEN_VARIABLE))))
+    }
+
+    pub(super) fn workspace(&self) -> Result<Option<(String, Source)>, ConfigError> {
+        let workspace = self.text(WORKSPACE_VARIABLE)?;
+        Ok(workspace.map(|slug| (slug.trim().to_owned(), Source::Variable(WORKSPACE_VARIABLE))))
     }
 
     pub(super) fn base_url(&self) -> Result<Option<(String, Source)>, ConfigError> {

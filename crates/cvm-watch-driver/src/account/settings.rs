@@ -4,7 +4,7 @@ use core::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cvm_watch_core::{ApiKey, ConfigError, Policy, PolicyBuilder, printable};
+use cvm_watch_core::{ApiKey, BearerToken, ConfigError, Credential, Policy, PolicyBuilder, printable};
 
 use super::base_url::BaseUrl;
 use super::environment::{API_KEY_VARIABLE, Environment};
@@ -28,7 +28,10 @@ use super::sources::{Source, Sources};
 #[derive(Clone, Debug)]
 pub struct Settings {
     base_url: BaseUrl,
-    pub(super) api_key: Option<ApiKey>,
+    pub(super) credential: Option<Credential>,
+    workspace: Option<String>,
+    /// `Some(None)` leaves the header out.
+    api_version: Option<Option<String>>,
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
     sources: Sources,
@@ -63,16 +66,27 @@ impl Settings {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.0.as_str()))
     }
 
-    /// Where the key and the base URL were found.
+    /// Where each setting was found.
     pub fn sources(&self) -> &Sources {
         &self.sources
     }
 
-    /// The policy of a watch, with what the client decides: the key and the headers.
+    /// The slug of the workspace that the requests are for, if it is named.
+    pub fn workspace(&self) -> Option<&str> {
+        self.workspace.as_deref()
+    }
+
+    /// The policy of a watch, with what the client decides: the credential and the headers.
     pub(crate) fn policy(&self, target: impl Into<String>) -> PolicyBuilder {
         let mut policy = Policy::builder(target);
-        if let Some(key) = &self.api_key {
-            policy = policy.api_key(key.clone());
+        if let Some(credential) = &self.credential {
+            policy = policy.credential(credential.clone());
+        }
+        if let Some(workspace) = &self.workspace {
+            policy = policy.workspace(workspace);
+        }
+        if let Some(version) = &self.api_version {
+            policy = policy.api_version(version.as_deref());
         }
         for (name, value) in &self.headers {
             policy = policy.header(name, &value.0);
@@ -92,7 +106,9 @@ impl Settings {
 #[must_use]
 pub struct SettingsBuilder {
     pub(super) base_url: Option<(String, Source)>,
-    pub(super) api_key: Option<(Hidden, Source)>,
+    pub(super) credential: Option<(Given, Source)>,
+    pub(super) workspace: Option<(String, Source)>,
+    pub(super) api_version: Option<(Option<String>, Source)>,
     allow_http: bool,
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
@@ -104,9 +120,25 @@ pub struct SettingsBuilder {
     pub(super) notes: Vec<String>,
 }
 
+/// A credential as it was given.
+#[derive(Clone, Debug)]
+pub(super) enum Given {
+    ApiKey(Hidden),
+    BearerToken(Hidden),
+}
+
+impl Given {
+    fn check(self) -> Result<Credential, ConfigError> {
+        Ok(match self {
+            Self::ApiKey(key) => ApiKey::new(key.0)?.into(),
+            Self::BearerToken(token) => BearerToken::new(token.0)?.into(),
+        })
+    }
+}
+
 impl SettingsBuilder {
-    /// Replaces the key and the base URL by those in the environment, where they are set and not
-    /// blank.
+    /// Replaces the credential, the workspace and the base URL by those in the environment, where they
+    /// are set and not blank.
     ///
     /// # Errors
     ///
@@ -116,7 +148,8 @@ impl SettingsBuilder {
     }
 
     fn overridden_from(mut self, environment: &Environment<'_>) -> Result<Self, ConfigError> {
-        self.api_key = environment.api_key()?.or(self.api_key);
+        self.credential = environment.credential()?.or(self.credential);
+        self.workspace = environment.workspace()?.or(self.workspace);
         self.base_url = environment.base_url()?.or(self.base_url);
         Ok(self)
     }
@@ -129,11 +162,30 @@ impl SettingsBuilder {
 
     /// The API key.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Some((Hidden(key.into()), Source::Given));
+        self.credential = Some((Given::ApiKey(Hidden(key.into())), Source::Given));
         self
     }
 
-    /// Allows the key to be sent over plain `http` to a host other than this machine.
+    /// A bearer token, such as the OIDC token of a CI system, instead of an API key.
+    pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.credential = Some((Given::BearerToken(Hidden(token.into())), Source::Given));
+        self
+    }
+
+    /// The slug of the workspace that the requests are for; by default the account's own.
+    pub fn workspace(mut self, slug: impl Into<String>) -> Self {
+        self.workspace = Some((slug.into(), Source::Given));
+        self
+    }
+
+    /// The version of the API to ask for: a date, by default that of
+    /// [`PolicyBuilder::api_version`](cvm_watch_core::PolicyBuilder::api_version). `None` asks for none.
+    pub fn api_version(mut self, version: Option<&str>) -> Self {
+        self.api_version = Some((version.map(ToOwned::to_owned), Source::Given));
+        self
+    }
+
+    /// Allows the credential to be sent over plain `http` to a host other than this machine.
     pub fn allow_http(mut self, allow: bool) -> Self {
         self.allow_http = allow;
         self
@@ -174,16 +226,16 @@ impl SettingsBuilder {
     ///
     /// # Errors
     ///
-    /// A base URL that [`BaseUrl`] refuses, a key with control bytes, no key for a host other than
-    /// this machine, a key over plain `http` that was not allowed, a header that cannot be sent.
+    /// A base URL that [`BaseUrl`] refuses, a credential with control bytes, none for a host other than
+    /// this machine, one over plain `http` that was not allowed, a header that cannot be sent.
     pub fn build(mut self) -> Result<Settings, ConfigError> {
         let (base_url, base_url_source) = match self.base_url {
             Some((url, source)) => (url.parse().map_err(|error| source.blame(error))?, source),
             None => (BaseUrl::DEFAULT.parse()?, Source::Default),
         };
         let base_url: BaseUrl = base_url;
-        let (api_key, api_key_source) = match self.api_key {
-            Some((key, source)) => (Some(ApiKey::new(key.0).map_err(|error| source.blame(error))?), Some(source)),
+        let (credential, credential_source) = match self.credential {
+            Some((given, source)) => (Some(given.check().map_err(|error| source.blame(error))?), Some(source)),
             None if base_url.is_loopback() => {
                 self.notes.extend(self.file_error.map(|error| error.to_string()));
                 (None, None)
@@ -201,12 +253,17 @@ impl SettingsBuilder {
             }
         };
         if !base_url.is_https() && !base_url.is_loopback() && !self.allow_http {
-            let problem = "would send the API key unencrypted; use https, or allow http by name (--allow-http)";
+            let problem = "would send the credential unencrypted; use https, or allow http by name (--allow-http)";
             return Err(ConfigError::new("base url", &base_url.to_string(), problem));
         }
-        let sources = Sources::new(api_key.as_ref().zip(api_key_source), base_url_source, &base_url, self.notes);
+        let (workspace, workspace_source) = self.workspace.unzip();
+        let (api_version, api_version_source) = self.api_version.unzip();
+        let mut sources = Sources::new(credential.as_ref().zip(credential_source), base_url_source, &base_url);
+        sources.workspace = workspace_source;
+        sources.api_version = api_version_source.unwrap_or(Source::Default);
+        sources.notes = self.notes;
         let (headers, secrets, defaults) = (self.headers, self.secrets, self.defaults);
-        let settings = Settings { base_url, api_key, headers, secrets, sources, defaults };
+        let settings = Settings { base_url, credential, workspace, api_version, headers, secrets, sources, defaults };
         // Checks headers and defaults now rather than when the first watch begins.
         settings.policy("running").build()?;
         Ok(settings)
@@ -230,7 +287,7 @@ mod tests {
     fn the_environment_gives_key_and_base_url_and_blank_counts_as_unset() {
         let settings = from(&[(API_KEY_VARIABLE, "phak_1"), (BASE_URL_VARIABLE, "https://x.example/v9")]).unwrap();
         assert_eq!(settings.base_url().to_string(), "https://x.example/v9");
-        assert_eq!(settings.api_key.as_ref().map(ApiKey::expose), Some("phak_1"));
+        assert_eq!(settings.credential.as_ref().map(Credential::expose), Some("phak_1"));
         let settings = from(&[(API_KEY_VARIABLE, "phak_1"), (BASE_URL_VARIABLE, " \t")]).unwrap();
         assert_eq!(settings.base_url().to_string(), BaseUrl::DEFAULT);
     }
@@ -242,7 +299,7 @@ mod tests {
             assert!(error.contains("PHALA_CLOUD_API_KEY"), "{error}");
         }
         let settings = from(&[(BASE_URL_VARIABLE, "http://127.0.0.1:9")]).unwrap();
-        assert_eq!(settings.api_key, None);
+        assert_eq!(settings.credential, None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::path::PathBuf;
 
-use cvm_watch_core::{ApiKey, ConfigError, printable};
+use cvm_watch_core::{ConfigError, Credential, printable};
 
 use super::base_url::BaseUrl;
 use super::hidden::shown;
@@ -74,45 +74,58 @@ impl fmt::Display for Source {
     }
 }
 
-/// Where a client's key and base URL were found.
+/// Where each of a client's settings was found.
 ///
 /// ```
 /// use cvm_watch_driver::{Settings, Source};
 ///
 /// let settings = Settings::builder().api_key("phak_example").build()?;
-/// assert_eq!(settings.sources().api_key(), Some(&Source::Given));
+/// assert_eq!(settings.sources().credential(), Some(&Source::Given));
 /// assert_eq!(settings.sources().base_url(), &Source::Default);
 /// assert!(!settings.sources().are_mixed());
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
-    api_key: Option<Source>,
+    credential: Option<Source>,
     base_url: Source,
+    pub(super) workspace: Option<Source>,
+    pub(super) api_version: Source,
     are_mixed: bool,
-    key_doubt: Option<String>,
-    notes: Vec<String>,
+    credential_doubt: Option<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Sources {
-    pub(super) fn new(api_key: Option<(&ApiKey, Source)>, base_url: Source, url: &BaseUrl, notes: Vec<String>) -> Self {
-        let key_doubt = api_key.as_ref().and_then(|(key, _)| key.doubt());
-        let api_key = api_key.map(|(_, source)| source);
+    pub(super) fn new(credential: Option<(&Credential, Source)>, base_url: Source, url: &BaseUrl) -> Self {
+        let credential_doubt = credential.as_ref().and_then(|(credential, _)| credential.doubt());
+        let credential = credential.map(|(_, source)| source);
         // The base URL that a profile has unless it was set up for another server.
         let is_phalas = matches!(base_url, Source::Profile { .. }) && url.to_string() == BaseUrl::DEFAULT;
-        let are_mixed = !is_phalas && api_key.as_ref().is_some_and(|key| !key.belongs_with(&base_url));
-        Self { api_key, base_url, are_mixed, key_doubt, notes }
+        let are_mixed = !is_phalas && credential.as_ref().is_some_and(|source| !source.belongs_with(&base_url));
+        let (workspace, api_version, notes) = (None, Source::Default, Vec::new());
+        Self { credential, base_url, workspace, api_version, are_mixed, credential_doubt, notes }
     }
 
-    /// Where the API key was found; `None` if there is none.
-    pub fn api_key(&self) -> Option<&Source> {
-        self.api_key.as_ref()
+    /// Where the credential was found; `None` if there is none.
+    pub fn credential(&self) -> Option<&Source> {
+        self.credential.as_ref()
     }
 
-    /// What looks like a mistake made in copying the API key, for a program to show: see
-    /// [`ApiKey::doubt`].
-    pub fn key_doubt(&self) -> Option<&str> {
-        self.key_doubt.as_deref()
+    /// Where the workspace was found; `None` if none is named.
+    pub fn workspace(&self) -> Option<&Source> {
+        self.workspace.as_ref()
+    }
+
+    /// Where the version of the API was found.
+    pub fn api_version(&self) -> &Source {
+        &self.api_version
+    }
+
+    /// What looks like a mistake made in copying the credential, for a program to show: see
+    /// [`Credential::doubt`].
+    pub fn credential_doubt(&self) -> Option<&str> {
+        self.credential_doubt.as_deref()
     }
 
     /// Where the base URL was found.
@@ -120,7 +133,7 @@ impl Sources {
         &self.base_url
     }
 
-    /// Whether the key and the base URL are from two places, such as a key from the environment and
+    /// Whether the credential and the base URL are from two places, such as a key from the environment and
     /// a base URL from a profile. This can be intended, so it is no error, but a program should show
     /// it. A given value goes with any other, and so does a profile's base URL that is Phala Cloud's
     /// own.

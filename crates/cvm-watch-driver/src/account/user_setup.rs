@@ -5,7 +5,7 @@ use cvm_watch_core::{ConfigError, printable};
 use super::environment::{Environment, PROFILES_VARIABLE};
 use super::hidden::shown;
 use super::profiles::{Found, Profile};
-use super::settings::SettingsBuilder;
+use super::settings::{Given, SettingsBuilder};
 use super::sources::{PROFILE_FILE_FIELD, Source};
 
 /// The names of the profiles of the `phala` command line, in alphabetical order; none if there is no
@@ -92,7 +92,7 @@ impl SettingsBuilder {
         if profile.token.is_none() {
             return Err(refused(format!("has no token in {shown}; log in again with the phala command line")));
         }
-        self.api_key = None;
+        self.credential = None;
         if profile.api_prefix.is_some() {
             self.base_url = None;
         }
@@ -102,14 +102,17 @@ impl SettingsBuilder {
 
     fn filled_from(mut self, environment: &Environment<'_>) -> Result<Self, ConfigError> {
         // After a named profile the current one is not used.
-        let is_profile_named = matches!(self.api_key, Some((_, Source::Profile { .. })));
-        if self.api_key.is_none() {
-            self.api_key = environment.api_key()?;
+        let is_profile_named = matches!(self.credential, Some((_, Source::Profile { .. })));
+        if self.credential.is_none() {
+            self.credential = environment.api_key()?;
+        }
+        if self.workspace.is_none() {
+            self.workspace = environment.workspace()?;
         }
         if self.base_url.is_none() {
             self.base_url = environment.base_url()?;
         }
-        if is_profile_named || (self.api_key.is_some() && self.base_url.is_some()) {
+        if is_profile_named || (self.credential.is_some() && self.base_url.is_some()) {
             return Ok(self);
         }
         let Some(path) = environment.profile_file() else { return Ok(self) };
@@ -126,10 +129,10 @@ impl SettingsBuilder {
         match current {
             Ok(Some(profile)) => self.fill_from(profile),
             Ok(None) => {}
-            Err(error) if self.api_key.is_none() => self.file_error = Some(error),
+            Err(error) if self.credential.is_none() => self.file_error = Some(error),
             Err(error) => self.notes.push(error.to_string()),
         }
-        if self.api_key.is_none() {
+        if self.credential.is_none() {
             self.file_without_key = Some(path);
         }
         Ok(self)
@@ -138,8 +141,8 @@ impl SettingsBuilder {
     /// Sets what is still open.
     fn fill_from(&mut self, profile: Profile) {
         let Profile { token, api_prefix, source } = profile;
-        if self.api_key.is_none() {
-            self.api_key = token.map(|token| (token, source.clone()));
+        if self.credential.is_none() {
+            self.credential = token.map(|token| (Given::ApiKey(token), source.clone()));
         }
         if self.base_url.is_none() {
             self.base_url = api_prefix.map(|url| (url, source));
@@ -239,7 +242,7 @@ mod tests {
     const URL: (&str, &str) = (BASE_URL_VARIABLE, "https://env.example");
 
     fn key(settings: &Settings) -> &str {
-        settings.api_key.as_ref().map_or("", |key| key.expose())
+        settings.credential.as_ref().map_or("", |key| key.expose())
     }
 
     /// The key, the base URL, and whether the program should warn that they are from two places.
@@ -279,7 +282,7 @@ mod tests {
         assert_eq!(found(&settings), ("phak_env", "https://given.example".to_owned(), false));
         let settings = home.finish(given(), None, &[]).unwrap();
         assert_eq!(found(&settings), ("phak_work", "https://given.example".to_owned(), false));
-        assert_eq!(settings.sources().api_key(), Some(&home.source("work")));
+        assert_eq!(settings.sources().credential(), Some(&home.source("work")));
         assert_eq!(settings.sources().base_url(), &Source::Given);
         // A profile that is named later is the later word.
         let settings = home.finish(given().api_key("phak_given"), Some("home"), &[KEY, URL]).unwrap();
@@ -398,7 +401,7 @@ mod tests {
         assert_eq!(home.build(None, &[]).unwrap_err().to_string(), expected);
         // This machine needs none.
         let settings = home.build(None, &[(BASE_URL_VARIABLE, "http://127.0.0.1:1")]).unwrap();
-        assert_eq!(settings.sources().api_key(), None);
+        assert_eq!(settings.sources().credential(), None);
     }
 
     /// Contract row 25.

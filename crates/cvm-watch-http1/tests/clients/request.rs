@@ -61,6 +61,7 @@ async fn path_query_and_headers_are_exactly_these() {
         ("host", &host),
         ("user-agent", &agent),
         ("x-api-key", KEY),
+        ("x-phala-version", "2026-06-23"),
         ("x-trace", "abc"),
     ];
     assert_eq!(headers, expected.map(|(name, value)| (name, Some(value))));

@@ -68,7 +68,7 @@ fn record(members: u64, until: Until, body: impl Fn(u64, u64) -> String) -> Stri
     recorder.observe(Observed::FleetStarted { max_streams: 2, until }).unwrap();
     let (fleet, now) = (Fleet::new(2, until).unwrap(), Timestamp::from_secs(9));
     let mut run = Run { fleet, recorder, now, connecting: Vec::new() };
-    let policy = Policy::builder("running").api_key(ApiKey::new("phak_1234567").unwrap());
+    let policy = Policy::builder("running").credential(ApiKey::new("phak_1234567").unwrap());
     let policy = Arc::new(policy.deadline(Duration::from_secs(300)).build().unwrap());
     let mut all = Vec::new();
     for number in 0..members {

@@ -9,7 +9,7 @@ use crate::scripted::{Answer, actions, play, record, record_and_look};
 const KEY: &str = "phak_Example/1234";
 
 fn policy() -> Policy {
-    Policy::builder("running").api_key(ApiKey::new(KEY).unwrap()).max_retries(1).build().unwrap()
+    Policy::builder("running").credential(ApiKey::new(KEY).unwrap()).max_retries(1).build().unwrap()
 }
 
 fn boot() -> String {

@@ -157,7 +157,7 @@ fn policy(secrets: &[String], random: &mut Random) -> Policy {
     builder = builder.idle_timeout(std::time::Duration::from_secs(5));
     for (number, secret) in secrets.iter().enumerate() {
         builder = match number {
-            0 => builder.api_key(ApiKey::new(secret).unwrap()),
+            0 => builder.credential(ApiKey::new(secret).unwrap()),
             1 => builder.header("X-Mine", secret),
             _ => builder.mask(secret),
         };
@@ -253,7 +253,7 @@ fn assert_replays(recording: &str, context: &str) -> Option<u64> {
 }
 
 fn policy_of(key: &str) -> Policy {
-    Policy::builder("running").api_key(ApiKey::new(key).unwrap()).build().unwrap()
+    Policy::builder("running").credential(ApiKey::new(key).unwrap()).build().unwrap()
 }
 
 const KEY: &str = "phak_3X/key+1=";
@@ -304,7 +304,7 @@ fn of_secrets_that_hold_one_another_none_is_in_the_recording() {
     let secrets = ["Bearer phak_3X/key+1=", "phak_3X/key+1=", "key+1="].map(str::to_owned);
     let policy = Policy::builder("running")
         .header("X-Mine", &secrets[0])
-        .api_key(ApiKey::new(&secrets[1]).unwrap())
+        .credential(ApiKey::new(&secrets[1]).unwrap())
         .mask(&secrets[2])
         .build()
         .unwrap();

@@ -3,7 +3,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::api_key::ApiKey;
+use crate::credential::ApiKey;
 use crate::judge::{Judge, Verdict};
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -136,7 +136,7 @@ fn unreadable_data_says_why() {
 #[test]
 fn an_echoed_key_is_masked_in_every_string_of_every_event() {
     let key = ApiKey::new("phak_1").unwrap();
-    let policy = Policy::builder("phak_1").api_key(key).keep_raw(true).build().unwrap();
+    let policy = Policy::builder("phak_1").credential(key).keep_raw(true).build().unwrap();
     let echo = r"a\u0070hak_1 phak_1";
     let fields = [
         "status",

@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) {
     let key = ApiKey::new(&key);
     if let Ok(key) = &key {
         assert!(!has_control(key.expose()), "the key {key:?}");
-        builder = builder.api_key(key.clone());
+        builder = builder.credential(key.clone());
     }
     let Ok(policy) = builder.build() else { panic!("{target:?} was refused") };
     let mut watch = Watch::new(policy.into(), id.clone(), 1, Timestamp::ZERO);

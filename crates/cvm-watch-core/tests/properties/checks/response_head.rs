@@ -97,7 +97,7 @@ fn contains(text: &[u8], part: &str) -> bool {
 
 fn answered(head: &Head, body: &[u8]) -> Found {
     let policy = Policy::builder("running").retry_delay(Duration::from_secs(5));
-    let policy = policy.api_key(ApiKey::new(KEY).expect("a good key")).build().expect("a good configuration");
+    let policy = policy.credential(ApiKey::new(KEY).expect("a good key")).build().expect("a good configuration");
     let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
     let input = Input::Head { attempt, head: head.response(), wall: head.wall() };
