@@ -82,6 +82,12 @@ tool() {
     command -v "$1" > /dev/null
 }
 
+# Provides a program of Debian: program NAME PACKAGE...
+program() {
+    command -v "$1" > /dev/null || apt-get install -y --no-install-recommends "${@:2}" > /dev/null 2>&1 || true
+    command -v "$1" > /dev/null
+}
+
 # Provides a subcommand of cargo: cargo_tool NAME VERSION. Unoptimized, which builds in a third of the time.
 cargo_tool() {
     [ "$(cat "$TOOLS/cargo/$1.version" 2> /dev/null)" = "$2" ] && return
