@@ -1,7 +1,7 @@
-//! What the watch holds on the heap, by an allocator that counts: never more than is documented,
-//! whatever arrives and however it is cut. The decoder's crate has the same for the decoder.
+//! Measures the heap of a watch with a counting allocator: never more than documented, for any input and any cuts. The
+//! decoder's crate does the same for the decoder.
 //!
-//! A program of its own, since there is one allocator to a program. It counts per thread.
+//! A separate test program, since a program has one allocator. It counts per thread.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,12 +20,12 @@ mod meter;
 
 use meter::{A_FEW_KIB, KIB, Meter, adversaries, cuts, documented};
 
-/// What a watch holds beside its event, its texts and the decoder: a request, an error's words.
+/// What a watch holds besides its event, its texts and the decoder: a request, the message of an error.
 const A_WATCH: usize = 8 * KIB;
-/// The most of an error body that is read (row 13).
+/// How much of an error body is read (row 13).
 const ERROR_BODY: usize = 64 * KIB;
 
-/// A watch whose actions go nowhere, and its heap.
+/// A watch whose actions are discarded, and its heap.
 struct Watched {
     watch: Watch,
     attempt: Option<AttemptId>,
@@ -141,7 +141,7 @@ fn a_watch_is_small_again_after_a_large_state() {
 }
 
 #[test]
-fn of_an_error_body_of_megabytes_a_watch_keeps_64_kib_and_then_its_words() {
+fn a_watch_keeps_64_kib_of_a_large_error_body_and_then_only_its_message() {
     let bodies = [
         "x".repeat(8 << 20),
         format!("<html>{}", " <p>".repeat(2 << 20)),
@@ -186,7 +186,7 @@ fn a_watch_does_not_grow_with_its_attempts() {
 }
 
 #[test]
-fn a_watch_that_has_ended_holds_next_to_nothing() {
+fn a_watch_that_has_ended_holds_almost_no_memory() {
     let state = format!("event: state\ndata: {{\"status\":\"a\",\"name\":\"{}\"}}\n\n", "n".repeat(1 << 20));
     for end in [None, Some("event: complete\ndata: {\"status\":\"running\"}\n\n")] {
         let mut watched = Watched::streaming(4 << 20, false, true);

@@ -1,4 +1,4 @@
-//! The committed fuzz corpora, replayed: what fuzzing found once is a test for ever.
+//! Replays the committed fuzz corpora.
 
 use std::fs;
 use std::panic;

@@ -1,4 +1,4 @@
-//! Watches with one fault each, for the laws to notice.
+//! Watches with one deliberate fault each, which the properties must detect.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use cvm_watch_core::{Action, AttemptId, CvmId, Event, Input, Phase, Policy, Time
 
 use crate::checks::machine::Machine;
 
-/// What is wrong with a watch. Without a fault each hook passes on what the watch does.
+/// A fault of a watch. By default each hook passes on what the watch does.
 pub trait Fault {
     fn seed(seed: u64) -> u64 {
         seed
@@ -27,7 +27,7 @@ pub trait Fault {
         false
     }
 
-    /// Which attempt it takes an input to be of.
+    /// The attempt to which it attributes an input.
     fn taken_for(named: AttemptId, _current: AttemptId) -> AttemptId {
         named
     }
@@ -68,7 +68,7 @@ impl Fault for WakesLate {
     }
 }
 
-/// Five times.
+/// Repeats each state event five times.
 pub struct RepeatsEvents;
 
 impl Fault for RepeatsEvents {
@@ -148,7 +148,7 @@ impl<F: Fault> Machine for Faulty<F> {
             self.current = Some(*attempt);
         }
         let polled = F::polled(&mut self.seen, action.clone());
-        // What is swallowed does not stop the drain.
+        // A dropped action does not end the drain.
         if polled.is_none() && action.is_some() { self.poll_action() } else { polled }
     }
 

@@ -1,5 +1,5 @@
-//! The invariants of `ARCHITECTURE.md`, one property each, over random lives of a watch. Each is
-//! shown to catch a fault that breaks it: a law that nothing can break proves nothing.
+//! The invariants of `ARCHITECTURE.md`, one property each, over random runs of a watch. A test shows that each
+//! property detects a fault that breaks it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,7 @@ fn cuts_change_nothing<M: Machine>(data: &[u8]) {
 }
 
 /// 2. Exactly one end, and it is last.
-fn there_is_one_end_and_it_is_last<M: Machine>(data: &[u8]) {
+fn one_end_which_is_last<M: Machine>(data: &[u8]) {
     let Recorded { actions, .. } = run::<M>(data, Style { abort_at_last: true, ..Style::default() });
     let is_end = |action: &&Action| matches!(action, Action::Resolve(_) | Action::Fail(_));
     assert_eq!(actions.iter().filter(is_end).count(), 1, "{actions:?}");
@@ -42,13 +42,13 @@ fn no_wake_comes_twice<M: Machine>(data: &[u8]) {
     }
 }
 
-/// 4. Who sleeps exactly to the wake misses nothing: looking more often changes nothing.
+/// 4. A driver that sleeps exactly to the wake misses nothing: extra ticks change nothing.
 fn the_wake_is_exact<M: Machine>(data: &[u8]) {
     let sleeper = run::<M>(data, Style::default());
     assert_same(&sleeper, &run::<M>(data, Style { restless: true, ..Style::default() }));
 }
 
-/// 5. However long nobody polls, a handful of actions waits.
+/// 5. Only a few actions wait, even if they are never polled.
 fn few_actions_wait<M: Machine>(data: &[u8]) {
     let Recorded { actions, .. } = run::<M>(data, Style { never_polls: true, ..Style::default() });
     assert!(actions.len() <= 6, "{} actions waited", actions.len());
@@ -78,12 +78,12 @@ fn one_connection_at_most<M: Machine>(data: &[u8]) {
     assert!(open.is_empty(), "{open:?} left open");
 }
 
-/// 8. Any order of inputs is safe: it does what the model does.
+/// 8. Any order of inputs is safe: the watch does what the model does.
 fn any_order_is_safe<M: Machine>(data: &[u8]) {
     watch_ops::check_machine::<M>(data);
 }
 
-/// 9. What the source of the core may not have, comments and tests aside.
+/// 9. Returns a word that the source of the core must not contain, outside comments and tests.
 fn impurity(source: &str) -> Option<&'static str> {
     let forbidden = [
         "std::",
@@ -114,7 +114,7 @@ fn holds(property: fn(&[u8])) {
     crate::random::sweep(property, 0..RUNS, |random| random.bytes(200));
 }
 
-/// How many lives it takes until the law is broken.
+/// Returns the first run that breaks the property.
 fn broken_after(property: fn(&[u8])) -> Option<u64> {
     (0..RUNS).find(|seed| {
         let data = Random::new(*seed).bytes(200);
@@ -128,8 +128,8 @@ fn the_same_bytes_give_the_same_actions_however_they_are_cut() {
 }
 
 #[test]
-fn a_watch_ends_once_and_says_nothing_after() {
-    holds(there_is_one_end_and_it_is_last::<Watch>);
+fn a_watch_ends_once_and_reports_nothing_after() {
+    holds(one_end_which_is_last::<Watch>);
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn a_tick_at_the_wake_moves_the_wake_on() {
 }
 
 #[test]
-fn who_sleeps_exactly_to_the_wake_misses_nothing() {
+fn a_driver_that_sleeps_exactly_to_the_wake_misses_nothing() {
     holds(the_wake_is_exact::<Watch>);
 }
 
 #[test]
-fn however_long_nobody_polls_a_handful_of_actions_waits() {
+fn without_polls_only_a_few_actions_wait() {
     holds(few_actions_wait::<Watch>);
 }
 
@@ -182,10 +182,10 @@ fn the_core_has_no_clock_randomness_environment_or_hash_order() {
 }
 
 #[test]
-fn each_law_notices_a_fault_that_breaks_it() {
+fn each_property_detects_a_fault_that_breaks_it() {
     let broken = [
         ("cuts", broken_after(cuts_change_nothing::<Faulty<OverlooksLoneBytes>>)),
-        ("one end", broken_after(there_is_one_end_and_it_is_last::<Faulty<SpeaksAfterItsEnd>>)),
+        ("one end", broken_after(one_end_which_is_last::<Faulty<SpeaksAfterItsEnd>>)),
         ("no spin", broken_after(no_wake_comes_twice::<Faulty<WakesAtOnce>>)),
         ("exact wake", broken_after(the_wake_is_exact::<Faulty<WakesLate>>)),
         ("few actions", broken_after(few_actions_wait::<Faulty<RepeatsEvents>>)),
@@ -194,7 +194,7 @@ fn each_law_notices_a_fault_that_breaks_it() {
         ("any order", broken_after(any_order_is_safe::<Faulty<HearsOldConnections>>)),
     ];
     for (property, runs) in broken {
-        assert!(runs.is_some(), "the property of {property} does not notice its fault in {RUNS} runs");
+        assert!(runs.is_some(), "the property of {property} does not detect its fault in {RUNS} runs");
     }
     assert_eq!(impurity("// std::time is for others\nfn f() {}"), None);
     assert_eq!(impurity("fn f() { std::time::Instant::now(); }"), Some("std::"));

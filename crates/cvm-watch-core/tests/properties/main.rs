@@ -1,4 +1,4 @@
-//! The laws of a watch, held against seeded random cases and the committed fuzz corpora.
+//! Property tests of the watch and the fleet, over seeded random cases and the committed fuzz corpora.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,7 @@
     clippy::unreachable,
     clippy::print_stderr,
     unreachable_pub,
-    reason = "checks say what is wrong by panicking, and are shared with the fuzz crate"
+    reason = "checks fail by panicking, and are shared with the fuzz crate"
 )]
 
 mod checks;

@@ -1,4 +1,4 @@
-//! Seeded random bytes for each check, made of what its inputs are made of.
+//! Seeded random bytes for each check, composed of the pieces that its inputs consist of.
 
 use crate::checks;
 
@@ -29,7 +29,7 @@ impl Random {
         (0..self.below(most + 1)).map(|_| self.byte()).collect()
     }
 
-    /// Random bytes, then up to `most` words in a row, now and then a random byte between them.
+    /// Random bytes, then up to `most` words in a row, with a random byte between some of them.
     pub fn words(&mut self, before: usize, words: &[&str], most: usize) -> Vec<u8> {
         let mut bytes: Vec<u8> = (0..before).map(|_| self.byte()).collect();
         for _ in 0..self.below(most + 1) {
@@ -54,17 +54,17 @@ pub fn sweep(check: fn(&[u8]), seeds: std::ops::Range<u64>, make: impl Fn(&mut R
 }
 
 #[test]
-fn any_inputs_in_any_order_keep_the_laws_and_match_the_model() {
+fn any_inputs_in_any_order_keep_the_invariants_and_match_the_model() {
     sweep(checks::watch_ops::check, 0..30_000, |random| random.bytes(300));
 }
 
 #[test]
-fn any_inputs_to_any_member_keep_the_laws_of_a_fleet() {
+fn any_inputs_to_any_member_keep_the_invariants_of_a_fleet() {
     sweep(checks::fleet_ops::check, 0..10_000, |random| random.bytes(400));
 }
 
 #[test]
-fn any_answer_is_judged_as_the_twin_judges_it() {
+fn any_answer_is_judged_as_by_the_reference_model() {
     let words = [
         "{",
         "}",
@@ -98,7 +98,7 @@ fn any_answer_is_judged_as_the_twin_judges_it() {
 }
 
 #[test]
-fn any_payload_reads_as_the_naive_reader_reads_it() {
+fn any_payload_reads_as_by_the_reference_reader() {
     let words = [
         "{",
         "}",
@@ -132,7 +132,7 @@ fn any_payload_reads_as_the_naive_reader_reads_it() {
 }
 
 #[test]
-fn nothing_given_leaves_its_place_in_the_request() {
+fn no_value_leaves_its_place_in_the_request() {
     let words = [
         "/",
         "..",

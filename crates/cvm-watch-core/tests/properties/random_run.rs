@@ -1,4 +1,4 @@
-//! Plays a random life to a machine as a rightful driver would, in one of several manners.
+//! Drives a state machine with random inputs, as a correct driver would, in one of several styles.
 
 use std::fmt::Write;
 
@@ -8,29 +8,29 @@ use crate::checks::choices::Choices;
 use crate::checks::machine::Machine;
 use crate::checks::watch_ops::{bodies, setting};
 
-/// So many wakes are kept in one sleep.
+/// The most ticks of one sleep.
 const MAX_TICKS: usize = 40;
 
-/// How the driver goes about it.
+/// How the driver behaves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
-    /// Hands over bytes in pieces of so many; 0: as they came.
+    /// The size of the chunks that it passes on; 0: unchanged.
     pub cut: usize,
-    /// Ticks at times when nothing is due, too.
+    /// Whether it also ticks when no timer is due.
     pub restless: bool,
-    /// Polls no action after the first until all is over.
+    /// Whether it polls no action between the first one and the end.
     pub never_polls: bool,
-    /// Aborts when the script is over, then plays it once more to a watch that has ended.
+    /// Whether it aborts at the end of the script, and then repeats the script with the ended watch.
     pub abort_at_last: bool,
 }
 
-/// What came of it.
+/// The record of a run.
 #[derive(Debug, Default)]
 pub struct Recorded {
     pub actions: Vec<Action>,
     /// The actions with their times, as text.
     pub log: String,
-    /// Each wake that was kept, and the wake after its tick.
+    /// Each wake, and the next wake after its tick.
     pub wakes: Vec<(Wake, Wake)>,
     /// The attempts whose connections ended by themselves.
     pub closed: Vec<AttemptId>,
@@ -103,9 +103,9 @@ impl<M: Machine> RandomRun<M> {
         self.drain();
     }
 
-    /// Sleeps from wake to wake; a watch that has too much to do is left early.
+    /// Sleeps from wake to wake, up to a number of ticks.
     fn pass(&mut self, span: u64) {
-        // At the very end of time all is due, for ever.
+        // At the end of time every timer is always due.
         let mut until = self.now.saturating_add(span).min(u64::MAX - 1);
         let mut ticks = 0;
         while let Some(wake) = self.machine.next_wake().filter(|wake| wake.at.as_nanos() <= until) {

@@ -33,7 +33,7 @@ fn an_abort_before_the_start_makes_no_request() {
 
 /// Contract row 21.
 #[test]
-fn an_abort_drops_what_was_not_handed_out_yet() {
+fn an_abort_drops_actions_that_were_not_polled() {
     let (mut watch, attempt) = streaming(Policy::builder("running"));
     let event = b"event: state\ndata: {\"status\":\"starting\"}\n\n";
     assert_eq!(watch.receive(Timestamp::ZERO, attempt, event), event.len());
@@ -44,7 +44,7 @@ fn an_abort_drops_what_was_not_handed_out_yet() {
 
 /// Contract row 21.
 #[test]
-fn an_abort_in_a_flood_is_heard_between_two_events() {
+fn an_abort_in_a_flood_takes_effect_between_two_events() {
     let (mut watch, attempt) = streaming(Policy::builder("running"));
     let flood = b"data: x\n\n".repeat(10_000);
     let taken = watch.receive(Timestamp::ZERO, attempt, &flood);

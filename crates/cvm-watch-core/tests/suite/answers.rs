@@ -8,7 +8,7 @@ use crate::watches::{SECOND, answer, answered, done};
 
 /// Contract row 13.
 #[test]
-fn every_other_status_fails_at_once_with_the_servers_words() {
+fn every_other_status_fails_at_once_with_the_servers_message() {
     for status in [201, 204, 206, 304, 400, 401, 402, 403, 404, 405, 410, 418, 422, 451] {
         let body = r#"{"error_code":"E-1","message":"no"}"#;
         let end = scripted(answer(status, &[], body)).end();
@@ -30,7 +30,7 @@ fn the_body_of_a_rejection_is_read_for_two_seconds_and_to_64_kib() {
     assert!(endless.contains("0.000 disconnect\n0.000 fail rejected"), "{endless}");
 }
 
-/// How a watch is rejected that is answered 422 with this body.
+/// The rejection of a watch that received a 422 with this body.
 fn rejection(body: &str) -> Rejection {
     let mut head = ResponseHead::new(422);
     head.header("X-Request-Id", b"of-the-head");
@@ -45,7 +45,7 @@ fn rejection(body: &str) -> Rejection {
 
 /// Contract row 13.
 #[test]
-fn a_rejection_carries_what_the_server_said() {
+fn a_rejection_carries_the_servers_message_and_code() {
     let said = rejection(
         r#"{"error_code":"ERR-03-001","message":"no","request_id":"of-the-body","suggestions":["wait","ask"]}"#,
     );
@@ -79,7 +79,7 @@ fn a_redirect_is_final_and_names_its_location_and_what_to_do() {
 
 /// Contract row 15.
 #[test]
-fn an_answer_that_is_no_event_stream_is_rejected_at_once() {
+fn an_answer_that_is_not_an_event_stream_is_rejected_at_once() {
     for (headers, found) in [
         (&[("content-type", "text/html; charset=utf-8")][..], "content type \"text/html; charset=utf-8\""),
         (&[("content-type", "application/json")], "content type \"application/json\""),

@@ -9,7 +9,7 @@ use crate::watches::{SECOND, done};
 
 /// Contract row 17.
 #[test]
-fn no_head_within_the_connect_timeout_is_a_loss() {
+fn an_attempt_without_a_head_fails_at_the_connect_timeout() {
     let script = || Script::new().then(Attempt::new().stall()).then(done());
     scripted(script()).check(
         "0.000 connect 1, timeout 300
@@ -33,7 +33,7 @@ fn the_connect_timeout_never_goes_beyond_the_attempts_deadline() {
 
 /// Contract row 18.
 #[test]
-fn an_attempt_older_than_its_timeout_and_ten_seconds_is_lost_even_while_bytes_flow() {
+fn an_attempt_fails_ten_seconds_after_its_timeout_even_while_bytes_arrive() {
     let beats = Attempt::stream().repeat(": beat\n", SECOND, u64::MAX);
     let states = Attempt::stream().repeat("event: state\ndata: {\"status\":\"starting\"}\n\n", SECOND, u64::MAX);
     for (stream, again) in [(beats, "retry"), (states, "reconnect"), (Attempt::stream().stall(), "retry")] {
@@ -47,7 +47,7 @@ fn an_attempt_older_than_its_timeout_and_ten_seconds_is_lost_even_while_bytes_fl
 
 /// Contract row 19.
 #[test]
-fn silence_for_the_idle_timeout_is_a_loss_and_any_byte_puts_it_off() {
+fn an_attempt_fails_after_the_idle_timeout_and_any_byte_restarts_it() {
     let script = || {
         let beats = Attempt::stream().wait(8 * SECOND).bytes(":").wait(9 * SECOND).comment("beat").stall();
         Script::new().then(beats).then(done())
@@ -58,7 +58,7 @@ fn silence_for_the_idle_timeout_is_a_loss_and_any_byte_puts_it_off() {
 
 /// Contract row 19.
 #[test]
-fn idleness_counts_from_the_head_and_is_off_by_default() {
+fn idle_time_counts_from_the_head_and_is_not_limited_by_default() {
     let script = || Script::new().then(Attempt::new().wait(7 * SECOND).head(200, &[]).stall()).then(done());
     let trace = scripted(script()).with(|c| c.idle_timeout(10 * SECOND)).trace();
     assert!(trace.contains("17.000 retry"), "{trace}");

@@ -7,7 +7,7 @@ use crate::watches::{SECOND, done};
 
 /// Contract row 5.
 #[test]
-fn a_timeout_event_is_a_loss_by_its_name_and_drops_the_connection_first() {
+fn a_timeout_event_fails_the_attempt_by_its_name_and_closes_the_connection_first() {
     for (data, said) in [
         (r#"{"error":"late","target":"running","elapsed":300}"#, "timeout"),
         ("nonsense", "malformed \"timeout\": the data is not JSON"),
@@ -82,7 +82,7 @@ fn an_error_without_an_event_name_or_without_a_field_is_kept_too() {
 
 /// Contract row 6.
 #[test]
-fn an_answer_without_words_does_not_take_back_the_text_of_an_error_event() {
+fn an_answer_without_a_message_keeps_the_text_of_an_error_event() {
     let silent = Attempt::new().head(503, &[]).close();
     let script = Script::new().then(Attempt::stream().error("no disk left").close()).then(silent);
     let end = scripted(script).with(|c| c.max_retries(1)).end();
@@ -91,7 +91,7 @@ fn an_answer_without_words_does_not_take_back_the_text_of_an_error_event() {
 
 /// Contract row 6.
 #[test]
-fn the_newest_words_are_the_ones_that_are_kept() {
+fn the_last_error_text_is_kept() {
     let busy = Attempt::new().head(503, &[]).bytes("busy").close();
     let script = Script::new().then(Attempt::stream().error("no disk left").close()).then(busy);
     let end = scripted(script).with(|c| c.max_retries(1)).end();
@@ -166,7 +166,7 @@ fn an_event_over_the_limit_is_dropped_and_reading_goes_on_at_the_next_blank_line
 
 /// Contract row 9.
 #[test]
-fn an_event_of_just_the_limit_is_read_however_it_is_cut() {
+fn an_event_at_the_limit_is_read_however_it_is_cut() {
     let stream = |data| Attempt::stream().event("other", "x".repeat(data)).complete("running");
     for split in [Split::Whole, Split::Chunks(1), Split::Chunks(7)] {
         let run = |data| scripted(stream(data).split(split)).with(|c| c.max_event_bytes(100)).trace();

@@ -1,4 +1,4 @@
-//! Many watches over few connections: turns, results, limits.
+//! Many watches over few connections: time slices, outcomes, limits.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn cvm(number: usize) -> CvmId {
     format!("cvm-{number}").parse().unwrap()
 }
 
-fn fleet(cvms: usize, places: usize, until: Until) -> Fleet {
-    let mut fleet = Fleet::new(places, until).unwrap();
+fn fleet(cvms: usize, slots: usize, until: Until) -> Fleet {
+    let mut fleet = Fleet::new(slots, until).unwrap();
     for number in 0..cvms {
         let policy = Policy::builder("running").retry_delay(SECOND).max_retries(0);
         fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
@@ -71,7 +71,7 @@ fn open(fleet: &mut Fleet, now: Timestamp, number: usize) {
     fleet.handle(now, member(fleet, number), Input::Head { attempt, head, wall: None });
 }
 
-fn say(fleet: &mut Fleet, now: Timestamp, number: usize, bytes: &[u8]) {
+fn receive(fleet: &mut Fleet, now: Timestamp, number: usize, bytes: &[u8]) {
     let attempt = attempt(fleet, number);
     assert_eq!(fleet.receive(now, member(fleet, number), attempt, bytes), bytes.len());
 }
@@ -82,18 +82,18 @@ fn close(fleet: &mut Fleet, now: Timestamp, number: usize, cause: CloseCause) {
 }
 
 #[test]
-fn a_stream_gives_way_at_its_first_state_and_comes_back_after_its_interval() {
+fn a_stream_yields_at_its_first_state_and_reconnects_after_its_interval() {
     let mut fleet = fleet(3, 1, Until::All);
     assert_eq!(drain(&mut fleet), ["0 connect 1"]);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(1), 0, STARTING);
+    receive(&mut fleet, at(1), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     open(&mut fleet, at(1), 1);
-    say(&mut fleet, at(2), 1, STARTING);
+    receive(&mut fleet, at(2), 1, STARTING);
     assert_eq!(idle(&mut fleet, at(2)), ["1 emit", "1 disconnect 1", "2 connect 1"]);
     open(&mut fleet, at(2), 2);
-    say(&mut fleet, at(2), 2, STARTING);
-    // Nobody may be looked at yet, so the stream stays.
+    receive(&mut fleet, at(2), 2, STARTING);
+    // No CVM may be checked again yet, so the stream stays.
     assert_eq!(idle(&mut fleet, at(2)), ["2 emit"]);
     let wake = fleet.next_wake().unwrap();
     assert_eq!((wake.at, wake.reason), (at(5), WakeReason::NextCheck));
@@ -102,19 +102,19 @@ fn a_stream_gives_way_at_its_first_state_and_comes_back_after_its_interval() {
 }
 
 #[test]
-fn where_all_fit_every_stream_stays_open() {
+fn with_enough_slots_every_stream_stays_open() {
     let mut fleet = fleet(3, 3, Until::All);
     assert_eq!(drain(&mut fleet), ["0 connect 1", "1 connect 1", "2 connect 1"]);
     for number in 0..3 {
         open(&mut fleet, at(0), number);
-        say(&mut fleet, at(1), number, STARTING);
+        receive(&mut fleet, at(1), number, STARTING);
     }
     assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "1 emit", "2 emit"]);
     assert_eq!(fleet.next_wake().unwrap().reason, WakeReason::AttemptTimeout);
 }
 
 #[test]
-fn where_all_just_fit_nobody_waits_for_an_interval_before_the_next_attempt() {
+fn with_enough_slots_no_retry_waits_for_an_interval() {
     let mut fleet = Fleet::new(2, Until::All).unwrap();
     for number in 0..2 {
         let policy = Policy::builder("running").retry_delay(SECOND);
@@ -125,7 +125,7 @@ fn where_all_just_fit_nobody_waits_for_an_interval_before_the_next_attempt() {
     assert_eq!(drain(&mut fleet), ["0 retry in 1s"]);
     fleet.tick(at(2));
     assert_eq!(drain(&mut fleet), ["0 connect 2"]);
-    // One more, and it waits: the CVM was looked at two seconds ago.
+    // With one member more it waits: the CVM was checked two seconds ago.
     let policy = Policy::builder("running").build().unwrap();
     fleet.add(policy.into(), cvm(2), 1, at(2));
     close(&mut fleet, at(2), 0, CloseCause::Reset);
@@ -138,7 +138,7 @@ fn where_all_just_fit_nobody_waits_for_an_interval_before_the_next_attempt() {
 }
 
 #[test]
-fn a_silent_stream_gives_way_after_ten_seconds() {
+fn a_silent_stream_yields_after_ten_seconds() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(1), 0);
@@ -149,27 +149,27 @@ fn a_silent_stream_gives_way_after_ten_seconds() {
 }
 
 #[test]
-fn a_place_is_free_only_when_its_connection_is_closed() {
+fn a_slot_is_free_only_when_its_connection_is_closed() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(0), 0, STARTING);
+    receive(&mut fleet, at(0), 0, STARTING);
     assert_eq!(drain(&mut fleet), ["0 emit"]);
     fleet.tick(at(0));
     assert_eq!(fleet.open_connections(), 1);
-    // The other one connects only after the order to close the first.
+    // The other one connects only after the first connection was closed.
     assert!(matches!(fleet.poll_action(), Some((_, Action::Disconnect { .. }))));
     assert!(matches!(fleet.poll_action(), Some((other, Action::Connect { .. })) if other.number() == 1));
 }
 
 #[test]
-fn a_stream_at_its_target_is_done_when_another_is_due_for_its_place() {
+fn a_stream_at_its_target_resolves_when_its_slot_is_needed() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(0), 0, RUNNING);
+    receive(&mut fleet, at(0), 0, RUNNING);
     assert_eq!(drain(&mut fleet), ["0 emit"]);
-    // At the next tick, when whatever else has come was read.
+    // At the next tick, after all other input was read.
     let wake = fleet.next_wake().unwrap();
     assert_eq!((wake.at, wake.reason), (at(0), WakeReason::TimeSliceOver));
     fleet.tick(at(0));
@@ -178,53 +178,53 @@ fn a_stream_at_its_target_is_done_when_another_is_due_for_its_place() {
 }
 
 #[test]
-fn a_target_that_is_taken_back_at_once_does_not_count_in_a_crowd_either() {
+fn a_target_followed_by_another_status_does_not_count_over_capacity_either() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(0), 0, RUNNING);
+    receive(&mut fleet, at(0), 0, RUNNING);
     assert_eq!(drain(&mut fleet), ["0 emit"]);
-    say(&mut fleet, at(0), 0, STARTING);
+    receive(&mut fleet, at(0), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(0)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     assert_eq!(fleet.unfinished(), 2);
 }
 
 #[test]
-fn a_turn_is_judged_at_a_tick_when_what_was_ready_has_been_read() {
+fn a_time_slice_is_judged_at_a_tick_after_ready_input_was_read() {
     let mut fleet = fleet(5, 4, Until::All);
     drain(&mut fleet);
-    // The caller was busy for twelve seconds; the heads of the others lie there too.
+    // The caller was busy for twelve seconds; the heads of the other members are ready too.
     for number in 0..4 {
         open(&mut fleet, at(12), number);
         assert_eq!(drain(&mut fleet), [""; 0]);
     }
-    say(&mut fleet, at(12), 3, STARTING);
+    receive(&mut fleet, at(12), 3, STARTING);
     assert_eq!(drain(&mut fleet), ["3 emit"]);
     fleet.tick(at(12));
     assert_eq!(drain(&mut fleet)[..2], ["3 disconnect 1", "4 connect 1"]);
-    // Its turn begins when its connection is asked for.
+    // Its time slice begins when its `Connect` is polled.
     fleet.tick(at(21));
     assert!(!drain(&mut fleet).contains(&"4 disconnect 1".to_owned()));
 }
 
 #[test]
-fn a_stream_at_its_target_keeps_its_place_while_nobody_is_due_and_frees_it_at_once_when_done() {
+fn a_stream_at_its_target_keeps_its_slot_until_another_member_is_due() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(1), 0, STARTING);
+    receive(&mut fleet, at(1), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     open(&mut fleet, at(1), 1);
-    say(&mut fleet, at(4), 1, RUNNING);
+    receive(&mut fleet, at(4), 1, RUNNING);
     assert_eq!(idle(&mut fleet, at(4)), ["1 emit"]);
-    say(&mut fleet, at(4), 1, COMPLETE);
+    receive(&mut fleet, at(4), 1, COMPLETE);
     assert_eq!(idle(&mut fleet, at(4)), ["1 emit", "1 disconnect 1", "1 resolve running"]);
     fleet.tick(at(5));
     assert_eq!(drain(&mut fleet), ["0 connect 2"]);
 }
 
 #[test]
-fn a_stream_that_is_not_at_its_target_gives_way_before_one_that_is() {
+fn a_stream_that_is_not_at_its_target_yields_before_one_that_is() {
     let mut fleet = Fleet::new(2, Until::All).unwrap();
     for number in 0..3 {
         let policy = Policy::builder("running").complete_grace(30 * SECOND);
@@ -232,11 +232,11 @@ fn a_stream_that_is_not_at_its_target_gives_way_before_one_that_is() {
     }
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(1), 0, STARTING);
+    receive(&mut fleet, at(1), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "2 connect 1"]);
     for (number, said) in [(1, RUNNING), (2, STARTING)] {
         open(&mut fleet, at(1), number);
-        say(&mut fleet, at(1), number, said);
+        receive(&mut fleet, at(1), number, said);
     }
     assert_eq!(idle(&mut fleet, at(1)), ["1 emit", "2 emit"]);
     fleet.tick(at(5));
@@ -244,7 +244,7 @@ fn a_stream_that_is_not_at_its_target_gives_way_before_one_that_is() {
 }
 
 #[test]
-fn a_failure_frees_its_place_and_does_not_end_the_others() {
+fn a_failure_frees_its_slot_and_does_not_end_other_watches() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     close(&mut fleet, at(0), 0, CloseCause::Refused);
@@ -253,7 +253,7 @@ fn a_failure_frees_its_place_and_does_not_end_the_others() {
 }
 
 #[test]
-fn a_429_goes_back_to_the_queue_as_no_retry_and_narrows_the_fleet_meanwhile() {
+fn a_429_requeues_the_member_without_a_retry_and_reduces_the_slots_meanwhile() {
     let mut fleet = fleet(4, 2, Until::All);
     assert_eq!(drain(&mut fleet), ["0 connect 1", "1 connect 1"]);
     open(&mut fleet, at(0), 0);
@@ -262,31 +262,30 @@ fn a_429_goes_back_to_the_queue_as_no_retry_and_narrows_the_fleet_meanwhile() {
     let refused = attempt(&fleet, 1);
     fleet.handle(at(0), member(&fleet, 1), Input::Head { attempt: refused, head, wall: None });
     close(&mut fleet, at(0), 1, CloseCause::Ended);
-    // Two others wait, but there is one place only.
+    // Two members wait, but there is only one slot.
     assert_eq!(drain(&mut fleet), ["1 retry in 60s"]);
-    say(&mut fleet, at(1), 0, STARTING);
+    receive(&mut fleet, at(1), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "2 connect 1"]);
     assert_eq!(fleet.open_connections(), 1);
     open(&mut fleet, at(1), 2);
     fleet.tick(at(11));
     assert_eq!(drain(&mut fleet), ["2 disconnect 1", "3 connect 1"]);
     open(&mut fleet, at(11), 3);
-    // The refused one waits for as long as it was told; then there are two places again.
+    // The refused member waits for its `Retry-After`; then there are two slots again.
     fleet.tick(at(59));
     assert_eq!(drain(&mut fleet), ["3 disconnect 1", "0 connect 2"]);
-    // It is told as much at 60, and gets the place of another: whether there is a second one is
-    // tried when that has had its turn.
+    // It is refused again at 60, and gets the slot of another member. A second slot is tried after that time slice.
     fleet.tick(at(60));
     assert_eq!((drain(&mut fleet), fleet.open_connections()), (vec![], 1));
     assert_eq!((fleet.next_wake().unwrap().at, fleet.next_wake().unwrap().reason), (at(69), WakeReason::TimeSliceOver));
     open(&mut fleet, at(60), 0);
-    say(&mut fleet, at(60), 0, STARTING);
+    receive(&mut fleet, at(60), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(60)), ["0 emit", "0 disconnect 2", "2 connect 2"]);
     open(&mut fleet, at(60), 2);
-    say(&mut fleet, at(60), 2, STARTING);
+    receive(&mut fleet, at(60), 2, STARTING);
     assert_eq!(idle(&mut fleet, at(60)), ["2 emit", "2 disconnect 2", "3 connect 2"]);
     open(&mut fleet, at(60), 3);
-    say(&mut fleet, at(60), 3, STARTING);
+    receive(&mut fleet, at(60), 3, STARTING);
     assert_eq!(idle(&mut fleet, at(60)), ["3 emit", "3 disconnect 2", "1 connect 2"]);
     open(&mut fleet, at(60), 1);
     fleet.tick(at(70));
@@ -294,7 +293,7 @@ fn a_429_goes_back_to_the_queue_as_no_retry_and_narrows_the_fleet_meanwhile() {
 }
 
 #[test]
-fn when_no_place_is_left_at_all_nobody_tries_until_the_server_may_have_room() {
+fn when_the_server_has_no_slot_at_all_no_member_connects_before_retry_after() {
     let mut fleet = fleet(3, 2, Until::All);
     drain(&mut fleet);
     for number in 0..2 {
@@ -308,7 +307,7 @@ fn when_no_place_is_left_at_all_nobody_tries_until_the_server_may_have_room() {
     fleet.tick(at(1));
     assert_eq!(drain(&mut fleet), ["2 connect 1"]);
     open(&mut fleet, at(1), 2);
-    // Whether there is more than that one place is tried after a turn.
+    // A second slot is tried after one time slice.
     fleet.tick(at(5));
     assert_eq!(drain(&mut fleet), [""; 0]);
     fleet.tick(at(11));
@@ -316,13 +315,13 @@ fn when_no_place_is_left_at_all_nobody_tries_until_the_server_may_have_room() {
 }
 
 #[test]
-fn the_first_to_get_there_ends_the_others_where_any_is_enough() {
+fn with_until_any_the_first_at_its_target_ends_the_others() {
     let mut fleet = fleet(3, 2, Until::Any);
     drain(&mut fleet);
     close(&mut fleet, at(0), 0, CloseCause::Refused);
     assert_eq!(drain(&mut fleet), ["0 max_retries_exceeded", "2 connect 1"]);
     open(&mut fleet, at(0), 1);
-    say(&mut fleet, at(0), 1, COMPLETE);
+    receive(&mut fleet, at(0), 1, COMPLETE);
     assert_eq!(
         idle(&mut fleet, at(0)),
         ["1 emit", "1 disconnect 1", "1 resolve running", "2 disconnect 1", "2 aborted"]
@@ -331,19 +330,19 @@ fn the_first_to_get_there_ends_the_others_where_any_is_enough() {
 }
 
 #[test]
-fn an_abort_ends_everyone_and_closes_what_is_open() {
+fn an_abort_ends_all_members_and_closes_open_connections() {
     let mut fleet = fleet(3, 2, Until::All);
     let _ = fleet.poll_action();
     fleet.abort(at(1));
-    let mut told = drain(&mut fleet);
-    told.sort();
-    // The second connection was not opened by anybody yet.
-    assert_eq!(told, ["0 aborted", "0 disconnect 1", "1 aborted", "2 aborted"]);
+    let mut reported = drain(&mut fleet);
+    reported.sort();
+    // The `Connect` of the second connection was not polled yet.
+    assert_eq!(reported, ["0 aborted", "0 disconnect 1", "1 aborted", "2 aborted"]);
     assert_eq!(fleet.open_connections(), 0);
 }
 
 #[test]
-fn one_deadline_ends_those_that_wait_for_a_place_too() {
+fn a_deadline_ends_members_that_wait_for_a_slot_too() {
     let mut fleet = Fleet::new(1, Until::All).unwrap();
     for number in 0..2 {
         let policy = Policy::builder("running").deadline(9 * SECOND).build().unwrap();
@@ -352,52 +351,52 @@ fn one_deadline_ends_those_that_wait_for_a_place_too() {
     drain(&mut fleet);
     assert_eq!(fleet.next_wake().unwrap().reason, WakeReason::Deadline);
     fleet.tick(at(9));
-    let mut told = drain(&mut fleet);
-    told.sort();
-    assert_eq!(told, ["0 deadline_exceeded", "0 disconnect 1", "1 deadline_exceeded"]);
+    let mut reported = drain(&mut fleet);
+    reported.sort();
+    assert_eq!(reported, ["0 deadline_exceeded", "0 disconnect 1", "1 deadline_exceeded"]);
 }
 
 #[test]
-fn a_resumed_machine_has_every_stream_opened_anew() {
+fn after_a_resume_every_stream_is_reopened() {
     let mut fleet = fleet(3, 2, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
     fleet.resumed(at(3600));
-    let told = drain(&mut fleet);
-    let connects = told.iter().filter(|line| line.contains("connect") && !line.contains("disconnect")).count();
-    assert_eq!((connects, fleet.open_connections()), (2, 2), "{told:?}");
-    assert_eq!(fleet.unfinished(), 3, "{told:?}");
+    let reported = drain(&mut fleet);
+    let connects = reported.iter().filter(|line| line.contains("connect") && !line.contains("disconnect")).count();
+    assert_eq!((connects, fleet.open_connections()), (2, 2), "{reported:?}");
+    assert_eq!(fleet.unfinished(), 3, "{reported:?}");
 }
 
 #[test]
-fn a_nap_costs_nobody_in_a_crowd_a_retry() {
-    for (nap, speak) in [(3600, true), (20, false)] {
+fn system_sleep_over_capacity_costs_no_member_a_retry() {
+    for (sleep, speak) in [(3600, true), (20, false)] {
         let mut fleet = fleet(8, 4, Until::All);
         drain(&mut fleet);
         for number in (0..8).filter(|_| speak) {
             open(&mut fleet, at(0), number);
-            say(&mut fleet, at(0), number, STARTING);
+            receive(&mut fleet, at(0), number, STARTING);
             idle(&mut fleet, at(0));
         }
-        fleet.resumed(at(nap));
-        let told = drain(&mut fleet);
-        assert_eq!(told.iter().filter(|line| line.contains("retry in 0ns")).count(), 4, "{told:?}");
-        assert_eq!((fleet.unfinished(), fleet.open_connections()), (8, 4), "{told:?}");
+        fleet.resumed(at(sleep));
+        let reported = drain(&mut fleet);
+        assert_eq!(reported.iter().filter(|line| line.contains("retry in 0ns")).count(), 4, "{reported:?}");
+        assert_eq!((fleet.unfinished(), fleet.open_connections()), (8, 4), "{reported:?}");
     }
 }
 
 #[test]
-fn a_member_that_is_over_can_be_forgotten_and_no_other() {
+fn only_a_member_that_has_ended_can_be_removed() {
     let mut fleet = fleet(2, 1, Until::All);
     let (first, second) = (member(&fleet, 0), member(&fleet, 1));
     assert!(!fleet.remove(first));
     drain(&mut fleet);
     close(&mut fleet, at(0), 0, CloseCause::Refused);
-    assert!(!fleet.remove(first), "its end was not told yet");
+    assert!(!fleet.remove(first), "its end was not polled yet");
     drain(&mut fleet);
     assert!(fleet.remove(first) && !fleet.remove(first) && !fleet.remove(second));
     assert!(fleet.watch(first).is_none());
-    // What is said of it later concerns nobody.
+    // Later input for it is ignored.
     fleet.handle(at(1), first, Input::Abort);
     assert_eq!(drain(&mut fleet), Vec::<String>::new());
 }
@@ -411,11 +410,11 @@ fn a_paused_member_gets_no_slot_and_asks_again_when_it_is_unpaused() {
     fleet.set_paused(at(0), waiting, true);
     fleet.set_paused(at(0), connected, true);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(1), 0, STARTING);
+    receive(&mut fleet, at(1), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(1)), ["0 emit", "0 disconnect 1", "2 connect 1"]);
-    // Nobody else may have the slot, so nobody yields for it, and nothing is due for that.
+    // No other member may take the slot, so the stream does not yield, and no timer runs for it.
     open(&mut fleet, at(1), 2);
-    say(&mut fleet, at(1), 2, STARTING);
+    receive(&mut fleet, at(1), 2, STARTING);
     fleet.tick(at(20));
     assert_eq!(drain(&mut fleet), ["2 emit"]);
     assert_eq!(fleet.next_wake().unwrap().reason, WakeReason::AttemptTimeout);
@@ -425,7 +424,7 @@ fn a_paused_member_gets_no_slot_and_asks_again_when_it_is_unpaused() {
     assert_eq!(idle(&mut fleet, at(20)), ["2 disconnect 1", "0 connect 2"]);
     close(&mut fleet, at(20), 0, CloseCause::Reset);
     assert_eq!(drain(&mut fleet), ["0 max_retries_exceeded", "1 connect 1"]);
-    // Of a member that was not waiting a pause changes nothing.
+    // Pausing a member that was not waiting changes nothing.
     fleet.set_paused(at(20), waiting, true);
     fleet.set_paused(at(20), waiting, false);
     assert_eq!(drain(&mut fleet), [""; 0]);
@@ -440,7 +439,7 @@ fn a_permit_from_outside_is_ignored() {
 }
 
 #[test]
-fn a_hundred_cvms_end_within_two_intervals_of_a_world_without_limits() {
+fn a_hundred_cvms_end_within_two_intervals_of_the_time_with_a_slot_each() {
     for seed in 1..=20 {
         let booting = BootingCvms { stream_limit: 4, ..BootingCvms::new(100, seed) };
         let fleet = booting.run(|c| c);
@@ -467,7 +466,7 @@ fn a_hundred_that_boot_at_once_do_not_wait_for_each_others_complete() {
 }
 
 #[test]
-fn nothing_that_arrived_behind_a_stale_state_is_dropped() {
+fn no_input_behind_a_stale_state_is_dropped() {
     for cvms in [24, 500] {
         for completes in [true, false] {
             let booting = BootingCvms {
@@ -478,8 +477,8 @@ fn nothing_that_arrived_behind_a_stale_state_is_dropped() {
             };
             let outcome = booting.run(|c| c);
             assert!(outcome.ends.values().all(|(_, end)| end.as_deref() == Ok("running")), "{:?}", outcome.ends);
-            // Four at a time, and each is done with its first chunk; without a `complete` the last ones,
-            // for whose slots nobody waits, stay for their grace.
+            // Four at a time, each of which ends with its first chunk. Without a `complete` the last ones keep their
+            // slots for their grace, since no member waits for them.
             let rounds = u32::try_from(cvms.div_ceil(booting.max_streams)).unwrap();
             let grace = if completes { Duration::ZERO } else { 2 * SECOND };
             assert_eq!(outcome.finished(), rounds * booting.latency + grace, "{cvms} CVMs, completes: {completes}");
@@ -494,13 +493,13 @@ fn a_fleet_without_a_slot_is_refused() {
 }
 
 #[test]
-fn no_cvm_is_looked_at_more_than_once_per_interval_and_none_waits_longer_than_its_turn() {
+fn no_cvm_is_checked_more_than_once_per_interval_and_none_waits_longer_than_its_share() {
     for (cvms, seed) in [(5, 1), (40, 2), (100, 3)] {
         let booting = BootingCvms::new(cvms, seed);
         let fleet = booting.run(|c| c);
-        let turns = u32::try_from(cvms.div_ceil(4)).unwrap();
-        // A look takes the latency; whoever is due goes first to those that came before it.
-        let longest = 5 * SECOND + (turns + 1) * booting.latency;
+        let rounds = u32::try_from(cvms.div_ceil(4)).unwrap();
+        // A check takes the latency, and members that became due earlier come first.
+        let longest = 5 * SECOND + (rounds + 1) * booting.latency;
         for (number, looks) in &fleet.checks {
             for pair in looks.windows(2) {
                 let between = pair[1].since(pair[0]);
@@ -513,19 +512,19 @@ fn no_cvm_is_looked_at_more_than_once_per_interval_and_none_waits_longer_than_it
 }
 
 #[test]
-fn a_server_with_fewer_places_than_hoped_for_is_served_all_the_same() {
+fn a_fleet_works_with_fewer_slots_at_the_server_than_its_own_limit() {
     let booting = BootingCvms { stream_limit: 2, ..BootingCvms::new(30, 7) };
     let fleet = booting.run(|c| c.max_retries(0));
-    assert!(fleet.refused > 0, "the server had room");
-    assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "a refused place counted as a retry");
-    // It is tried once in a while, not at every turn.
+    assert!(fleet.refused > 0, "the server refused no stream");
+    assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "a refused stream counted as a retry");
+    // One more stream is tried now and then, not in each time slice.
     let looks: usize = fleet.checks.values().map(Vec::len).sum();
     assert!(fleet.refused * 5 < looks, "{} of {looks} looks were refused", fleet.refused);
 }
 
 #[test]
-fn where_all_would_fit_but_the_server_has_fewer_places_everybody_gets_a_turn() {
-    // Three CVMs and four places, of which the server has two: nobody may keep them for good.
+fn with_fewer_slots_at_the_server_every_member_gets_a_time_slice() {
+    // Three CVMs and four slots, of which the server has fewer: no member may keep one for good.
     for limit in [1, 2] {
         let booting = BootingCvms { stream_limit: limit, ..BootingCvms::new(3, 5) };
         let fleet = booting.run(|c| c.deadline(600 * SECOND));
@@ -548,7 +547,7 @@ fn a_longer_retry_after_is_not_cut_by_the_shorter_one_of_another() {
         close(&mut fleet, at(0), number, CloseCause::Ended);
     }
     drain(&mut fleet);
-    // For a second there is no place at all, and for a minute and a turn one.
+    // For a second there is no slot at all, and for a minute and a time slice there is one.
     fleet.tick(at(1));
     assert_eq!(drain(&mut fleet), ["2 connect 1"]);
     open(&mut fleet, at(1), 2);
@@ -578,10 +577,10 @@ fn a_short_retry_after_is_not_made_long_by_that_of_another() {
     refuse(&mut fleet, at(0), 3, b"300");
     for number in 0..3 {
         open(&mut fleet, at(1), number);
-        say(&mut fleet, at(1), number, STARTING);
+        receive(&mut fleet, at(1), number, STARTING);
         idle(&mut fleet, at(1));
     }
-    // The server has not noticed yet that the others have gone.
+    // The server has not noticed yet that the other streams were closed.
     for number in 4..7 {
         refuse(&mut fleet, at(1), number, b"1");
     }
@@ -595,24 +594,24 @@ fn a_short_retry_after_is_not_made_long_by_that_of_another() {
 }
 
 #[test]
-fn a_crowd_whose_server_never_answers_ends_by_its_retries_and_says_why() {
+fn members_over_capacity_end_by_their_retry_limit_if_the_server_never_answers() {
     let mut fleet = Fleet::new(4, Until::All).unwrap();
     for number in 0..5 {
         let policy = Policy::builder("running").retry_delay(SECOND).max_retries(2);
         fleet.add(policy.build().unwrap().into(), cvm(number), 1, at(0));
     }
-    let mut told = drain(&mut fleet);
+    let mut reported = drain(&mut fleet);
     for _ in 0..1000 {
         let Some(wake) = fleet.next_wake() else { break };
         fleet.tick(wake.at);
-        told.extend(drain(&mut fleet));
+        reported.extend(drain(&mut fleet));
     }
-    let count = |what: &str| told.iter().filter(|line| line.contains(what)).count();
-    assert_eq!((fleet.unfinished(), count("max_retries_exceeded"), count("retry in")), (0, 5, 10), "{told:?}");
+    let count = |what: &str| reported.iter().filter(|line| line.contains(what)).count();
+    assert_eq!((fleet.unfinished(), count("max_retries_exceeded"), count("retry in")), (0, 5, 10), "{reported:?}");
 }
 
 #[test]
-fn a_refusal_whose_body_stalls_ends_its_watch_when_its_turn_is_over() {
+fn a_refusal_whose_body_stalls_ends_its_watch_at_the_end_of_its_time_slice() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     let refused = attempt(&fleet, 0);
@@ -623,7 +622,7 @@ fn a_refusal_whose_body_stalls_ends_its_watch_when_its_turn_is_over() {
 }
 
 #[test]
-fn a_look_that_gives_way_ends_a_row_of_losses() {
+fn a_stream_that_yields_after_a_state_resets_the_backoff() {
     let mut fleet = Fleet::new(1, Until::All).unwrap();
     for number in 0..2 {
         let policy = Policy::builder("running").retry_delay(10 * SECOND);
@@ -640,10 +639,10 @@ fn a_look_that_gives_way_ends_a_row_of_losses() {
         });
         assert!(delay.is_some_and(|delay| delay <= 10 * SECOND), "{delay:?} at {now}");
         drain(&mut fleet);
-        // A look at the other, one at this, which gives way, and one more at the other.
+        // A check of the other CVM, one of this, which yields, and one more of the other.
         for (number, later) in [(1, 20), (0, 0), (1, 6)] {
             open(&mut fleet, at(now), number);
-            say(&mut fleet, at(now), number, STARTING);
+            receive(&mut fleet, at(now), number, STARTING);
             now += later;
             fleet.tick(at(now));
             assert!(drain(&mut fleet).contains(&format!("{number} emit")));
@@ -652,7 +651,7 @@ fn a_look_that_gives_way_ends_a_row_of_losses() {
 }
 
 #[test]
-fn a_server_that_is_slower_than_a_turn_is_heard_in_the_end() {
+fn a_server_slower_than_a_time_slice_is_read_in_the_end() {
     for first_state in [10, 16, 40] {
         let booting = BootingCvms { first_state: first_state * SECOND, ..BootingCvms::new(5, 3) };
         let fleet = booting.run(|c| c.deadline(3600 * SECOND));
@@ -661,7 +660,7 @@ fn a_server_that_is_slower_than_a_turn_is_heard_in_the_end() {
 }
 
 #[test]
-fn a_server_that_says_its_first_state_after_an_interval_is_given_the_time() {
+fn a_server_that_sends_its_first_state_after_an_interval_gets_the_time() {
     for interval in [5, 10, 15, 30] {
         let booting = BootingCvms { first_state: interval * SECOND, ..BootingCvms::new(12, 3) };
         let fleet = booting.run(|c| c.interval(interval * SECOND).deadline(1800 * SECOND));
@@ -670,37 +669,37 @@ fn a_server_that_says_its_first_state_after_an_interval_is_given_the_time() {
 }
 
 #[test]
-fn a_server_that_notices_an_end_late_is_served_all_the_same() {
-    // It frees a place three seconds after the client has closed, so it is out of places often.
+fn a_fleet_works_with_a_server_that_notices_closed_streams_late() {
+    // The server frees a slot three seconds after the client closed it, so it often has none.
     let booting = BootingCvms { stream_limit: 5, close_delay: 3 * SECOND, ..BootingCvms::new(20, 9) };
     let fleet = booting.run(|c| c.max_retries(0).deadline(1800 * SECOND));
     assert!(fleet.ends.values().all(|(_, how)| how.is_ok()), "{:?}", fleet.ends);
-    assert!(fleet.refused > 0, "it noticed in time");
+    assert!(fleet.refused > 0, "the server refused no stream");
 }
 
 #[test]
-fn what_is_said_to_a_forgotten_member_costs_nobody_a_wake() {
+fn input_for_a_removed_member_causes_no_wake() {
     let mut fleet = fleet(3, 1, Until::All);
     drain(&mut fleet);
     for number in 0..2 {
         open(&mut fleet, at(0), number);
-        say(&mut fleet, at(0), number, STARTING);
+        receive(&mut fleet, at(0), number, STARTING);
         idle(&mut fleet, at(0));
     }
     open(&mut fleet, at(0), 2);
     let (forgotten, late) = (member(&fleet, 2), attempt(&fleet, 2));
-    say(&mut fleet, at(0), 2, COMPLETE);
+    receive(&mut fleet, at(0), 2, COMPLETE);
     idle(&mut fleet, at(0));
     assert!(fleet.remove(forgotten));
     assert_eq!(fleet.next_wake().unwrap().at, at(5));
     assert_eq!(fleet.receive(at(5), forgotten, late, b"late"), 4);
     assert_eq!(drain(&mut fleet), ["0 connect 2"]);
-    // Nor does a permit from outside.
+    // A permit from outside causes no wake either.
     open(&mut fleet, at(5), 0);
-    say(&mut fleet, at(5), 0, STARTING);
+    receive(&mut fleet, at(5), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(5)), ["0 emit", "0 disconnect 2", "1 connect 2"]);
     open(&mut fleet, at(5), 1);
-    say(&mut fleet, at(5), 1, STARTING);
+    receive(&mut fleet, at(5), 1, STARTING);
     idle(&mut fleet, at(5));
     fleet.handle(at(10), member(&fleet, 0), Input::Permit);
     assert_eq!(fleet.next_wake().unwrap().at, at(10));
@@ -708,12 +707,12 @@ fn what_is_said_to_a_forgotten_member_costs_nobody_a_wake() {
 }
 
 #[test]
-fn a_resumed_crowd_does_not_wait_for_its_interval() {
+fn after_a_resume_members_over_capacity_do_not_wait_for_an_interval() {
     let mut fleet = fleet(5, 4, Until::All);
     drain(&mut fleet);
     for number in 0..4 {
         open(&mut fleet, at(0), number);
-        say(&mut fleet, at(0), number, STARTING);
+        receive(&mut fleet, at(0), number, STARTING);
         idle(&mut fleet, at(0));
     }
     fleet.resumed(at(2));
@@ -722,11 +721,11 @@ fn a_resumed_crowd_does_not_wait_for_its_interval() {
 }
 
 #[test]
-fn after_a_nap_whoever_has_waited_comes_before_whoever_was_connected() {
+fn after_a_resume_waiting_members_come_before_connected_ones() {
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(0), 0, STARTING);
+    receive(&mut fleet, at(0), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(0)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     open(&mut fleet, at(0), 1);
     fleet.resumed(at(2));
@@ -734,25 +733,25 @@ fn after_a_nap_whoever_has_waited_comes_before_whoever_was_connected() {
 }
 
 #[test]
-fn nobody_gives_way_where_a_place_is_about_to_be_free() {
+fn no_stream_yields_while_a_slot_is_about_to_be_free() {
     let mut fleet = fleet(3, 2, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(0), 0, STARTING);
+    receive(&mut fleet, at(0), 0, STARTING);
     idle(&mut fleet, at(0));
     for number in [1, 2] {
         drain(&mut fleet);
         open(&mut fleet, at(1), number);
-        say(&mut fleet, at(1), number, STARTING);
+        receive(&mut fleet, at(1), number, STARTING);
     }
     assert_eq!(idle(&mut fleet, at(1)), ["2 emit"]);
-    // Its stream ends in the moment at which the first may be looked at again.
-    say(&mut fleet, at(5), 2, b"event: timeout\ndata: {}\n\n");
+    // Its stream ends at the moment at which the first CVM may be checked again.
+    receive(&mut fleet, at(5), 2, b"event: timeout\ndata: {}\n\n");
     assert_eq!(idle(&mut fleet, at(5)), ["2 emit", "2 disconnect 1", "2 max_retries_exceeded", "0 connect 2"]);
 }
 
 #[test]
-fn of_those_that_are_due_the_first_to_ask_comes_first() {
+fn of_the_members_that_are_due_the_first_to_ask_gets_the_slot() {
     let mut fleet = Fleet::new(1, Until::All).unwrap();
     for (number, delay) in [8, 5, 1].into_iter().enumerate() {
         let policy = Policy::builder("running").retry_delay(delay * SECOND);
@@ -763,7 +762,7 @@ fn of_those_that_are_due_the_first_to_ask_comes_first() {
         close(&mut fleet, at(now), number, CloseCause::Reset);
     }
     drain(&mut fleet);
-    // A late tick finds all of their delays over: of the last first.
+    // At a late tick all of their delays have passed, that of the last member first.
     fleet.tick(at(20));
     assert_eq!(drain(&mut fleet), ["2 connect 2"]);
     close(&mut fleet, at(20), 2, CloseCause::Reset);
@@ -771,7 +770,7 @@ fn of_those_that_are_due_the_first_to_ask_comes_first() {
 }
 
 #[test]
-fn only_a_turn_without_a_word_makes_the_next_one_longer() {
+fn only_a_time_slice_without_a_state_lengthens_the_next_one() {
     let mut fleet = Fleet::new(1, Until::All).unwrap();
     for number in 0..2 {
         let policy = Policy::builder("running").interval(30 * SECOND);
@@ -779,10 +778,10 @@ fn only_a_turn_without_a_word_makes_the_next_one_longer() {
     }
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(0), 0, STARTING);
+    receive(&mut fleet, at(0), 0, STARTING);
     assert_eq!(idle(&mut fleet, at(0)), ["0 emit", "0 disconnect 1", "1 connect 1"]);
     open(&mut fleet, at(0), 1);
-    // This one was silent, the other one not.
+    // This stream was silent, the other one was not.
     fleet.tick(at(30));
     assert_eq!(drain(&mut fleet), ["1 disconnect 1", "0 connect 2"]);
     open(&mut fleet, at(30), 0);
@@ -797,20 +796,20 @@ fn only_a_turn_without_a_word_makes_the_next_one_longer() {
 }
 
 #[test]
-fn to_forget_one_takes_nothing_from_the_others() {
+fn removing_a_member_does_not_affect_the_others() {
     let mut fleet = fleet(2, 2, Until::All);
     drain(&mut fleet);
     close(&mut fleet, at(1), 0, CloseCause::Reset);
     assert_eq!(drain(&mut fleet), ["0 max_retries_exceeded"]);
     open(&mut fleet, at(1), 1);
-    say(&mut fleet, at(1), 1, STARTING);
+    receive(&mut fleet, at(1), 1, STARTING);
     let first = member(&fleet, 0);
     assert!(fleet.remove(first));
     assert_eq!(drain(&mut fleet), ["1 emit"]);
 }
 
 #[test]
-fn where_any_is_enough_the_fleet_ends_with_the_first_that_runs() {
+fn with_until_any_a_fleet_ends_with_the_first_running_cvm() {
     let booting = BootingCvms { until: Until::Any, ..BootingCvms::new(50, 11) };
     let fleet = booting.run(|c| c);
     let reached: Vec<_> = fleet.ends.values().filter(|(_, how)| how.is_ok()).collect();
@@ -821,11 +820,11 @@ fn where_any_is_enough_the_fleet_ends_with_the_first_that_runs() {
 }
 
 #[test]
-fn a_watch_reports_a_refused_place_but_no_place_given_up() {
+fn a_watch_reports_a_refused_slot_but_not_a_yielded_one() {
     assert!(RetryCause::Yielded.to_string().contains("another watch"));
     let mut fleet = fleet(2, 1, Until::All);
     drain(&mut fleet);
     open(&mut fleet, at(0), 0);
-    say(&mut fleet, at(0), 0, STARTING);
+    receive(&mut fleet, at(0), 0, STARTING);
     assert!(!idle(&mut fleet, at(0)).iter().any(|line| line.contains("retry")));
 }

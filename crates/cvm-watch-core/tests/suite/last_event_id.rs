@@ -7,7 +7,7 @@ use crate::watches::done;
 
 /// Contract row 23.
 #[test]
-fn the_streams_id_goes_back_to_the_server_when_it_can_stand_in_a_header() {
+fn the_streams_id_is_sent_on_reconnect_if_a_header_can_hold_it() {
     let long = "x".repeat(1025);
     for (stream, sent) in [
         ("id: 7\ndata: x\n\n", ", Last-Event-ID \"7\""),
@@ -36,7 +36,7 @@ fn an_id_that_cannot_be_sent_is_still_reported() {
 
 /// Contract row 23.
 #[test]
-fn the_id_survives_attempts_that_bring_none() {
+fn the_id_is_kept_over_attempts_without_one() {
     let script = Script::new()
         .then(Attempt::stream().bytes("id: 7\ndata: x\n\n").reset())
         .then(Attempt::new().refuse())

@@ -44,8 +44,8 @@ fn idle_connect_and_grace_are_judged_after_what_is_ready() {
 }
 
 #[test]
-fn bytes_that_waited_while_the_caller_was_slow_prove_life() {
-    // The driver is busy for a minute; the beats of that time are read first, and no timer fires.
+fn bytes_that_waited_for_a_slow_caller_prove_that_the_server_is_alive() {
+    // The driver is busy for a minute. The heartbeats of that time are read first, and no timer fires.
     let stream = Attempt::stream().repeat(": beat\n", SECOND, 70).complete("running");
     let end = scripted(stream).with(|c| c.idle_timeout(2 * SECOND)).busy_after_head(60 * SECOND).end();
     assert_eq!(end, "70.000 resolve status=running");
@@ -75,7 +75,7 @@ fn a_clock_that_goes_back_stands_still() {
 }
 
 #[test]
-fn late_words_of_a_lost_attempt_are_ignored() {
+fn late_input_of_a_failed_attempt_is_ignored() {
     let (mut watch, first) = connecting();
     let at = Timestamp::from_secs(131);
     watch.handle(at, Input::Tick);

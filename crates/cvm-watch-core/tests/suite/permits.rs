@@ -1,4 +1,4 @@
-//! The hooks for schedulers of many watches: a permit before each connection, and giving one up.
+//! The inputs for schedulers of many watches: a permit before each connection, and yielding it.
 
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ fn a_lone_watch_whose_stream_yields_opens_a_new_one() {
 }
 
 #[test]
-fn deadline_and_abort_are_heard_in_the_queue() {
+fn deadline_and_abort_take_effect_while_waiting_for_a_permit() {
     let mut watch = asking(|c| c.deadline(5 * SECOND));
     assert_eq!(watch.next_wake().unwrap().at, at(5));
     watch.handle(at(5), Input::Tick);
@@ -131,5 +131,5 @@ fn deadline_and_abort_are_heard_in_the_queue() {
     let policy = Policy::builder("running").build().unwrap();
     let mut watch = Watch::with_permits(policy.into(), "my-cvm".parse().unwrap(), 1, at(0));
     watch.handle(at(1), Input::Abort);
-    assert_eq!(drain(&mut watch), ["aborted"], "what was not asked yet need not be asked");
+    assert_eq!(drain(&mut watch), ["aborted"], "a permit that was not requested yet is not needed");
 }

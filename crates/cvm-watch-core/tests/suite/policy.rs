@@ -1,5 +1,4 @@
-//! Failing early, readiness and changes of status: what a caller may ask for beyond the contract's
-//! rows.
+//! Options of a policy: failing early, readiness and changes of status; and what a policy refuses.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use crate::virtual_time::watch::scripted;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A server whose first stream says these states, a second apart, and then waits.
+/// An attempt whose stream sends these states, a second apart.
 fn states(states: &[&str]) -> Attempt {
     states.iter().fold(Attempt::stream(), |attempt, json| attempt.event("state", json).wait(SECOND))
 }
@@ -24,7 +23,7 @@ fn status(status: &str) -> String {
 }
 
 #[test]
-fn two_states_in_a_row_that_end_hope_end_the_watch() {
+fn two_unreachable_states_in_a_row_fail_the_watch() {
     let error = status("error");
     scripted(states(&[&error, &status("starting"), &error, &error]).stall())
         .with(|c| c.fail_early(FailEarly::of_a_boot()))
@@ -42,7 +41,7 @@ fn two_states_in_a_row_that_end_hope_end_the_watch() {
 }
 
 #[test]
-fn the_row_goes_on_over_a_lost_attempt() {
+fn the_row_continues_over_a_failed_attempt() {
     let exited = status("Exited");
     scripted(attempts([states(&[&exited]).reset(), states(&[&exited]).stall()]))
         .with(|c| c.fail_early(FailEarly::of_a_boot()))
@@ -60,7 +59,7 @@ fn the_row_goes_on_over_a_lost_attempt() {
 }
 
 #[test]
-fn what_another_stream_repeats_within_an_interval_is_not_a_second_look() {
+fn a_state_repeated_by_another_stream_within_an_interval_is_not_a_second_check() {
     let exited = status("exited");
     let script =
         [states(&[&exited]).reset(), states(&[&exited]).reset(), states(&[&exited]).reset(), states(&[&exited])];
@@ -83,12 +82,12 @@ fn what_another_stream_repeats_within_an_interval_is_not_a_second_look() {
             9.000 fail unreachable: "running" can no longer be reached: the status is "exited"
             "#,
         );
-    // A stream that goes on has looked again.
+    // A second state of the same stream is a second check.
     let second = states(&[&exited, &exited]).stall();
     let end = scripted(attempts([states(&[&exited]).reset(), second]))
         .with(|c| c.fail_early(FailEarly::of_a_boot()).interval(30 * SECOND).retry_delay(SECOND));
     assert!(end.end().starts_with("3.000 fail unreachable"));
-    // An answer that was a little quicker than the first is another look all the same.
+    // An answer that arrives a little earlier than the interval still is a second check.
     let [slow, quick] = [SECOND, Duration::from_millis(200)]
         .map(|latency| Attempt::stream().wait(latency).event("state", &exited).reset());
     let end = scripted(attempts([slow, quick]))
@@ -130,9 +129,9 @@ fn a_boot_error_counts_when_it_is_new_and_the_boot_not_done() {
     assert_eq!(end(&[&status("starting"), &new, &new]), format!("2.000 {failed}"));
     assert_eq!(end(&[&old, &new, &new]), format!("2.000 {failed}"));
     for harmless in [
-        // It lingers from the boot before.
+        // It is left over from the previous boot.
         [&old, &old, &old],
-        // Once is not twice in a row.
+        // One such state is not enough.
         [&new, &old, &new],
     ] {
         let harmless: Vec<_> = harmless.iter().map(|json| json.as_str()).collect();
@@ -142,11 +141,11 @@ fn a_boot_error_counts_when_it_is_new_and_the_boot_not_done() {
     assert!(end(&[&old, &done, &done]).contains("resolve"), "the boot is done");
     let only_statuses = scripted(states(&[&old, &new, &new]).event("complete", status("running")))
         .with(|c| c.fail_early(FailEarly::on(["error"])));
-    assert!(only_statuses.end().contains("resolve"), "boot errors were not asked for");
+    assert!(only_statuses.end().contains("resolve"), "boot errors do not count here");
 }
 
 #[test]
-fn a_state_at_the_target_never_ends_hope() {
+fn a_state_at_the_target_never_counts_as_unreachable() {
     let failing = r#"{"status":"running","boot_error":"no keys","boot_progress":"booting"}"#;
     let script = states(&[&status("starting"), failing, failing]).stall();
     assert_eq!(
@@ -174,7 +173,7 @@ fn ready_is_running_and_booted_and_without_an_error() {
 }
 
 #[test]
-fn a_complete_before_the_cvm_is_ready_is_looked_at_again_each_interval_and_is_no_retry() {
+fn a_complete_before_the_cvm_is_ready_is_checked_again_each_interval_without_a_retry() {
     let booting = r#"{"status":"running","boot_progress":"booting"}"#;
     let done = r#"{"status":"running","boot_progress":"done"}"#;
     let look = |json: &str| states(&[json]).event("complete", status("running"));
@@ -232,7 +231,7 @@ fn progress_that_is_no_longer_reported_does_not_hold_a_ready_cvm_back() {
         11.000 resolve boot_progress=booting status=running
         "#,
     );
-    // A state is news: what was not said before it no longer counts.
+    // A state resets the count of attempts without one.
     let end = scripted(attempts([booting.clone(), wordless.clone()].into_iter().chain(again())))
         .with(|c| c.ready(true).max_retries(0))
         .end();
@@ -263,9 +262,9 @@ fn a_target_that_was_there_before_does_not_count_until_another_status_was_seen()
 }
 
 #[test]
-fn a_target_that_stays_steady_counts_after_its_limit_and_says_so() {
+fn a_steady_target_counts_after_its_limit_and_is_reported() {
     let running = status("running");
-    // However the stream goes on: silent, repeating itself, or completed again and again.
+    // However the stream goes on: silent, repeated, or completed repeatedly.
     let silent = states(&[&running]).stall();
     scripted(silent).with(|c| c.after_change(60 * SECOND)).check(
         r#"
@@ -322,13 +321,13 @@ fn another_status_in_a_complete_is_a_change() {
 }
 
 #[test]
-fn a_resumed_machine_reconnects_at_once_which_is_no_retry() {
+fn after_a_resume_a_watch_reconnects_at_once_without_a_retry() {
     let policy = Policy::builder("running").max_retries(0).build().unwrap();
     let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     for number in 1..=3 {
         let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };
         assert_eq!(attempt.number(), number);
-        // Hours later each: the attempt has outlived everything, but only by the nap.
+        // Hours later: every timer of the attempt has passed, but only because of the system sleep.
         let now = Timestamp::from_secs(7200 * number);
         if number == 2 {
             watch.handle(Timestamp::from_secs(7200), Input::Head { attempt, head: ResponseHead::new(200), wall: None });
@@ -339,13 +338,13 @@ fn a_resumed_machine_reconnects_at_once_which_is_no_retry() {
         assert_eq!((delay, cause.to_string().as_str()), (Duration::ZERO, "the machine was suspended"));
         assert_eq!(watch.phase(), Phase::Connecting);
     }
-    // What nobody has heard of yet is not from before.
+    // A `Connect` that was not polled yet is not from before the suspend.
     watch.handle(Timestamp::from_secs(99_000), Input::Resumed);
     assert!(matches!(watch.poll_action(), Some(Action::Connect { attempt, .. }) if attempt.number() == 4));
 }
 
 #[test]
-fn a_resumed_machine_resolves_at_the_target_it_has_seen() {
+fn after_a_resume_a_watch_at_its_target_resolves() {
     let policy = Policy::builder("running").build().unwrap();
     let mut watch = Watch::new(policy.into(), "my-cvm".parse().unwrap(), 1, Timestamp::ZERO);
     let Some(Action::Connect { attempt, .. }) = watch.poll_action() else { panic!("no attempt") };

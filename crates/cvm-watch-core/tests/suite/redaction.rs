@@ -8,7 +8,7 @@ use crate::watches::{drain, streaming};
 
 /// Contract row 24.
 #[test]
-fn an_echo_of_the_key_or_a_header_is_masked_wherever_the_server_puts_it() {
+fn a_repeated_key_or_header_is_redacted_wherever_the_server_puts_it() {
     let key = || ApiKey::new("phak_hunter2").unwrap();
     let said =
         r#"{"status":"x phak_hunter2","error":"phak_\u0068unter2","target":"s3cret-s3cret","message":"phak_hunter2"}"#;
@@ -27,11 +27,11 @@ fn an_echo_of_the_key_or_a_header_is_masked_wherever_the_server_puts_it() {
         let trace = scripted(script.clone()).with(settings).trace();
         assert!(trace.contains("***") && !trace.contains("hunter2") && !trace.contains("s3cret"), "{trace}");
     }
-    // And in everything that a program could print of it.
+    // Also in the `Debug` output of actions and watch.
     let (mut watch, attempt) = streaming(Policy::builder("running").credential(key()).keep_raw(true));
     let event = format!("id: phak_hunter2\nevent: state\ndata: {said}\n\n");
     let _ = watch.receive(Timestamp::ZERO, attempt, event.as_bytes());
-    // The id goes back with the next request.
+    // The id is sent with the next request.
     watch.handle(Timestamp::ZERO, Input::Closed { attempt, cause: CloseCause::Reset });
     watch.handle(Timestamp::from_secs(9), Input::Tick);
     let actions = drain(&mut watch);

@@ -36,7 +36,7 @@ fn max_retries_counts_retries_after_the_first_attempt() {
 
 /// Contract row 10.
 #[test]
-fn without_a_limit_it_retries_for_as_long_as_it_takes() {
+fn without_a_limit_it_retries_until_the_target_is_reached() {
     let script = (0..500).map(|_| Attempt::new().refuse()).chain([done()]).collect::<Script>();
     let trace = scripted(script).trace();
     assert!(trace.contains("connect 501") && trace.ends_with("resolve status=running\n"));
@@ -44,7 +44,7 @@ fn without_a_limit_it_retries_for_as_long_as_it_takes() {
 
 /// Contract row 11.
 #[test]
-fn a_given_delay_is_used_exactly_whatever_the_stream_asks_for() {
+fn a_given_delay_is_used_exactly_despite_retry_fields() {
     for delay in [Duration::ZERO, Duration::from_millis(1500), Duration::from_secs(3600)] {
         let script = Attempt::stream().bytes("retry: 9000\n\n").close();
         let trace = scripted(script).with(|c| c.retry_delay(delay).max_retries(3)).trace();
@@ -52,7 +52,7 @@ fn a_given_delay_is_used_exactly_whatever_the_stream_asks_for() {
     }
 }
 
-/// A run whose delay is not given: the streams say `body`, then end.
+/// A run with default delays, whose streams send `body` and end.
 fn jittered(
     body: &str,
     change: impl FnOnce(cvm_watch_core::PolicyBuilder) -> cvm_watch_core::PolicyBuilder,
@@ -106,7 +106,7 @@ fn backoff_begins_again_after_a_long_lived_attempt_or_a_timeout_event() {
         let delays = delays(&scripted(script).with(|c| c.retry_delay(SECOND).backoff(Backoff::default())).trace());
         assert!(delays[2] >= 2000 && delays[3] <= 1000, "{what}: {delays:?}");
     }
-    // Fifty-nine seconds are not enough, nor are sixty spent connecting.
+    // Fifty-nine seconds of streaming are not enough, nor are sixty of connecting.
     let almost = Attempt::stream().wait(59 * SECOND).reset();
     let connecting = Attempt::new().wait(70 * SECOND).refuse();
     for attempt in [almost, connecting] {
@@ -204,7 +204,7 @@ fn a_retried_status_keeps_its_message_for_the_final_failure() {
         let expected = format!("5.000 fail max_retries_exceeded: gave up after 2 attempts: HTTP {status}: too busy");
         assert_eq!(end, expected);
     }
-    // What came later is no longer an answer, but its words still are the last.
+    // The later attempts bring no answer, so the message stays the last one.
     let script = Script::new().then(answer(503, &[], "too busy")).then(Attempt::new().refuse());
     let end = scripted(script).with(|c| c.max_retries(1)).end();
     assert_eq!(

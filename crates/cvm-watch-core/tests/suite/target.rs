@@ -7,7 +7,7 @@ use cvm_watch_sim::{Attempt, Script};
 use crate::virtual_time::watch::scripted;
 use crate::watches::{SECOND, done};
 
-/// A first attempt that reports the target and then does `more`; a second that never would.
+/// A first attempt that reports the target and then does `more`, and a second one that never reaches it.
 fn at_target(more: impl FnOnce(Attempt) -> Attempt) -> Script {
     let first = Attempt::stream().state("starting").wait(SECOND).state("running").wait(SECOND);
     Script::new().then(more(first)).then(Attempt::stream().state("stopped").stall())
@@ -39,7 +39,7 @@ fn a_complete_without_a_state_before_resolves_with_just_the_status() {
 
 /// Contract row 2.
 #[test]
-fn a_complete_with_another_status_is_a_loss() {
+fn a_complete_with_another_status_fails_the_attempt() {
     let script = Script::new().then(Attempt::stream().complete("stopped").stall()).then(done());
     scripted(script).check(
         "0.000 connect 1, timeout 300
@@ -62,7 +62,7 @@ fn a_complete_with_another_status_is_no_success_even_at_the_target() {
 
 /// Contract row 3.
 #[test]
-fn at_the_target_every_way_for_the_attempt_to_end_resolves() {
+fn at_the_target_every_end_of_the_attempt_resolves() {
     let hidden = |stream: Attempt| stream.comment("beat");
     for (way, script) in [
         ("clean end", at_target(Attempt::close)),
@@ -92,7 +92,7 @@ fn at_the_target_silence_resolves_two_seconds_after_the_first_such_state() {
 
 /// Contract row 3.
 #[test]
-fn at_the_target_idleness_the_attempts_deadline_and_the_overall_one_resolve() {
+fn at_the_target_the_idle_timeout_and_both_deadlines_resolve() {
     let late = Attempt::stream().state("running").stall();
     let long = |c: cvm_watch_core::PolicyBuilder| c.complete_grace(Duration::from_secs(3600));
     let idle = scripted(late.clone()).with(|c| long(c).idle_timeout(7 * SECOND)).end();
@@ -113,7 +113,7 @@ fn a_later_other_status_takes_the_target_back() {
 
 /// Contract row 3.
 #[test]
-fn a_repeated_target_does_not_begin_the_grace_anew() {
+fn a_repeated_target_does_not_restart_the_grace() {
     let stream = Attempt::stream().repeat("event: state\ndata: {\"status\":\"running\"}\n\n", SECOND, u64::MAX);
     // The first comes after a second.
     assert_eq!(scripted(stream).end(), "3.000 resolve status=running");
@@ -121,7 +121,7 @@ fn a_repeated_target_does_not_begin_the_grace_anew() {
 
 /// Contract row 3.
 #[test]
-fn a_target_that_comes_back_begins_a_new_grace() {
+fn a_target_after_another_status_restarts_the_grace() {
     let stream =
         Attempt::stream().state("running").wait(SECOND).state("stopping").wait(SECOND).state("running").stall();
     assert_eq!(scripted(stream).end(), "4.000 resolve status=running");
@@ -137,7 +137,7 @@ fn an_unreadable_state_does_not_take_the_target_back() {
 /// Contract row 3.
 #[test]
 fn only_the_latest_state_of_this_attempt_counts() {
-    // The first attempt saw the target and took it back; the second says nothing.
+    // The first attempt reports the target and then another status; the second reports nothing.
     let script = Script::new()
         .then(Attempt::stream().state("running").state("stopping").reset())
         .then(Attempt::stream().close());

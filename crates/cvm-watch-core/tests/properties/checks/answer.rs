@@ -1,5 +1,4 @@
-//! What an answer means, by the rows 12 to 15: a twin of the judgement that the watch passes on a
-//! response head and the body of an error.
+//! A reference model of rows 12 to 15: what a response head and the body of an error mean.
 
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use serde_json::{Map, Value};
 /// The longest text that an error carries, in characters.
 const MAX_TEXT: usize = 2048;
 
-/// A response head as somebody made it up.
+/// A generated response head.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
     pub status: u16,
-    /// Names in any case, values of any bytes, in any order.
+    /// Names in any case and values of any bytes, in any order.
     pub headers: Vec<(String, Vec<u8>)>,
     pub wall: Option<u64>,
 }
@@ -34,12 +33,12 @@ pub enum Answer {
     Rejected(Refusal),
 }
 
-/// The wait that an answer asks for.
+/// The delay that an answer requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Asked {
     Exactly(Duration),
     Nothing,
-    /// It has a date that the twin does not read; the watch may be more lenient.
+    /// It has a date that the reference model does not read; the watch may be more lenient.
     Unclear,
 }
 
@@ -57,7 +56,7 @@ impl Head {
         self.wall.map(UnixSeconds)
     }
 
-    /// Row 15: a 200 that is no event stream, or a compressed one.
+    /// Row 15: a 200 that is not an event stream, or a compressed one.
     pub fn refused_at_once(&self) -> Option<Refusal> {
         if self.status != 200 {
             return None;
@@ -69,7 +68,7 @@ impl Head {
         if self.encoding("transfer-encoding", &["", "identity", "chunked"]).is_some() {
             return refusal("transfer encoding");
         }
-        // Of several, on lines or joined by commas, each must be an event stream.
+        // If there are several, on lines or joined by commas, each must be an event stream.
         let is_stream = |essence: &str| essence.split(';').next().unwrap_or_default().trim() == "text/event-stream";
         let wrong = |value: &[u8]| {
             let mut types = outside_quotes(&tidy(value));
@@ -82,14 +81,14 @@ impl Head {
         None
     }
 
-    /// The first value of this header with a coding that is none of these.
+    /// The first value of this header with a coding that is not one of these.
     fn encoding(&self, name: &str, known: &[&str]) -> Option<String> {
         let is_known = |value: &&[u8]| value.split(|byte| *byte == b',').all(|coding| known.contains(&&*tidy(coding)));
         let value = self.values(name).find(|value| !is_known(value))?;
         Some(cut(&String::from_utf8_lossy(value), 1024))
     }
 
-    /// Rows 12 to 14: any status but 200, with as much of its body as came.
+    /// Rows 12 to 14: any status but 200, with the part of the body that arrived.
     pub fn judge(&self, body: &[u8]) -> Answer {
         let body = &body[..body.len().min(64 << 10)];
         let magic = || match body {
@@ -123,7 +122,7 @@ impl Head {
         Answer::Rejected(Refusal { status: self.status, cause, message: body.message, error_code: body.error_code })
     }
 
-    /// Row 11: seconds, or a date measured against the answer's own, else the wall clock.
+    /// Row 11: seconds, or a date relative to the answer's `Date`, else to the wall clock.
     pub fn retry_after(&self) -> Asked {
         let Some(value) = self.values("retry-after").last() else { return Asked::Nothing };
         let text = String::from_utf8_lossy(value);
@@ -156,11 +155,11 @@ fn tidy(value: &[u8]) -> String {
     value.trim_ascii().iter().map(|byte| char::from(byte.to_ascii_lowercase())).collect()
 }
 
-/// What an error body says.
+/// The content of an error body.
 struct Body {
     message: Option<String>,
     error_code: Option<String>,
-    /// Whether it has the mark of the platform's own final errors.
+    /// Whether it has the field that marks final errors of the platform.
     is_final_conflict: bool,
     /// Whether it is HTML or the line of a CDN.
     is_a_page: bool,
@@ -229,7 +228,7 @@ fn all_of(problems: &[Value]) -> Option<String> {
     (!problems.is_empty()).then(|| problems.join("; "))
 }
 
-/// What commas outside of quotes separate.
+/// Splits at commas outside of quotes.
 fn outside_quotes(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut quoted = false;
@@ -255,7 +254,7 @@ fn is_final_conflict(object: &Map<String, Value>) -> bool {
     object.get("error_code").is_some_and(|code| !code.is_null()) || inner.is_some_and(is_final_conflict)
 }
 
-/// One problem of a validation error: its place, and what is wrong there.
+/// One problem of a validation error: its location and message.
 fn problem(problem: &Value) -> Option<String> {
     let Some(object) = problem.as_object() else { return scalar(problem) };
     let words = ["msg", "message", "detail", "title"].iter().find_map(|name| object.get(*name).and_then(scalar))?;
@@ -272,7 +271,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Text that is no JSON: the title of a page, else the words of the whole.
+/// Text that is not JSON: the title of a page, else the whole text with white space folded.
 fn words(text: &str) -> Option<String> {
     let text = text.trim();
     let title = text.starts_with('<').then(|| title(text)).flatten();
@@ -288,7 +287,7 @@ fn title(page: &str) -> Option<&str> {
     Some(&page[start..end]).filter(|title| !title.trim().is_empty())
 }
 
-/// So many characters of a text, and a mark if there are more.
+/// Cuts a text to a number of characters, with a mark if there are more.
 pub fn cut(text: &str, limit: usize) -> String {
     let mark = (text.chars().count() > limit).then_some('…');
     text.chars().take(limit).chain(mark).collect()

@@ -1,6 +1,6 @@
-//! Reads decisions from bytes, so that whoever makes the bytes up makes up the case.
+//! Reads decisions from bytes, so that the fuzzer or generator of the bytes decides the case.
 
-/// The bytes that are left. Once there are none, every decision is the first of its list.
+/// The remaining bytes. If there are none, every decision is the first of its list.
 #[derive(Clone, Debug)]
 pub struct Choices<'a>(&'a [u8]);
 
@@ -27,7 +27,7 @@ impl<'a> Choices<'a> {
         self.byte() & 1 == 1
     }
 
-    /// 0 up to and without `bound`, which is at most 256.
+    /// A number below `bound`, which is at most 256.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound
     }
@@ -36,7 +36,7 @@ impl<'a> Choices<'a> {
         list[self.below(list.len())]
     }
 
-    /// A length of one byte, and that many bytes or what is left.
+    /// A length of one byte, and that many bytes or the remaining ones.
     pub fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (taken, rest) = self.0.split_at(length);

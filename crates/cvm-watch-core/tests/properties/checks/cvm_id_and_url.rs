@@ -1,4 +1,4 @@
-//! Nothing that a user or a server gives leaves its place in the request.
+//! No value of a user or a server leaves its place in the request.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use cvm_watch_core::{
 
 use super::choices::Choices;
 
-/// Claims: an identifier is refused or changed by its rules alone; the path has three segments, of
+/// Asserts: an identifier is refused or changed by its rules alone; the path has three segments, of
 /// which the second reads back as the identifier, and the query three fields, of which the first
 /// reads back as the target; header names are tokens; header values, the last event id among them,
 /// are what was given, without control characters; the key is in no `Debug`.
@@ -45,7 +45,7 @@ pub fn check(data: &[u8]) {
     if usable {
         assert!(request.headers().iter().any(|sent| sent.name() == header && sent.value() == value));
     }
-    // A short key is in many words, and one with spaces or signs in what stands between them.
+    // A short key occurs in other text by chance, and so does one of spaces or punctuation.
     let is_distinct = |key: &&ApiKey| key.expose().len() > 12 && key.expose().chars().all(char::is_alphanumeric);
     if let Some(key) = key.as_ref().ok().filter(is_distinct) {
         let shown = format!("{request:?}");
@@ -60,14 +60,14 @@ pub fn check(data: &[u8]) {
     assert_eq!(again.path_and_query(), request.path_and_query());
 }
 
-/// The three rules, told in another way than the code does.
+/// The three rules, in another form than in the code.
 fn by_the_rules(given: &str) -> Option<String> {
     if given.is_empty() || given == "." || given == ".." || has_control(given) {
         return None;
     }
     let digits: Vec<char> = given.chars().filter(|char| *char != '-').collect();
     let hex = digits.iter().all(char::is_ascii_hexdigit);
-    // Where a dash may stand, counted in digits before it.
+    // The positions of a dash, in digits before it.
     let mut before = 0;
     let mut dashes = Vec::new();
     for char in given.chars() {
@@ -152,7 +152,7 @@ fn is_token(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|char| char.is_ascii_graphic() && !"\"(),/:;<=>?@[\\]{}".contains(char))
 }
 
-/// Names that the library keeps for itself.
+/// Header names that the library reserves.
 fn is_ours(name: &str) -> bool {
     let ours = "accept accept-encoding cache-control connection content-length expect host keep-alive last-event-id \
                 proxy-connection range te trailer transfer-encoding upgrade x-api-key";

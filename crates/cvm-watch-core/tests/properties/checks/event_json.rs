@@ -1,11 +1,11 @@
-//! What an event means, against a naive reader of JSON and the rules of row 8.
+//! Compares events with a simple JSON reader and the rules of row 8.
 
 use cvm_watch_core::{Event, MalformedReason, sse};
 
 use super::choices::Choices;
 use super::json::{self, Json};
 
-/// Claims: a payload is read if and only if it is one JSON object that nests to 128 levels at
+/// Asserts: a payload is read if and only if it is one JSON object that nests to 128 levels at
 /// most, with a string `status` where one is needed; a known field of another type reads as
 /// absent, the last of several counts, unknown ones change nothing; a name that is not known gives
 /// `Other`; the raw text is kept as it came.
@@ -66,7 +66,7 @@ pub fn check(data: &[u8]) {
 
 fn assert_unreadable(name: &str, whole: Option<&Json>, reason: MalformedReason, text: &str) {
     match (reason, whole) {
-        // Of what is no JSON both may be said: its brackets can nest as deep as they like.
+        // For text that is not JSON either reason may be given, since its brackets may nest to any depth.
         (MalformedReason::NotJson | MalformedReason::TooDeep, None) => {}
         (MalformedReason::TooDeep, Some(whole)) => assert!(whole.depth() > 128, "too deep: {text:?}"),
         (MalformedReason::NotAnObject, Some(whole)) => {
@@ -99,12 +99,12 @@ impl<'a> Fields<'a> {
             Some(Json::Number(number)) => *number,
             _ => None,
         };
-        // Seconds: the last bit of a number of 17 digits is nobody's business.
+        // The last bit of a number with 17 digits may differ.
         let close = |a: f64, b: f64| (a - b).abs() <= 4.0 * f64::EPSILON * a.abs().max(b.abs()) || a == b;
         let same = match (found, expected) {
             (Some(found), Some(expected)) => close(found, expected),
             (None, None) => true,
-            // At the very end of the range one may round to infinity and the other not.
+            // At the end of the range one may round to infinity and the other not.
             (Some(edge), None) | (None, Some(edge)) => edge.abs() >= f64::MAX / (1.0 + 8.0 * f64::EPSILON),
         };
         assert!(same, "elapsed {found:?}, expected {expected:?}");

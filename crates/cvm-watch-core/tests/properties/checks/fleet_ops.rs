@@ -1,5 +1,5 @@
-//! A fleet, with any inputs to any member in any order: against the laws, and where all fit, against
-//! watches that are alone.
+//! A fleet with any inputs to any member in any order: checks the invariants, and with a slot for each member compares
+//! each with a watch outside a fleet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,15 +9,14 @@ use cvm_watch_core::{Action, AttemptId, CvmId, Fleet, Input, MemberId, Phase, Po
 use super::choices::Choices;
 use super::watch_ops::{bodies, id, setting};
 
-/// As many steps as one case has at most.
+/// The most steps of one case.
 const MAX_STEPS: usize = 300;
 
-/// Claims, after every step: never more connections are open than there are places, never two of
-/// one member; each member ends once, and says nothing after; while one has not ended there is a
-/// wake, and a tick at the wake moves the wake on; nobody is asked for a permit; only a member that
-/// has ended and was heard is forgotten, and then whatever is told of it does nothing; an abort ends
-/// all and leaves nothing open. Where there is a place for everyone, each member does exactly what a
-/// watch does that is alone.
+/// Asserts after every step: there are never more open connections than slots, and never two of one member; each
+/// member ends once, and reports nothing after; while a member has not ended there is a wake, and a tick at the wake
+/// moves the wake on; no permit is requested; only a member that has ended and whose actions were polled is removed,
+/// and later input for it does nothing; an abort ends all members and closes all connections. With a slot for each
+/// member, each does exactly what a watch outside a fleet does.
 pub fn check(data: &[u8]) {
     let mut choices = Choices::new(data);
     let rules = setting::rules(&mut choices);
@@ -48,16 +47,16 @@ struct Run {
     places: usize,
     until: Until,
     now: u64,
-    /// The latest time there was: a fleet's time never goes back, whichever member it was told of.
+    /// The latest time so far: the time of a fleet never goes back, for inputs of any member.
     latest: u64,
     ids: Vec<MemberId>,
-    /// A watch of the same that is alone, while nothing makes a difference between them.
+    /// A watch outside a fleet with the same inputs, as long as it must behave the same.
     alone: Vec<Option<Watch>>,
-    /// The open connection of each member, and the last there was.
+    /// The open connection of each member, and its last attempt.
     open: BTreeMap<MemberId, u64>,
     last: BTreeMap<MemberId, u64>,
     ended: BTreeSet<MemberId>,
-    /// How many steps go by before the actions are polled.
+    /// After how many steps the actions are polled.
     lazy: usize,
 }
 
@@ -156,7 +155,7 @@ impl Run {
     fn tick(&mut self) {
         self.fleet.tick(self.at());
         let now = self.latest();
-        // A fleet ticks those only whose timers are due, which is all that a tick is for.
+        // A fleet ticks only the members whose timers are due.
         for watch in self.alone.iter_mut().flatten() {
             if watch.next_wake().is_some_and(|wake| wake.at <= now) {
                 watch.handle(now, Input::Tick);
@@ -166,7 +165,7 @@ impl Run {
 
     fn head(&mut self, index: usize, attempt: u64, head: &super::answer::Head) {
         if head.status == 429 {
-            // It is where a fleet and a lone watch part.
+            // Here a fleet and a watch outside a fleet differ.
             self.alone.iter_mut().for_each(|alone| *alone = None);
         }
         let input = Input::Head { attempt: id(attempt), head: head.response(), wall: head.wall() };
@@ -206,12 +205,12 @@ impl Run {
         let member = self.ids[index];
         let has_more = self.fleet.watch(member).is_some_and(|watch| watch.phase() != Phase::Ended);
         if self.fleet.remove(member) {
-            assert!(!has_more && self.ended.contains(&member), "{member} is forgotten before its end was told");
+            assert!(!has_more && self.ended.contains(&member), "{member} was removed before its end was polled");
             assert!(self.fleet.watch(member).is_none());
             self.alone[index] = None;
         } else {
             let is_known = self.fleet.watch(member).is_some();
-            assert!(!is_known || !self.ended.contains(&member), "{member} has ended and is not forgotten");
+            assert!(!is_known || !self.ended.contains(&member), "{member} has ended and was not removed");
         }
     }
 
@@ -225,12 +224,12 @@ impl Run {
         }
         for (watch, id) in self.alone.iter_mut().zip(&self.ids) {
             let Some(watch) = watch else { continue };
-            assert_eq!(watch.poll_action(), None, "a watch alone says more than member {id}");
+            assert_eq!(watch.poll_action(), None, "a watch outside a fleet does more than member {id}");
         }
         assert!(self.open.len() <= self.places, "{} connections, {} places", self.open.len(), self.places);
         let unfinished = self.ids.iter().filter(|id| !self.ended.contains(id)).count();
         assert_eq!(self.fleet.unfinished(), unfinished);
-        // Whoever has not ended is always woken again: every phase has its limit, every queue its end.
+        // A member that has not ended always has a wake: every phase has a time limit, and every wait for a slot ends.
         assert_eq!(self.fleet.next_wake().is_some(), unfinished > 0, "{unfinished} have not ended");
     }
 
@@ -250,7 +249,7 @@ impl Run {
                 assert!(!self.open.contains_key(&member), "{member} ended while it is open");
                 self.ended.insert(member);
             }
-            Action::AskPermit => panic!("a permit is the fleet's to give"),
+            Action::AskPermit => panic!("the fleet gives permits itself"),
             _ => {}
         }
     }

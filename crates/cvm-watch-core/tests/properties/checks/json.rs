@@ -1,7 +1,7 @@
-//! A naive reader of JSON, by the grammar of RFC 8259, with nothing left out but speed: it has no
-//! limit of depth, and keeps what Rust's types cannot hold as unreadable.
+//! A simple JSON reader by the grammar of RFC 8259. It has no depth limit, and represents values that Rust's types
+//! cannot hold.
 
-/// A value, and `None` where Rust has no type for what JSON can say.
+/// A value, with `None` for one that Rust's types cannot hold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     Literal,
@@ -13,7 +13,7 @@ pub enum Json {
     Object(Vec<(Option<String>, Json)>),
 }
 
-/// The value that `text` is, or `None` if it is no JSON.
+/// Parses `text`; `None` if it is not JSON.
 pub fn parse(text: &str) -> Option<Json> {
     let mut reader = Reader(text.as_bytes());
     let value = reader.value()?;
@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Option<Json> {
 }
 
 impl Json {
-    /// How deep arrays and objects nest.
+    /// The nesting depth of arrays and objects.
     pub fn depth(&self) -> usize {
         let inner = match self {
             Self::Literal | Self::Number(_) | Self::Text(_) => return 0,
@@ -149,7 +149,7 @@ impl Reader<'_> {
         Some(text.parse().ok().filter(|number: &f64| number.is_finite()))
     }
 
-    /// One digit at least.
+    /// At least one digit.
     fn digits(&mut self) -> Option<()> {
         let count = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.0 = &self.0[count..];

@@ -1,4 +1,4 @@
-//! What the laws need of a watch, so that a faulty one can be put in its place.
+//! The interface of a watch that the properties use, so that a faulty watch can replace it.
 
 use std::sync::Arc;
 

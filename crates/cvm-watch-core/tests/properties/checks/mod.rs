@@ -1,6 +1,5 @@
-//! The checks, each a plain function of some bytes that panics when a claim is broken. The fuzz
-//! targets in `fuzz/` call them with what libFuzzer makes up, the tests beside this folder with
-//! the committed corpora and with seeded random bytes.
+//! The checks: functions of bytes that panic if an assertion fails. The fuzz targets in `fuzz/` call them with the
+//! bytes of libFuzzer, the tests beside this folder with the committed corpora and with seeded random bytes.
 
 pub mod answer;
 pub mod choices;

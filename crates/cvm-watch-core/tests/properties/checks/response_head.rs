@@ -1,4 +1,4 @@
-//! Any response head and error body, through a whole watch, against the twin of rows 12 to 15.
+//! Compares a watch with the reference model of rows 12 to 15, for any response head and error body.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ const NAMES: &[&str] = &[
     "x-other",
 ];
 
-/// Claims: a head makes a stream, a retry or a refusal as the rows say, with the delay, words and
-/// code that the twin finds; the key is in nothing that comes out, however the server echoes it.
+/// Asserts: a head leads to a stream, a retry or a rejection by the rows, with the delay, message and code of the
+/// reference model; the key is never in the output, however the server repeats it.
 pub fn check(data: &[u8]) {
     let mut choices = Choices::new(data);
     let status = match choices.byte() {
@@ -39,7 +39,7 @@ pub fn check(data: &[u8]) {
     let count = choices.below(6);
     let headers = (0..count).map(|_| (choices.pick(NAMES).to_owned(), choices.bytes().to_vec())).collect();
     let head = Head { status, headers, wall };
-    // Now and then one over the limit of what is read.
+    // Sometimes a body over the limit.
     let times = if choices.byte() == 255 { 1 + choices.below(255) } else { 1 };
     let body = choices.rest().repeat(times);
     let body = &body[..body.len().min(70_000)];
@@ -62,8 +62,8 @@ pub fn check(data: &[u8]) {
             Found::Retried { message, delay: asked.clamp(SECOND * 5, SECOND * 300) }
         }
     };
-    // The twin masks nothing, so it has nothing to say of words in which the key, or the part of it
-    // that a cut left, could hide.
+    // The reference model redacts nothing, so messages that may hold the key, or a part of it at a cut, are not
+    // compared.
     let texts = head.headers.iter().map(|(_, value)| value.as_slice()).chain([body]);
     let hides = |text: &[u8]| text.iter().any(|byte| matches!(byte, b'%' | b'\\')) || contains(text, &KEY[..4]);
     let may_be_masked = texts.into_iter().any(hides);
@@ -133,7 +133,7 @@ fn answered(head: &Head, body: &[u8]) -> Found {
                     RejectCause::ContentType { .. } => "content type",
                     RejectCause::ContentEncoding { .. } => "content encoding",
                     RejectCause::TransferEncoding { .. } => "transfer encoding",
-                    other => panic!("the twin knows no {other:?}"),
+                    other => panic!("the reference model has no {other:?}"),
                 };
                 let (message, error_code) = (rejection.message, rejection.error_code);
                 found = Some(Found::Rejected(Refusal { status: rejection.status, cause, message, error_code }));

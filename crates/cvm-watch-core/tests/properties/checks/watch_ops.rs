@@ -1,4 +1,5 @@
-//! Any inputs, in any order, at any times, drained or not: against the laws and the model.
+//! Compares a watch with the reference model and checks the invariants, for any inputs, in any order, at any times,
+//! drained or not.
 
 pub mod bodies;
 pub mod setting;
@@ -13,18 +14,17 @@ use super::choices::Choices;
 use super::machine::Machine;
 use crate::model::{Model, Rules};
 
-/// As many steps as one case has at most.
+/// The most steps of one case.
 const MAX_STEPS: usize = 300;
 
-/// Claims, after every step: phase, attempts, last event id, next wake and each action are what the
-/// reference model says; there is one end and it is last; never two connections are open, and none
-/// at the end; a tick at the wake moves the wake on; `receive` takes something, and one event at
-/// most.
+/// Asserts after every step: phase, attempts, last event id, next wake and each action are those of the reference
+/// model; there is one end and it is last; there are never two open connections, and none at the end; a tick at the
+/// wake moves the wake on; `receive` takes something, and at most one event.
 pub fn check(data: &[u8]) {
     check_machine::<Watch>(data);
 }
 
-/// [`check`] on something that claims to be a watch.
+/// [`check`] for any [`Machine`].
 pub fn check_machine<M: Machine>(data: &[u8]) {
     let mut choices = Choices::new(data);
     let rules = setting::rules(&mut choices);
@@ -46,7 +46,7 @@ struct Run<M> {
     machine: M,
     model: Model,
     now: u64,
-    /// How many steps go by before the actions are polled.
+    /// After how many steps the actions are polled.
     lazy: usize,
     current: u64,
     open: BTreeSet<u64>,
@@ -102,7 +102,7 @@ impl<M: Machine> Run<M> {
                     self.machine.handle(self.at(), Input::Abort);
                     self.model.abort(self.now);
                 }
-                // A nap of the machine.
+                // The machine is suspended.
                 250.. => {
                     self.machine.handle(self.at(), Input::Resumed);
                     self.model.resumed(self.now);
@@ -158,10 +158,10 @@ impl<M: Machine> Run<M> {
             match must_take {
                 Some(must_take) => assert_eq!(taken, must_take, "bytes taken of {}", bytes.len()),
                 None => {
-                    assert!(taken > 0 || bytes.is_empty(), "a stream that is read takes something");
+                    assert!(taken > 0 || bytes.is_empty(), "an open stream takes bytes");
                     let events = self.model.took(&bytes[..taken]);
                     assert!(events <= 1, "{events} events in one call");
-                    assert!(events == 1 || taken == bytes.len(), "bytes are left, and no event says why");
+                    assert!(events == 1 || taken == bytes.len(), "bytes are left without an event");
                 }
             }
             bytes = &bytes[taken..];
@@ -184,7 +184,7 @@ impl<M: Machine> Run<M> {
             match (&action, &expected) {
                 (None, None) => return,
                 (Some(action), Some(expected)) if expected.is(action) => {}
-                _ => panic!("the watch says\n  {action:?}\nbut the model\n  {expected:?}\nin {:#?}", self.model),
+                _ => panic!("the watch does\n  {action:?}\nbut the model\n  {expected:?}\nin {:#?}", self.model),
             }
             if let Some(action) = action {
                 self.hold_to_the_laws(&action);
@@ -233,7 +233,7 @@ impl<M: Machine> Run<M> {
     }
 }
 
-/// Attempt ids come from a watch only: these are of one that was reset again and again.
+/// Attempt ids, from a watch whose connections were reset repeatedly.
 pub fn id(number: u64) -> AttemptId {
     static IDS: OnceLock<Vec<AttemptId>> = OnceLock::new();
     let ids = IDS.get_or_init(|| {

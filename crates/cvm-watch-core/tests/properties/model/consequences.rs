@@ -24,7 +24,7 @@ impl Model {
                 let mut state = self.last_state.clone().unwrap_or_default();
                 state.status = complete.status;
                 if !self.rules.is_ready(&state) {
-                    // Twice without a word of the boot: the server does not tell.
+                    // The second attempt without a state: the server does not report the boot.
                     if !said_a_state {
                         self.completed_wordless += 1;
                     }
@@ -43,7 +43,7 @@ impl Model {
             }
             Event::Complete(complete) => {
                 self.changed = true;
-                // Row 3 asks that no `complete` follows the target's state.
+                // Row 3 applies only if no `complete` follows the state at the target.
                 stream.at_target = None;
                 self.over(Over::Lost(RetryCause::CompletedElsewhere { status: complete.status }));
             }
@@ -65,7 +65,7 @@ impl Model {
         }
     }
 
-    /// A state came; `since` is when the target was first seen without a break in this stream.
+    /// A state arrived; `since` is when this stream reached the target without another status after it.
     fn state(&mut self, state: CvmState, attempt: u64, since: Option<u64>) {
         let before = self.first_boot_error.get_or_insert_with(|| state.boot_error.clone()).clone();
         self.last_state = Some(state.clone());
@@ -99,10 +99,10 @@ impl Model {
         stream.steady = counts && !changed;
     }
 
-    /// The last two states of the row are of one stream, or the row has lasted for an interval.
+    /// Whether the last two unreachable states are of one stream, or an interval apart.
     fn is_hopeless(&self) -> bool {
         let [.., (before, _), (last, moment)] = self.hopeless_row[..] else { return false };
-        // A second less, since answers take their time.
+        // A second less, for network jitter.
         let interval = Duration::from_secs(self.rules.interval - 1);
         before == last || moment >= after(self.hopeless_row[0].1, interval)
     }
@@ -111,7 +111,7 @@ impl Model {
         self.changed || self.rules.after_change.is_none()
     }
 
-    /// When a target that nothing came before is believed.
+    /// When a steady target counts.
     pub(super) fn steady_at(&self) -> Option<u64> {
         if self.has_changed() {
             return None;
@@ -130,7 +130,7 @@ impl Model {
         self.end(Expected::Resolve(self.last_state.clone().unwrap_or_default()));
     }
 
-    /// Row 6: words of an `error` event are kept.
+    /// Row 6: the text of an `error` event is kept.
     pub(super) fn heard(&mut self, words: String) {
         if !words.is_empty() {
             self.last_error = Some(cut(&words, 512));
@@ -149,7 +149,7 @@ impl Model {
             (Stage::Streaming(_, Stream { at_target: Some((_, state)), .. }), _) => self.end(Expected::Resolve(state)),
             (Stage::Streaming(attempt, stream), Over::Yielded) => {
                 self.went_well(attempt, None);
-                // A look that others made short has gone well too.
+                // A stream that yielded after a state counts as healthy.
                 if stream.said_a_state {
                     self.streak = 0;
                 }
@@ -200,7 +200,7 @@ impl Model {
         }
     }
 
-    /// Row 11: a stream that lived for long, or ran into the server's timeout, was no failure.
+    /// Row 11: a stream that lasted long, or ended by the server's timeout, counts as healthy.
     fn went_well(&mut self, attempt: Attempt, cause: Option<&RetryCause>) {
         if self.now - attempt.began >= 60_000_000_000 || cause == Some(&RetryCause::ServerTimeout) {
             self.streak = 0;
@@ -221,7 +221,7 @@ impl Model {
     fn lost(&mut self, attempt: Attempt, cause: RetryCause, retry_after: Asked, routine: bool) {
         self.last_cause = Some(cause.clone());
         if matches!(cause, RetryCause::NotReady | RetryCause::NotChanged) {
-            // The server is asked again as often as it looks itself.
+            // The watch checks again as often as the server does.
             let wait = Duration::from_secs(self.rules.interval).min(self.time_left().unwrap_or(Duration::MAX));
             self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: wait..=wait, cause, routine });
             self.stage = Stage::Waiting { from: self.now, delay: wait..=wait };
@@ -238,7 +238,7 @@ impl Model {
         }
         self.retries += u64::from(!no_place);
         let delay = if routine && self.rules.retry_delay.is_none() {
-            // No delay at all is one draw of a thousand million.
+            // Jitter is zero with a chance of one in a thousand million.
             Duration::from_nanos(1)..=SECOND.min(self.time_left().unwrap_or(SECOND))
         } else {
             self.streak += 1;
@@ -283,12 +283,12 @@ impl Model {
         }
     }
 
-    /// An attempt whose `Connect` was not polled yet: the driver knows nothing of it.
+    /// An attempt whose `Connect` was not polled yet.
     pub(super) fn connect_is_unsent(&self) -> bool {
         self.queue.iter().any(|action| matches!(action, Expected::Connect { .. }))
     }
 
-    /// What is open is to be closed.
+    /// Closes an open connection.
     pub(super) fn disconnect(&mut self) {
         if let Some(attempt) = self.live_attempt().filter(|attempt| attempt.open)
             && !self.connect_is_unsent()
@@ -297,7 +297,7 @@ impl Model {
         }
     }
 
-    /// The last action. What was not asked for yet will not be.
+    /// The last action. A `Connect` that was not polled is dropped.
     pub(super) fn end(&mut self, end: Expected) {
         self.queue.retain(|action| !matches!(action, Expected::Connect { .. } | Expected::AskPermit));
         self.queue.push_back(end);

@@ -1,4 +1,4 @@
-//! What the machine must do next, as exactly as the rows say it.
+//! What the watch must do next, as exactly as the rows define it.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -1,9 +1,8 @@
-//! The reference model of a watch: small, slow, and written from the rows of `docs/semantics.md`
-//! rather than from the machine. It keeps every byte of a stream and reads all of them again with
-//! the reference decoder at each step, and it knows no jitter: it says in which range a delay must lie.
+//! The reference model of a watch: small, slow, and written from the rows of `docs/semantics.md`. At each step it
+//! decodes the whole stream again with the reference decoder. It has no jitter, but a range in which a delay must
+//! lie.
 //!
-//! What it shares with the machine is the meaning of one event (`Event::parse`, which has a twin
-//! of its own) and the public vocabulary.
+//! It shares the public types and `Event::parse` with the core; the latter is compared with its own reference.
 
 mod consequences;
 mod expected;
@@ -26,7 +25,7 @@ use crate::checks::answer::Head;
 const SECOND: Duration = Duration::from_secs(1);
 const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// A watch by the book.
+/// A watch by the rows.
 #[derive(Debug)]
 pub struct Model {
     rules: Rules,
@@ -35,28 +34,28 @@ pub struct Model {
     stage: Stage,
     attempts: u64,
     retries: u64,
-    /// Losses in a row since an attempt that went well.
+    /// Failed attempts in a row since a healthy one.
     streak: u32,
     /// The last `retry:` line.
     server_retry: Option<Duration>,
     last_event_id: String,
     last_state: Option<CvmState>,
-    /// The boot error of the first state there was.
+    /// The boot error of the first state.
     first_boot_error: Option<Option<String>>,
-    /// Another status than the target was seen, or waited for in vain.
+    /// Whether a status other than the target was seen, or a steady target counts.
     changed: bool,
     /// Since when the target is seen.
     steady_since: Option<u64>,
-    /// The states in a row that end hope: the attempt and the moment of each.
+    /// The unreachable states in a row: the attempt and the time of each.
     hopeless_row: Vec<(u64, u64)>,
-    /// How many attempts since the last state completed without one.
+    /// How many attempts since the last state had a `complete` and no state.
     completed_wordless: u32,
     last_cause: Option<RetryCause>,
     last_error: Option<String>,
     queue: VecDeque<Expected>,
 }
 
-/// A phase with what only it needs.
+/// A phase with its data.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Stage {
@@ -74,7 +73,7 @@ struct Attempt {
     began: u64,
     /// The timeout that was sent, and 10 seconds.
     may_live: Duration,
-    /// Whether its connection has not ended by itself.
+    /// Whether its connection is open.
     open: bool,
 }
 
@@ -85,12 +84,12 @@ struct ErrorAnswer {
     since: u64,
 }
 
-/// How an attempt is over, as far as the rows care.
+/// How an attempt ended, as far as the rows distinguish it.
 enum Over {
     Lost(RetryCause),
     /// A refused certificate.
     Refused(Failure),
-    /// An error answer is as whole as it will be.
+    /// No more of an error answer will arrive.
     Answered,
     Yielded,
     Suspended,
@@ -128,13 +127,13 @@ impl Model {
         if self.ended() {
             return;
         }
-        // Row 21: what was not polled is dropped, but for a `Disconnect` that is owed.
+        // Row 21: actions that were not polled are dropped, except a `Disconnect`.
         self.disconnect();
         self.queue.retain(|action| matches!(action, Expected::Disconnect(_)));
         self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::Aborted)));
     }
 
-    /// The deadlines, then the timers that what came may have stopped, then the next attempt.
+    /// The deadlines, then the timers that input may have stopped, then the next attempt.
     pub fn tick(&mut self, now: u64) {
         if self.in_time(now) {
             self.timers();
@@ -157,7 +156,7 @@ impl Model {
         }
     }
 
-    /// The time slice is over: only a stream has something to yield.
+    /// The time slice is over.
     pub fn yield_slot(&mut self, now: u64, attempt: u64) {
         if self.concerns(now, attempt) && self.in_time(now) {
             self.over(match &self.stage {
@@ -169,7 +168,7 @@ impl Model {
         }
     }
 
-    /// The machine slept: what is connected is not trusted, a delay may be over.
+    /// The machine was suspended: a connection may be dead, and a delay may have passed.
     pub fn resumed(&mut self, now: u64) {
         self.now = self.now.max(now);
         if self.is_overdue() {
@@ -203,7 +202,7 @@ impl Model {
     }
 
     pub fn closed(&mut self, now: u64, attempt: u64, cause: CloseCause) {
-        // What is closed already need not be closed.
+        // The connection has already ended.
         self.queue.retain(|action| !matches!(action, Expected::Disconnect(number) if *number == attempt));
         if !self.concerns(now, attempt) {
             return;
@@ -226,10 +225,10 @@ impl Model {
         }
     }
 
-    /// How many bytes the machine must take, if the model can tell.
+    /// How many bytes the watch must take, if the model knows.
     ///
-    /// It cannot of a stream: there the machine says how much it took with
-    /// [`took`](Self::took), and the model says what that must have meant.
+    /// For a stream it does not: the caller reports how many the watch took with [`took`](Self::took), and the model
+    /// derives what that means.
     pub fn offered(&mut self, now: u64, attempt: u64, bytes: &[u8]) -> Option<usize> {
         if !self.concerns(now, attempt) {
             return Some(bytes.len());
@@ -257,7 +256,7 @@ impl Model {
         }
     }
 
-    /// The machine took these bytes of the stream. Answers how many events were in them.
+    /// The watch took these bytes of the stream. Returns how many events they contain.
     pub fn took(&mut self, bytes: &[u8]) -> usize {
         let Stage::Streaming(attempt, stream) = &mut self.stage else { return 0 };
         let number = attempt.number;
@@ -281,7 +280,7 @@ impl Model {
         events
     }
 
-    /// The machine's next action, if there must be one. The delay that it picked is learnt.
+    /// The next action, if there must be one. The model adopts the delay that the watch chose.
     pub fn pop(&mut self, delay: Option<Duration>) -> Option<Expected> {
         let action = self.queue.pop_front();
         if let (Some(Expected::Retrying { .. }), Some(picked), Stage::Waiting { delay, .. }) =
@@ -292,8 +291,7 @@ impl Model {
         action
     }
 
-    /// Whether the moment of the next attempt is known, which it is not before a jittered delay
-    /// was seen.
+    /// Whether the time of the next attempt is known; a jittered delay is known only from the watch.
     pub fn knows_its_delay(&self) -> bool {
         match &self.stage {
             Stage::Waiting { delay, .. } => delay.start() == delay.end(),
@@ -324,7 +322,7 @@ impl Model {
         &self.last_event_id
     }
 
-    /// The first of all timers that run; of two at one moment the one that is listed first.
+    /// The earliest timer; of two at the same time the one that is listed first.
     pub fn next_wake(&self) -> Option<Wake> {
         let overall = self.rules.deadline.map(|deadline| (after(self.started, deadline), WakeReason::Deadline));
         let mut timers = Vec::from_iter(overall);
@@ -359,13 +357,13 @@ impl Model {
         first.map(|(moment, reason)| Wake { at: at(moment), reason })
     }
 
-    /// Whether something that belongs to `attempt` is of any interest; if not, nothing happens.
+    /// Whether input of `attempt` counts; otherwise it is ignored.
     fn concerns(&mut self, now: u64, attempt: u64) -> bool {
         self.now = self.now.max(now);
         !self.connect_is_unsent() && self.live_attempt().is_some_and(|current| current.number == attempt)
     }
 
-    /// The deadlines, which come before whatever the call brings. False if it came too late.
+    /// Checks the deadlines, which come before any input. Returns false if the input is too late.
     fn in_time(&mut self, now: u64) -> bool {
         self.now = self.now.max(now);
         if self.is_overdue() {
@@ -381,7 +379,7 @@ impl Model {
         true
     }
 
-    /// Whether it has ended, by the overall deadline or before.
+    /// Whether the watch has ended, by the overall deadline or before.
     fn is_overdue(&mut self) -> bool {
         if !self.ended() && self.rules.deadline.is_some_and(|deadline| self.now >= after(self.started, deadline)) {
             self.over(Over::OverallDeadline);

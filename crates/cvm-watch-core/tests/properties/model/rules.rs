@@ -1,4 +1,4 @@
-//! What the watch was asked for, in plain values, and the arithmetic that follows from it.
+//! The parameters of a watch in plain values, and the arithmetic on them.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -33,12 +33,12 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The CVM in the machine's own form.
+    /// The CVM's id in the type of the core.
     pub fn id(&self) -> CvmId {
         self.id.parse().expect("a valid id")
     }
 
-    /// The other parameters in the machine's own form.
+    /// The other parameters in the type of the core.
     pub fn policy(&self) -> Policy {
         let mut builder = Policy::builder(&self.target)
             .interval(Duration::from_secs(self.interval))
@@ -73,14 +73,13 @@ impl Rules {
         builder.build().expect("the rules are within their ranges")
     }
 
-    /// Readiness: the boot is done or not spoken of, and nothing went wrong in it.
+    /// Readiness: the boot is done or not reported, without an error.
     pub fn is_ready(&self, state: &CvmState) -> bool {
         let booted = matches!(state.boot_progress.as_deref(), None | Some("done"));
         !self.ready || (booted && state.boot_error.is_none())
     }
 
-    /// Whether a state says that the target will not be reached; `before` is the boot error of the
-    /// first state there was.
+    /// Whether the target cannot be reached from a state; `before` is the boot error of the first state.
     pub fn is_hopeless(&self, state: &CvmState, before: Option<&str>) -> bool {
         let Some(statuses) = self.fail_on else { return false };
         let error = state.boot_error.as_deref();
@@ -89,7 +88,7 @@ impl Rules {
         !state.is(&self.target) && (statuses.iter().any(|status| state.is(status)) || boot_failed)
     }
 
-    /// Row 11: where the delay of the next attempt must lie. A deadline cuts it.
+    /// Row 11: the range of the delay before the next attempt. A deadline cuts it.
     pub fn delay(
         &self,
         server_retry: Option<Duration>,
@@ -134,7 +133,7 @@ impl Rules {
     }
 }
 
-/// The moment `wait` after `since`; the last moment there is if that is later.
+/// The time `wait` after `since`, saturating.
 pub fn after(since: u64, wait: Duration) -> u64 {
     since.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
 }

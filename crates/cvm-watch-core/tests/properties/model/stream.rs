@@ -1,4 +1,4 @@
-//! One attempt's stream: every byte of it, read again from the start whenever more came.
+//! One attempt's stream: all of its bytes, decoded again from the start whenever more arrive.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ pub(super) struct Stream {
     id_before: String,
     pub(super) last_event_id: String,
     pub(super) last_byte: u64,
-    /// Since when it has reported the target without a break, and its latest state.
+    /// Since when every state has been at the target, and the latest state.
     pub(super) at_target: Option<(u64, CvmState)>,
-    /// Whether its latest state would be the target if another status had been seen before.
+    /// Whether its latest state would count if another status had been seen before.
     pub(super) steady: bool,
-    /// Whether it has said a state that could be read.
+    /// Whether it has had a readable state.
     pub(super) said_a_state: bool,
 }
 
@@ -49,11 +49,11 @@ impl Stream {
         }
     }
 
-    /// What these further bytes complete.
+    /// The events that these further bytes complete.
     pub(super) fn take(&mut self, rules: &Rules, bytes: &[u8]) -> Vec<Item> {
         self.bytes.extend_from_slice(bytes);
         let (items, last_event_id) = reference::read(&self.with_id_before(), rules.max_event_bytes, 1024);
-        // As long as the mark is cut the id from before could not be put behind it.
+        // While the byte order mark is incomplete, no id can be put after it.
         let is_cut_mark = self.bytes.len() < BOM.len() && BOM.starts_with(&self.bytes);
         self.last_event_id = if is_cut_mark { self.id_before.clone() } else { last_event_id };
         let new = items.into_iter().skip(self.reported).collect::<Vec<_>>();
@@ -69,7 +69,7 @@ impl Stream {
         new
     }
 
-    /// The stream as if its own first block had set the id that an earlier stream left.
+    /// The stream with a first block that sets the id of the previous stream.
     fn with_id_before(&self) -> Vec<u8> {
         let (mark, rest) = match self.bytes.strip_prefix(BOM) {
             Some(rest) => (BOM, rest),
@@ -77,7 +77,7 @@ impl Stream {
             None => (&[][..], self.bytes.as_slice()),
         };
         let id = format!("id: {}\n\n", self.id_before);
-        // A cut mark is no text yet, and nothing may follow it.
+        // An incomplete mark is not text yet, and nothing may follow it.
         let id = if mark.is_empty() || mark == BOM { id.as_bytes() } else { &[] };
         [mark, id, rest].concat()
     }
@@ -93,7 +93,7 @@ impl Stream {
     }
 }
 
-/// The event as the library's own parser reads it.
+/// The event as `Event::parse` reads it.
 fn parse(name: &str, data: &str, keep_raw: bool) -> Event {
     let mut event = Event::parse(&sse::Event::new(name, data, ""));
     if !keep_raw {

@@ -1,4 +1,4 @@
-//! What a server may send: heads, pieces of streams, bodies of errors, ends.
+//! What a server may send: heads, pieces of streams, bodies of errors, close causes.
 
 use cvm_watch_core::{CloseCause, TlsFault};
 
@@ -93,7 +93,7 @@ pub fn head(choices: &mut Choices<'_>) -> Head {
     Head { status, headers, wall: choices.flag().then_some(1_000_000_000) }
 }
 
-/// A few pieces in a row, or bytes as they come.
+/// A few pieces in a row, or raw bytes.
 pub fn bytes(choices: &mut Choices<'_>, of_an_error: bool) -> Vec<u8> {
     match choices.below(16) {
         0 => choices.bytes().into(),

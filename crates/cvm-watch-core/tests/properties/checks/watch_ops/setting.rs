@@ -11,10 +11,10 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// The first of each list is what people use.
+/// The first of each list is the usual value.
 pub fn rules(choices: &mut Choices<'_>) -> Rules {
     let backoff_max = choices.pick(&[None, None, Some(secs(400)), Some(secs(4000))]);
-    // Half of a nanosecond by chance would leave open whether there is a delay at all.
+    // With a nanosecond, jitter would decide whether there is a delay at all.
     let shortest = if backoff_max.is_some() { secs(2) } else { NANO };
     let retry_delay = choices.pick(&[None, Some(secs(5)), Some(Duration::ZERO), Some(shortest), Some(secs(400))]);
     let mut rules = Rules {
@@ -47,12 +47,12 @@ pub fn rules(choices: &mut Choices<'_>) -> Rules {
     rules
 }
 
-/// When the watch begins; the last is so late that some sums reach the end of time.
+/// When the watch begins; the last value is so late that some sums saturate.
 pub fn start(choices: &mut Choices<'_>) -> u64 {
     choices.pick(&[0, 0, 0, 1_000_000_000_000, u64::MAX - 400_000_000_000])
 }
 
-/// Some time: from nothing to hours, and the spans that rows name.
+/// A time span from zero to hours, with those that the rows name.
 pub fn span(choices: &mut Choices<'_>) -> u64 {
     const MILLI: u64 = 1_000_000;
     let named = [0, 1, MILLI, 999 * MILLI, 1000 * MILLI, 2000 * MILLI, 5000 * MILLI, 10_000 * MILLI, 20_000 * MILLI];
