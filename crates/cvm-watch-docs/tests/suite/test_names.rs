@@ -65,21 +65,13 @@ fn rules(semantics: &str) -> Vec<String> {
             section(name).lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
         rows.skip(2).map(|row| cells(row).into_iter().map(str::to_owned).collect()).collect()
     };
-    let mut rules: Vec<_> = table("The decisions").iter().map(|row| format!("{}. {}", row[0], row[1])).collect();
+    let mut rules: Vec<_> = table("The decisions").iter().map(|row| format!("Row {}", row[0])).collect();
     rules.push("When several things are true at once".to_owned());
     for name in ["What a caller may ask for beyond the rows", "Many watches over few connections"] {
         rules.extend(table(name).iter().map(|row| row[0].clone()));
     }
     rules.push("How long a fleet takes".to_owned());
     rules
-}
-
-/// What tells a rule from the others even when its text is changed: the number of a row, or the text.
-fn key(rule: &str) -> &str {
-    match rule.split_once(". ") {
-        Some((number, _)) if number.parse::<u32>().is_ok() => number,
-        _ => rule,
-    }
 }
 
 const PREFACE: &str = "\
@@ -100,12 +92,12 @@ fn each_rule_of_semantics_has_tests_that_exist() {
         let (heading, body) = section.split_once('\n').unwrap_or((section, ""));
         let lines = body.lines().filter_map(|line| line.strip_prefix("- "));
         // The path before the names is a link, and not in backticks.
-        named.insert(key(heading), lines.flat_map(quoted).collect());
+        named.insert(heading.trim(), lines.flat_map(quoted).collect());
     }
     let mut generated = PREFACE.to_owned();
     for rule in &rules {
         write!(generated, "\n## {rule}\n\n").unwrap();
-        let names = named.remove(key(rule)).unwrap_or_default();
+        let names = named.remove(rule.as_str()).unwrap_or_default();
         assert!(!names.is_empty(), "docs/semantics-tests.md has no test for {rule:?}");
         let mut by_file: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for name in names {
