@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![allow(clippy::doc_markdown, reason = "the table has the descriptions as the program prints them")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
