@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions(CompletionsArgs),
+    /// Print the JSON Schema of the outputs ndjson and json
+    #[command(after_help = help::SCHEMA)]
+    Schema,
     /// Print the manual page
     #[command(after_help = help::MAN)]
     Man,
@@ -199,6 +202,25 @@ pub(crate) struct WaitArgs {
 }
 
 impl WaitArgs {
+    /// Leaves out the flag of this name, as far as it has a value that can be refused; returns whether that
+    /// changed anything.
+    pub(crate) fn leave_out(&mut self, flag: &str) -> bool {
+        match flag {
+            "interval" => self.interval.take().is_some(),
+            "timeout" => self.timeout.take().is_some(),
+            "deadline" => self.deadline.take().is_some(),
+            "connect-timeout" => self.connect_timeout.take().is_some(),
+            "idle-timeout" => self.idle_timeout.take().is_some(),
+            "retry-delay" => self.retry_delay.take().is_some(),
+            "backoff-max" => self.backoff_max.take().is_some(),
+            "after-change" => self.after_change.take().is_some(),
+            "fail-on" => !std::mem::take(&mut self.fail_on).is_empty(),
+            "ready" => std::mem::take(&mut self.ready),
+            "base-url" => self.base_url.take().is_some(),
+            _ => false,
+        }
+    }
+
     /// What to print, by whichever flag that was said.
     pub(crate) fn output(&self) -> OutputMode {
         if self.quiet { OutputMode::Quiet } else { self.output }

@@ -61,6 +61,16 @@ pub(crate) fn ahead(time: Duration) -> String {
     }
 }
 
+/// A limit: `10m`, `1h30m`, `90s` as `1m30s`, and below a minute as [`ahead`].
+pub(crate) fn limit(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 {
+        return ahead(time);
+    }
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    parts.iter().filter(|(amount, _)| *amount > 0).map(|(amount, unit)| format!("{amount}{unit}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +116,13 @@ mod tests {
         }
         for text in ["18446744073709551615", "18446744073709551615h", "99999999999999999999999999999999999999999999s"] {
             assert!(parse(text).unwrap_err().starts_with("is too long"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_shown_as_it_is_typed() {
+        for (text, shown) in [("600", "10m"), ("1h30m", "1h30m"), ("1d", "24h"), ("65", "1m5s"), ("1.5", "1.5s")] {
+            assert_eq!(limit(parse(text).unwrap()), shown);
         }
     }
 

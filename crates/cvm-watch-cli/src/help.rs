@@ -146,6 +146,15 @@ Examples:
 
 Exit codes: 0, or 1 when writing fails, 2 for bad usage.";
 
+pub(crate) const SCHEMA: &str = "\
+JSON Schema 2020-12 of each line of --output ndjson, and of the object of --output json.
+
+Examples:
+  cvm-watch schema > cvm-watch.schema.json
+  cvm-watch schema | jq -r '.oneOf[].title'
+
+Exit codes: 0, or 1 when writing fails.";
+
 pub(crate) const MAN: &str = "\
 Examples:
   cvm-watch man > ~/.local/share/man/man1/cvm-watch.1

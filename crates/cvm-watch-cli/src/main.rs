@@ -24,6 +24,7 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() {
+    output::set_colours();
     let code = match Args::try_parse() {
         Ok(args) => match args.command {
             Command::Wait(args) => wait::run(&args),
@@ -32,6 +33,7 @@ fn main() {
             Command::Decode(args) => decode::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man => man::run(),
+            Command::Schema => output::document(include_bytes!("ndjson.schema.json")),
             Command::Replay(args) => replay::run(&args),
         },
         Err(error) => usage::report(&error, std::env::args_os().skip(1)),

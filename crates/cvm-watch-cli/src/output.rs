@@ -4,6 +4,7 @@
 mod queue;
 mod screen;
 mod standard;
+mod taskbar;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -15,6 +16,7 @@ use crate::exit::Exit;
 pub(crate) use queue::Queue;
 pub(crate) use screen::draw_target;
 pub(crate) use standard::{Input, Standard};
+pub(crate) use taskbar::Taskbar;
 
 /// The most bytes that wait to be printed before the next update is read.
 const MOST_WAITING: usize = 4 << 20;
@@ -163,9 +165,9 @@ pub(crate) fn to_stdout(line: impl Into<String>) {
     let _ = Lines::new(stdout()).print(line);
 }
 
-/// Prints a line on standard error, if that is open.
+/// Prints a line on standard error, if that is open; its label, such as `hint: `, has a colour on a terminal.
 pub(crate) fn to_stderr(line: impl Into<String>) {
-    let _ = Lines::new(stderr()).print(line);
+    let _ = Lines::new(stderr()).print(labelled(&line.into()));
 }
 
 /// Prints a whole document on standard output. A reader may close it before its end.
@@ -183,6 +185,18 @@ pub(crate) fn document(text: &[u8]) -> Exit {
 pub(crate) fn failure(message: &str) {
     drain_one(Standard::Output);
     to_stderr(failure_line(message));
+}
+
+/// The line with its label in colour, on a terminal: errors red, warnings yellow, hints dim.
+fn labelled(line: &str) -> String {
+    let Some((label, text)) = line.split_once(": ") else { return line.to_owned() };
+    let shown = console::style(format!("{label}:"));
+    match label {
+        "error" => format!("{} {text}", shown.red().bold().for_stderr()),
+        "warning" => format!("{} {text}", shown.yellow().for_stderr()),
+        "hint" => console::style(line).dim().for_stderr().to_string(),
+        _ => line.to_owned(),
+    }
 }
 
 fn failure_line(message: &str) -> String {
@@ -203,9 +217,12 @@ pub(crate) fn stderr_is_lively() -> bool {
     io::stderr().is_terminal() && is_able && !is_ci && !screen::is_in_background()
 }
 
-/// Whether colours are welcome (<https://no-color.org>).
-pub(crate) fn colours_are_welcome() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// Switches colours on where standard error is a terminal that has them, and they are welcome
+/// (<https://no-color.org>).
+pub(crate) fn set_colours() {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let is_able = set("TERM").is_some_and(|term| term != "dumb");
+    console::set_colors_enabled_stderr(io::stderr().is_terminal() && is_able && set("NO_COLOR").is_none());
 }
 
 #[cfg(test)]

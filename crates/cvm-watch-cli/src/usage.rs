@@ -7,7 +7,9 @@ use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use cvm_watch_core::printable;
 
-use crate::args::OutputMode;
+use clap::Parser;
+
+use crate::args::{Args, Command, OutputMode};
 use crate::exit::Exit;
 use crate::output;
 use crate::wait;
@@ -26,46 +28,120 @@ pub(crate) fn report(error: &clap::Error, args: impl Iterator<Item = OsString>) 
         }
         _ => {}
     }
-    let message = message(error);
-    match asked_output(args).and_then(|asked| OutputMode::from_str(&asked, false).ok()) {
-        None | Some(OutputMode::Text) => {
-            output::failure(&message);
+    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let mut problems = problems(error, &args);
+    if let Some(last) = problems.last_mut() {
+        last.push_str("; try --help");
+    }
+    match asked_output(args.into_iter()).and_then(|asked| OutputMode::from_str(&asked, false).ok()) {
+        None => {
+            problems.iter().for_each(|problem| output::failure(problem));
             Exit::Usage
         }
-        Some(mode) => wait::report_unusable_arguments(mode, &message),
+        Some(mode) => wait::report_unusable_arguments(mode, problems),
     }
 }
+
+/// What is wrong with the arguments: what clap found, and what is found without that.
+fn problems(error: &clap::Error, args: &[String]) -> Vec<String> {
+    let mut problems = vec![message(error)];
+    let mut args = args.to_vec();
+    let mut refused = refused(error);
+    while let Some((flag, has_value)) = refused.take() {
+        let assigned = format!("{flag}=");
+        let Some(at) = args.iter().position(|arg| *arg == flag || arg.starts_with(&assigned)) else { break };
+        let is_alone = args.remove(at) == flag;
+        if is_alone && has_value && at < args.len() {
+            args.remove(at);
+        }
+        match Args::try_parse_from(["cvm-watch".to_owned()].iter().chain(&args)) {
+            Ok(Args { command: Command::Wait(args) }) => problems.extend(wait::flag_problems(&args)),
+            Ok(_) => {}
+            Err(error) => {
+                refused = self::refused(&error);
+                // Another error may be due to what was left out.
+                problems.extend(refused.is_some().then(|| message(&error)));
+            }
+        }
+    }
+    problems
+}
+
+/// The flag that is refused, and whether it has a value.
+fn refused(error: &clap::Error) -> Option<(String, bool)> {
+    let has_value = match error.kind() {
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => true,
+        ErrorKind::UnknownArgument => false,
+        _ => return None,
+    };
+    let flag = text(error, ContextKind::InvalidArg)?.split(['[', ' ', '=']).next()?;
+    flag.starts_with('-').then(|| (flag.to_owned(), has_value))
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Flags that people expect, and what does it here. clap would propose one that is spelled alike.
+const EXPECTED: [(&[&str], &str); 9] = [
+    (&["--for", "--status", "--state", "--until", "--wait-for", "--condition"], "the status is given with --target"),
+    (
+        &["--api-key", "--apikey", "--key", "--token", "-k"],
+        "no flag takes the key, since process lists show flags; set PHALA_CLOUD_API_KEY",
+    ),
+    (&["--url", "--endpoint", "--host", "--api-url", "--api-prefix", "--server"], "use --base-url"),
+    (&["--json", "--format"], "use --output json"),
+    (&["--ndjson", "--stream"], "use --output ndjson"),
+    (&["--silent"], "use --quiet"),
+    (&["--retries", "--retry", "--max-attempts", "--attempts"], "use --max-retries"),
+    (&["--wait", "--max-wait", "--max-time", "--limit", "-t"], "use --deadline"),
+    (&["--id", "--cvm", "--cvm-id", "--name"], "ids are given without a flag: cvm-watch wait my-cvm"),
+];
 
 /// What is wrong, and what to do.
 fn message(error: &clap::Error) -> String {
     let is_id = |argument: &String| argument.starts_with("<ID>");
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
     // "--interval <TIME>"
-    let flag = text(ContextKind::InvalidArg).and_then(|argument| argument.split(' ').next());
-    let problem = match (error.kind(), flag, text(ContextKind::InvalidValue), error.source()) {
+    let flag = text(error, ContextKind::InvalidArg).and_then(|argument| argument.split(['[', ' ']).next());
+    let value = text(error, ContextKind::InvalidValue).map(|value| printable(value, 60));
+    match (error.kind(), flag, value, error.source()) {
         (ErrorKind::ValueValidation, Some(flag), Some(value), Some(problem)) => {
-            format!("{flag} \"{}\" {problem}", printable(value, 60))
+            format!("{flag} \"{value}\" {problem}")
         }
         (ErrorKind::InvalidValue, Some(flag), Some(value), _) if !value.is_empty() => {
             let possible = match error.get(ContextKind::ValidValue) {
                 Some(ContextValue::Strings(values)) => values.join(", "),
                 _ => String::new(),
             };
-            format!("{flag} \"{}\" is not one of {possible}", printable(value, 60))
+            format!("{flag} \"{value}\" is not one of {possible}")
+        }
+        (ErrorKind::UnknownArgument, ..) => {
+            let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
+            let expected = EXPECTED.iter().find(|(flags, _)| flags.contains(&flag)).map(|(_, instead)| *instead);
+            let alike = text(error, ContextKind::SuggestedArg).map(|alike| format!("did you mean {alike}?"));
+            let instead = expected.map(str::to_owned).or(alike).map(|instead| format!("; {instead}"));
+            let what = if flag.starts_with('-') { "flag" } else { "argument" };
+            format!("there is no {what} {}{}", printable(flag, 60), instead.unwrap_or_default())
+        }
+        (ErrorKind::InvalidSubcommand, ..) if error.get(ContextKind::SuggestedSubcommand).is_none() => {
+            let word = text(error, ContextKind::InvalidSubcommand).map(|word| printable(word, 60)).unwrap_or_default();
+            format!("there is no command \"{word}\"; to wait for a CVM of this name: cvm-watch wait {word}")
+        }
+        (ErrorKind::MissingRequiredArgument, ..) => {
+            let message = one_line(&error.render().to_string());
+            match error.get(ContextKind::InvalidArg) {
+                // clap says what is required, but not what would do instead.
+                Some(ContextValue::Strings(missing)) if missing.iter().any(is_id) => {
+                    "no id is given; name a CVM, or give a list with --ids-from".to_owned()
+                }
+                _ => message,
+            }
         }
         _ => one_line(&error.render().to_string()),
-    };
-    let tip = match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        // clap says what is required, but not what would do instead.
-        (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) if missing.iter().any(is_id) => {
-            "; name a CVM, or give a list with --ids-from"
-        }
-        _ => "",
-    };
-    format!("{problem}{tip}; try --help")
+    }
 }
 
 /// The facts and tips of clap's message, without its headings and usage.
@@ -79,8 +155,8 @@ fn one_line(message: &str) -> String {
 }
 
 /// The output that is asked for in arguments that could not be read as a whole; the last one counts.
-fn asked_output(args: impl Iterator<Item = OsString>) -> Option<String> {
-    let mut args = args.map(|arg| arg.to_string_lossy().into_owned()).take_while(|arg| arg != "--");
+fn asked_output(args: impl Iterator<Item = String>) -> Option<String> {
+    let mut args = args.take_while(|arg| arg != "--");
     if args.next()? != "wait" {
         return None;
     }
@@ -111,40 +187,40 @@ fn asked_output(args: impl Iterator<Item = OsString>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Args;
-    use clap::Parser;
 
     fn told(args: &str) -> String {
-        message(&Args::try_parse_from(args.split(' ')).unwrap_err())
+        let words: Vec<_> = args.split(' ').skip(1).map(str::to_owned).collect();
+        problems(&Args::try_parse_from(args.split(' ')).unwrap_err(), &words).join(" | ")
     }
 
     #[test]
     fn a_mistake_is_told_in_one_line_that_names_it() {
         for (args, expected) in [
-            (
-                "cvm-watch wait",
-                "the following required arguments were not provided: <ID>...; name a CVM, or give a list with \
-                 --ids-from; try --help",
-            ),
-            ("cvm-watch completions", "the following required arguments were not provided: <SHELL>; try --help"),
+            ("cvm-watch wait", "no id is given; name a CVM, or give a list with --ids-from"),
+            ("cvm-watch completions", "the following required arguments were not provided: <SHELL>"),
             (
                 "cvm-watch wait a --interval 4x",
-                "--interval \"4x\" is not a duration; write 500ms, 90s, 10m, 1h30m or 1d; try --help",
+                "--interval \"4x\" is not a duration; write 500ms, 90s, 10m, 1h30m or 1d",
             ),
-            ("cvm-watch wait a --max-retries -1", "--max-retries \"-1\" is not a whole number; try --help"),
+            ("cvm-watch wait a --max-retries -1", "--max-retries \"-1\" is not a whole number"),
+            ("cvm-watch wait a --outptu text", "there is no flag --outptu; did you mean --output?"),
+            ("cvm-watch wait a --output xml", "--output \"xml\" is not one of text, json, ndjson, github, quiet"),
+            ("cvm-watch wait a --for running", "there is no flag --for; the status is given with --target"),
             (
-                "cvm-watch wait a --outptu text",
-                "unexpected argument '--outptu' found; tip: a similar argument exists: '--output'; try --help",
+                "cvm-watch wait a --api-key=x",
+                "there is no flag --api-key; no flag takes the key, since process lists show flags; set PHALA_CLOUD_API_KEY",
             ),
             (
-                "cvm-watch wait a --output xml",
-                "--output \"xml\" is not one of text, json, ndjson, github, quiet; try --help",
+                "cvm-watch my-cvm",
+                "there is no command \"my-cvm\"; to wait for a CVM of this name: cvm-watch wait my-cvm",
             ),
-            ("cvm-watch decode a b", "unexpected argument 'b' found; try --help"),
             (
-                "cvm-watch decode --max-event-bytes 0",
-                "--max-event-bytes \"0\" must be from 1 to 1073741824 (1 GiB); try --help",
+                "cvm-watch wait a --interval 4x --nope --max-retries=b --timeout 9",
+                "there is no flag --nope | --interval \"4x\" is not a duration; write 500ms, 90s, 10m, 1h30m or 1d | --max-retries \"b\" is not a whole number | --timeout \"9s\" must be whole seconds from 10s to \
+                 600s",
             ),
+            ("cvm-watch decode a b", "there is no argument b"),
+            ("cvm-watch decode --max-event-bytes 0", "--max-event-bytes \"0\" must be from 1 to 1073741824 (1 GiB)"),
         ] {
             assert_eq!(told(args), expected);
         }
@@ -152,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_asked_output_is_found_in_arguments_that_are_wrong() {
-        let asked = |args: &str| asked_output(args.split(' ').map(OsString::from));
+        let asked = |args: &str| asked_output(args.split(' ').map(str::to_owned));
         for (args, expected) in [
             ("wait --frobnicate --output ndjson", Some("ndjson")),
             ("wait --output=quiet x y", Some("quiet")),

@@ -11,11 +11,17 @@ use serde::Serialize;
 
 use super::hint;
 use crate::exit::Exit;
+use crate::output;
 use crate::signals::Signal;
 
 /// The most bytes of a message that an I/O error is still added to: with it the failure is still
 /// one short line.
 const ROOM_FOR_SOURCE: usize = 280;
+
+/// The kind of an end because the input is no good.
+const INVALID: &str = "invalid_input";
+/// The kind of an end because another CVM was enough, and the word for it.
+const CANCELLED: &str = "cancelled";
 
 /// What the end of a watch is reported by.
 pub(super) struct By<'a> {
@@ -59,6 +65,11 @@ pub(super) struct Trouble {
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hint: Option<String>,
+    /// Of several flags that were refused all but the last, and the last one. The message has all of them.
+    #[serde(skip)]
+    pub(super) problems: Vec<String>,
+    #[serde(skip)]
+    pub(super) last_problem: Option<String>,
 }
 
 impl Ended {
@@ -130,18 +141,35 @@ impl Ended {
     pub(super) fn left_out(last_status: Option<&str>) -> Self {
         let message = format!("another CVM got there first; {}", status_seen(last_status));
         let last_status = last_status.map(str::to_owned);
-        let trouble = Trouble { kind: Failure::Aborted.kind(), message, last_status, ..Trouble::default() };
+        let trouble = Trouble { kind: CANCELLED, message, last_status, ..Trouble::default() };
         Self { exit: Exit::Failure, outcome: Err(Box::new(trouble)) }
     }
 
-    /// Whether it was left, since another one was enough. Who ends a wait by a signal has its exit code.
-    pub(super) fn is_left(&self) -> bool {
-        self.exit == Exit::Failure && self.kind() == Failure::Aborted.kind()
+    /// How it ended, in one word: `reached`, `failed`, or `cancelled` when another CVM was enough.
+    pub(super) fn word(&self) -> &'static str {
+        match self.kind() {
+            CANCELLED => CANCELLED,
+            _ if self.outcome.is_ok() => Exit::Success.outcome(),
+            _ => Exit::Failure.outcome(),
+        }
+    }
+
+    /// Whether it was ended because another CVM was enough.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.kind() == CANCELLED
     }
 
     /// Nothing was requested, since the input is no good.
     pub(super) fn invalid(message: &str) -> Self {
-        Self::failed(Exit::Usage, "invalid_input", message.to_owned())
+        Self::failed(Exit::Usage, INVALID, message.to_owned())
+    }
+
+    /// These flags were refused; `None` if none was.
+    pub(super) fn invalid_flags(mut problems: Vec<String>) -> Option<Self> {
+        let all = problems.join("; ");
+        let last = problems.pop()?;
+        let trouble = Trouble { kind: INVALID, message: all, problems, last_problem: Some(last), ..Trouble::default() };
+        Some(Self { exit: Exit::Usage, outcome: Err(Box::new(trouble)) })
     }
 
     /// The system refused what every run needs.
@@ -149,9 +177,9 @@ impl Ended {
         Self::failed(Exit::Failure, "setup", format!("cannot start: {error}"))
     }
 
-    /// How it ended, in one word for programs: `resolved`, or the kind of the trouble.
+    /// How it ended, in one word for programs: `reached`, or the kind of the trouble.
     pub(super) fn kind(&self) -> &'static str {
-        self.outcome.as_ref().map_or_else(|trouble| trouble.kind, |_| "resolved")
+        self.outcome.as_ref().map_or_else(|trouble| trouble.kind, |_| "reached")
     }
 
     fn failed(exit: Exit, kind: &'static str, message: String) -> Self {
@@ -167,6 +195,14 @@ impl Trouble {
         self.details.clone_from(&rejection.details);
         self.suggestions.clone_from(&rejection.suggestions);
         self.links.clone_from(&rejection.links);
+    }
+
+    /// Prints the message as the end of a failed run. Of several flags that were refused each has its line.
+    pub(super) fn print(&self) {
+        for problem in &self.problems {
+            output::failure(problem);
+        }
+        output::failure(self.last_problem.as_ref().unwrap_or(&self.message));
     }
 
     /// What the server has to say beside its message, and what to do next: a line each, for people.

@@ -85,16 +85,16 @@ impl<W: Write> Github<W> {
 /// Adds one end to the step's outputs and its summary. An empty id is none.
 pub(super) fn add_end(id: &str, ended: &Ended, passed: &str) {
     add("GITHUB_OUTPUT", &outputs(ended));
-    add("GITHUB_STEP_SUMMARY", &item(id, ended, passed));
+    add("GITHUB_STEP_SUMMARY", &format!("{TABLE}{}\n", row(id, ended, None, passed)));
 }
 
 /// A `name=value` line each.
 fn outputs(ended: &Ended) -> String {
-    let (outcome, status) = match &ended.outcome {
-        Ok(state) => ("resolved", Some(&state.status)),
-        Err(trouble) => ("failed", trouble.last_status.as_ref()),
+    let status = match &ended.outcome {
+        Ok(state) => Some(&state.status),
+        Err(trouble) => trouble.last_status.as_ref(),
     };
-    let mut lines = format!("outcome={outcome}\n");
+    let mut lines = format!("outcome={}\n", ended.word());
     if let Some(status) = status {
         lines.push_str(&format!("status={}\n", plain(status)));
     }
@@ -133,16 +133,23 @@ pub(super) fn error(id: &str, trouble: &Trouble) -> String {
     annotation("error", id, &format!("{}{hint}", printable(&trouble.message, MESSAGE_WIDTH)))
 }
 
-/// One item of a list, in Markdown.
-pub(super) fn item(id: &str, ended: &Ended, passed: &str) -> String {
-    let name = code(id);
-    match &ended.outcome {
-        Ok(state) => format!("- {name} is {} after {passed}\n", code(&state.status)),
-        Err(trouble) => {
-            let end = if ended.is_left() { "left" } else { "failed" };
-            format!("- {name} {end}: {}\n", code(&trouble.message))
-        }
-    }
+/// The head of the table of CVMs in the step's summary.
+pub(super) const TABLE: &str = "\n| CVM | Outcome | Status | Time | Detail |\n| --- | --- | --- | ---: | --- |\n";
+
+/// A row of the table.
+pub(super) fn row(id: &str, ended: &Ended, last_status: Option<&str>, passed: &str) -> String {
+    let (status, detail) = match &ended.outcome {
+        Ok(state) => (Some(state.status.as_str()), String::new()),
+        Err(trouble) => (trouble.last_status.as_deref().or(last_status), cell(&trouble.message)),
+    };
+    let status = status.map(cell).unwrap_or_default();
+    let name = if id.trim().is_empty() { "cvm-watch".to_owned() } else { cell(id) };
+    format!("| {name} | {} | {status} | {passed} | {detail} |\n", ended.word())
+}
+
+/// Any text as a code span in a cell, which a bar would end.
+fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
 }
 
 /// An empty id is none.
@@ -242,6 +249,13 @@ mod tests {
             assert_eq!(plain(status), expected);
         }
         assert_eq!(plain(&"\u{e9}".repeat(1000)), "_".repeat(200));
+    }
+
+    #[test]
+    fn a_bar_does_not_end_a_cell() {
+        let ended = Ended::invalid("a|b `c`");
+        assert_eq!(row("x|y", &ended, None, "1s"), "| `x\\|y` | failed |  | 1s | `` a\\|b `c` `` |\n");
+        assert_eq!(row("", &ended, Some("a\nb"), "1s"), "| cvm-watch | failed | `a\\nb` | 1s | `` a\\|b `c` `` |\n");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Ids {
     pub(super) ids: Vec<String>,
     /// The second form of each CVM that was given again, with its first one.
     repeated: Vec<(String, String)>,
+    /// Whether some may come from a list, so that their number is not known beforehand.
+    are_listed: bool,
 }
 
 /// Why nothing can be waited for.
@@ -68,15 +70,29 @@ impl Ids {
                 }
             }
         }
-        Self::check(given)
+        let are_listed = stdin_is_read || !args.ids_from.is_empty();
+        Ok(Self { are_listed, ..Self::check(given)? })
     }
 
-    /// The id, if there is just one.
+    /// The id, if one was named. A list is reported as one, however many ids it has.
     pub(super) fn only(&self) -> Option<&str> {
         match self.ids.as_slice() {
-            [id] => Some(id),
+            [id] if !self.are_listed => Some(id),
             _ => None,
         }
+    }
+
+    /// What to report of ids that look like several, which the endpoint would not know.
+    pub(super) fn doubt_of_separators(&self) -> Option<String> {
+        let is_several = |id: &&String| id.contains([',', ';']) || id.contains(char::is_whitespace);
+        let mut several = self.ids.iter().filter(is_several);
+        let first = printable(several.next()?, 100);
+        Some(match several.count() {
+            0 => format!("id \"{first}\" is taken for one id; separate ids by spaces, or by lines in a list"),
+            more => format!(
+                "id \"{first}\" and {more} more are taken for one id each; separate ids by spaces, or by lines in a list"
+            ),
+        })
     }
 
     /// What to tell of ids that were given more than once.
@@ -96,7 +112,7 @@ impl Ids {
     fn check(given: Vec<Given>) -> Result<Self, Refused> {
         // Each CVM with its first form, until it is given again.
         let mut seen = HashMap::<CvmId, Option<String>>::new();
-        let mut these = Self { ids: Vec::new(), repeated: Vec::new() };
+        let mut these = Self { ids: Vec::new(), repeated: Vec::new(), are_listed: false };
         let mut refused: Option<Refused> = None;
         let mut more = 0_usize;
         for Given { id, at } in given {
@@ -234,5 +250,16 @@ mod tests {
         let expected = "2 ids are given more than once, such as \"a\"; each is waited for once";
         assert_eq!((ids.ids.len(), ids.doubt().as_deref()), (2, Some(expected)));
         assert_eq!(Ids::check(given(&["a", "b"])).unwrap().doubt(), None);
+    }
+
+    #[test]
+    fn an_id_that_looks_like_several_leaves_a_doubt() {
+        let given = |ids: &[&str]| ids.iter().map(|id| Given { id: (*id).to_owned(), at: None }).collect::<Vec<_>>();
+        let doubt = |ids: &[&str]| Ids::check(given(ids)).unwrap().doubt_of_separators();
+        let is_one = "is taken for one id; separate ids by spaces, or by lines in a list";
+        assert_eq!(doubt(&["web,db", "c"]), Some(format!("id \"web,db\" {is_one}")));
+        assert_eq!(doubt(&["web db"]), Some(format!("id \"web db\" {is_one}")));
+        assert!(doubt(&["a;b", "c", "d,e"]).unwrap().starts_with("id \"a;b\" and 1 more are taken"));
+        assert_eq!(doubt(&["my-cvm", "app_1", "v1.2"]), None);
     }
 }

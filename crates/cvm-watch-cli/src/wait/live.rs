@@ -1,46 +1,61 @@
-//! Progress on a terminal: one line, redrawn in place.
+//! Progress on a terminal: one line, redrawn in place, and the line that it becomes at the end.
 
 use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use console::{Term, measure_text_width, style, truncate_str};
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use tokio::time::Instant;
 
+use super::ended::Ended;
 use super::progress::Progress;
-use crate::{duration, output};
+use crate::duration;
+use crate::output::{self, Taskbar};
 
-/// Columns for the spinner, the time and the spaces after them.
-const FRAME: usize = 2 + 7;
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+/// How often the lines are drawn, and the spinner turns.
+pub(super) const BEAT: Duration = Duration::from_millis(100);
+/// The most columns of the name and the reason in the last line.
+const END_WIDTH: usize = 200;
 
 /// Progress as one live line.
 pub(super) struct Live {
     bar: ProgressBar,
     id: String,
-    progress: Progress,
+    progress: Arc<Mutex<Progress>>,
+    started: Instant,
+    is_verbose: bool,
+    taskbar: Taskbar,
 }
 
 impl Live {
-    pub(super) fn new(id: &str) -> Self {
-        console::set_colors_enabled_stderr(output::colours_are_welcome());
-        let passed = |state: &ProgressState, out: &mut dyn Write| {
-            // What is written to is a String: it cannot fail.
-            let _ = out.write_str(&duration::passed(state.elapsed()));
-        };
-        let frame = ProgressStyle::with_template("{spinner:.cyan} {passed:>6} {msg}");
-        let frame = frame.unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("passed", passed);
-        let bar = ProgressBar::with_draw_target(None, output::draw_target()).with_style(frame);
-        let live = Self { bar, id: printable(id, 200), progress: Progress::new() };
-        live.draw();
-        live.bar.enable_steady_tick(Duration::from_millis(100));
-        live
+    pub(super) fn new(id: &str, limit: Option<Duration>, is_verbose: bool) -> Self {
+        let progress = Arc::new(Mutex::new(Progress::new()));
+        let (drawn, name) = (Arc::clone(&progress), printable(id, 200));
+        let bar = drawn_by(move |passed, _, columns| {
+            let time = time(passed, limit);
+            let room = columns.saturating_sub(measure_text_width(&time) + 3);
+            format!("{} {time} {}", spinner(passed), line(&name, &lock(&drawn), room))
+        });
+        let mut taskbar = Taskbar::new();
+        taskbar.show(None);
+        Self { bar, id: printable(id, 200), progress, started: Instant::now(), is_verbose, taskbar }
     }
 
     pub(super) fn update(&mut self, update: &Update) {
-        if self.progress.update(update) {
-            self.draw();
-        }
+        let percent = {
+            let mut progress = lock(&self.progress);
+            if !progress.update(update) {
+                return;
+            }
+            progress.percent()
+        };
+        self.taskbar.show(percent);
+        // Draws at once, so that a short step is seen too.
+        self.bar.set_message("");
     }
 
     /// Prints a line that stays, above the live one.
@@ -48,18 +63,62 @@ impl Live {
         self.bar.suspend(|| output::to_stderr(line));
     }
 
-    /// Takes the line away, so that what is printed next begins on a clean one.
-    pub(super) fn clear(&self) {
+    /// Puts the last line in the place of the live one.
+    pub(super) fn end(&mut self, ended: &Ended) {
         self.bar.finish_and_clear();
-    }
-
-    fn draw(&self) {
-        let (_, columns) = Term::stderr().size();
-        self.bar.set_message(line(&self.id, &self.progress, columns.into()));
+        self.taskbar.clear();
+        output::to_stderr(end(&self.id, ended, self.started.elapsed()));
+        if let Some(times) = lock(&self.progress).step_times().filter(|_| self.is_verbose) {
+            output::to_stderr(times);
+        }
     }
 }
 
-/// What stands behind mark and time, in colours, where the terminal has so many columns.
+/// Starts to draw what this function makes of the time since the start, and of the lines and columns of
+/// the terminal. Drawing has its own beat, so updates cost none.
+pub(super) fn drawn_by(
+    frame: impl Fn(Duration, usize, usize) -> String + Clone + Send + Sync + 'static,
+) -> ProgressBar {
+    let draw = move |state: &ProgressState, out: &mut dyn Write| {
+        let (lines, columns) = Term::stderr().size();
+        // What is written to is a String: it cannot fail.
+        let _ = out.write_str(&frame(state.elapsed(), lines.into(), columns.into()));
+    };
+    let style = ProgressStyle::with_template("{frame}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("frame", draw);
+    let bar = ProgressBar::with_draw_target(None, output::draw_target()).with_style(style);
+    bar.enable_steady_tick(BEAT);
+    bar
+}
+
+/// The spinner at this time.
+pub(super) fn spinner(passed: Duration) -> String {
+    let turn = usize::try_from(passed.as_millis() / BEAT.as_millis()).unwrap_or_default() % SPINNER.len();
+    style(SPINNER.get(turn).copied().unwrap_or_default()).cyan().for_stderr().to_string()
+}
+
+/// The time that has passed, and the limit if there is one: `1m05s / 10m`.
+pub(super) fn time(passed: Duration, limit: Option<Duration>) -> String {
+    let passed = duration::passed(passed);
+    match limit {
+        Some(limit) => format!("{passed:>6} / {}", duration::limit(limit)),
+        None => format!("{passed:>6}"),
+    }
+}
+
+/// How a wait ended, as one line: `✓ web running after 52s`.
+pub(super) fn end(name: &str, ended: &Ended, passed: Duration) -> String {
+    let passed = duration::passed(passed);
+    let (mark, text) = match &ended.outcome {
+        Ok(state) => (style("✓").green(), format!("{} after {passed}", printable(&state.status, 40))),
+        Err(_) if ended.is_cancelled() => (style("-").dim(), format!("{} after {passed}", ended.word())),
+        // The error line has the whole message.
+        Err(trouble) => (style("✗").red(), format!("failed after {passed}: {}", trouble.kind.replace('_', " "))),
+    };
+    truncate_str(&format!("{} {name} {text}", mark.for_stderr()), END_WIDTH, "…").into_owned()
+}
+
+/// What stands behind mark and time, in colours, in so many columns.
 pub(super) fn line(id: &str, progress: &Progress, columns: usize) -> String {
     let parts = Parts::fit(id, progress, columns);
     let headline = style(parts.headline);
@@ -72,7 +131,11 @@ pub(super) fn line(id: &str, progress: &Progress, columns: usize) -> String {
     format!("{} {}{}{}", parts.name, headline.for_stderr(), detail.for_stderr(), parts.attempt)
 }
 
-/// The line's parts, cut so that together they fit the terminal.
+pub(super) fn lock<T>(shown: &Mutex<T>) -> MutexGuard<'_, T> {
+    shown.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The line's parts, cut so that together they fit the columns.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts {
     name: String,
@@ -84,13 +147,16 @@ struct Parts {
 impl Parts {
     fn fit(id: &str, progress: &Progress, columns: usize) -> Self {
         let cut = |text: &str, width: usize| truncate_str(text, width, if width > 0 { "…" } else { "" }).into_owned();
-        let attempt = if progress.attempt > 1 { format!(" #{}", progress.attempt) } else { String::new() };
-        let room = columns.saturating_sub(FRAME + attempt.len());
+        let attempt = if progress.attempt > 1 { format!(" · attempt {}", progress.attempt) } else { String::new() };
+        // Where there are few columns, status and step come first.
+        let attempt = if columns < 3 * measure_text_width(&attempt) { String::new() } else { attempt };
+        let room = columns.saturating_sub(measure_text_width(&attempt));
         let name = cut(id, room / 2);
         let room = room.saturating_sub(measure_text_width(&name) + 1);
         let headline = cut(&progress.headline, room);
         let room = room.saturating_sub(measure_text_width(&headline));
-        let detail = if progress.detail.is_empty() { String::new() } else { format!(" · {}", progress.detail) };
+        let detail = progress.live_detail();
+        let detail = if detail.is_empty() { detail } else { format!(" · {detail}") };
         Self { name, headline, detail: cut(&detail, room), attempt }
     }
 }
@@ -108,17 +174,26 @@ mod tests {
         let line = |progress: &Progress, id: &str, columns: usize| {
             let Parts { name, headline, detail, attempt } = Parts::fit(id, progress, columns);
             let line = format!("{name} {headline}{detail}{attempt}");
-            assert!(columns < 20 || measure_text_width(&line) <= columns - FRAME, "{columns}: {line}");
+            assert!(columns < 12 || measure_text_width(&line) <= columns, "{columns}: {line}");
             line
         };
-        assert_eq!(line(&progress, "my-cvm", 80), "my-cvm starting · mounting data disk");
-        assert_eq!(line(&progress, "my-cvm", 40), "my-cvm starting · mounting dat…");
-        assert_eq!(line(&progress, uuid, 40), "550e8400e29b41… starting · mou…");
+        assert_eq!(line(&progress, "my-cvm", 71), "my-cvm starting · mounting data disk");
+        assert_eq!(line(&progress, "my-cvm", 31), "my-cvm starting · mounting dat…");
+        assert_eq!(line(&progress, uuid, 31), "550e8400e29b41… starting · mou…");
         progress.attempt = 12;
-        assert_eq!(line(&progress, uuid, 40), "550e8400e29b… starting · m… #12");
-        assert_eq!(line(&progress, "ＷＩＤＥ－ｉｄ", 40), "ＷＩＤＥ－ｉ… starting · m… #12");
+        assert_eq!(line(&progress, "my-cvm", 71), "my-cvm starting · mounting data disk · attempt 12");
+        assert_eq!(line(&progress, "my-cvm", 40), "my-cvm starting · mounting… · attempt 12");
+        assert_eq!(line(&progress, uuid, 31), "550e8400e29b41… starting · mou…");
+        assert_eq!(line(&progress, "ＷＩＤＥ－ｉｄ", 31), "ＷＩＤＥ－ｉｄ starting · moun…");
         for columns in 0..120 {
             line(&progress, uuid, columns);
         }
+    }
+
+    #[test]
+    fn the_time_has_its_limit_beside_it() {
+        let seconds = Duration::from_secs;
+        assert_eq!(time(seconds(65), Some(seconds(600))), " 1m05s / 10m");
+        assert_eq!(time(seconds(5), None), "    5s");
     }
 }

@@ -2,6 +2,7 @@
 //! wait ended.
 
 mod ended;
+mod flags;
 mod github;
 mod heartbeat;
 mod hint;
@@ -25,6 +26,7 @@ use crate::args::{OutputMode, ProgressMode, WaitArgs};
 use crate::exit::Exit;
 use crate::{logging, output};
 use ended::Ended;
+pub(crate) use flags::problems as flag_problems;
 pub(crate) use one::watch;
 use prepare::Prepared;
 pub(crate) use report::{Printing, Report};
@@ -34,7 +36,7 @@ pub(crate) fn run(args: &WaitArgs) -> Exit {
     output::limit_by(args.deadline);
     let mode = args.output();
     let has_logs = mode != OutputMode::Quiet && logging::start();
-    let printing = Printing { progress: args.progress, has_logs, ..Printing::new(mode) };
+    let printing = Printing { mode, progress: args.progress, has_logs, is_verbose: args.verbose, limit: args.deadline };
     let prepared = Prepared::new(args);
     match &prepared {
         Ok(prepared) => match prepared.ids.only() {
@@ -46,8 +48,8 @@ pub(crate) fn run(args: &WaitArgs) -> Exit {
 }
 
 /// Ends a `wait` whose arguments are wrong, in the output that was asked for.
-pub(crate) fn report_unusable_arguments(mode: OutputMode, message: &str) -> Exit {
-    refuse(mode, "", &Ended::invalid(message))
+pub(crate) fn report_unusable_arguments(mode: OutputMode, problems: Vec<String>) -> Exit {
+    Ended::invalid_flags(problems).map_or(Exit::Usage, |ended| refuse(mode, "", &ended))
 }
 
 /// Ends before there is any progress.

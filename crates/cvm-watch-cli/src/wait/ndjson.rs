@@ -26,6 +26,8 @@ pub(super) struct Ndjson<W> {
     to: Lines<W>,
     started: Instant,
     cvms: Vec<Cvm>,
+    /// Whether they share streams, and the last line is a summary.
+    is_fleet: bool,
     /// The results of several CVMs so far, if they are to be part of the one object that is printed.
     results: Option<Vec<Box<RawValue>>>,
 }
@@ -37,14 +39,20 @@ struct Cvm {
 }
 
 impl<W: Write> Ndjson<W> {
-    pub(super) fn new<'a>(to: W, ids: impl IntoIterator<Item = &'a str>) -> Self {
+    /// One CVM.
+    pub(super) fn of_one(to: W, id: &str) -> Self {
+        Self { is_fleet: false, ..Self::of_fleet(to, [id]) }
+    }
+
+    /// Any number of CVMs, which share streams.
+    pub(super) fn of_fleet<'a>(to: W, ids: impl IntoIterator<Item = &'a str>) -> Self {
         let cvms = ids.into_iter().map(|id| Cvm { id: id.to_owned(), attempt: 0 }).collect();
-        Self { to: Lines::new(to), started: Instant::now(), cvms, results: None }
+        Self { to: Lines::new(to), started: Instant::now(), cvms, is_fleet: true, results: None }
     }
 
     /// The same for `--output json`: one object at the end, which holds the results.
-    pub(super) fn of_result<'a>(to: W, ids: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { results: Some(Vec::new()), ..Self::new(to, ids) }
+    pub(super) fn result_only(self) -> Self {
+        Self { results: Some(Vec::new()), ..self }
     }
 
     /// An update of one of the CVMs, counted from 0.
@@ -55,7 +63,7 @@ impl<W: Write> Ndjson<W> {
             }
             _ => None,
         };
-        let is_shared = self.cvms.len() > 1;
+        let is_shared = self.is_fleet;
         if let (Some(cvm), Some(attempt)) = (self.cvms.get_mut(index), begun) {
             cvm.attempt = attempt.number();
         }
@@ -82,7 +90,7 @@ impl<W: Write> Ndjson<W> {
 
     /// A warning about the CVM, or about all of them if there are more.
     pub(super) fn warn(&mut self, message: &str) {
-        let whom = Some(0).filter(|_| self.cvms.len() == 1);
+        let whom = Some(0).filter(|_| !self.is_fleet);
         self.print(whom, "warning", Body { message: Some(message), ..Body::default() });
     }
 
@@ -98,8 +106,8 @@ impl<W: Write> Ndjson<W> {
 
     fn ended(&mut self, whom: Option<usize>, ended: &Ended) {
         let body = match &ended.outcome {
-            Ok(state) => Body { outcome: Some("resolved"), state: Some(state), ..Body::default() },
-            Err(trouble) => Body { outcome: Some("failed"), error: Some(trouble), ..Body::default() },
+            Ok(state) => Body { outcome: Some(ended.word()), state: Some(state), ..Body::default() },
+            Err(trouble) => Body { outcome: Some(ended.word()), error: Some(trouble), ..Body::default() },
         };
         self.print(whom, "result", body);
     }
@@ -137,7 +145,7 @@ impl<W: Write> Ndjson<W> {
         let (cvm, attempt) = cvm.map_or(("", 0), |cvm| (&cvm.id, cvm.attempt));
         let line = json::line(&Line { version: VERSION, r#type: kind, cvm, attempt, elapsed_ms, body });
         if let (Some(results), false) = (&mut self.results, kind == "summary") {
-            let is_part = kind == "result" && self.cvms.len() > 1 && whom.is_some();
+            let is_part = kind == "result" && self.is_fleet && whom.is_some();
             if is_part {
                 results.extend(RawValue::from_string(line));
                 return;
@@ -203,7 +211,7 @@ struct Summary<'a> {
     results: Option<Vec<Box<RawValue>>>,
 }
 
-/// How many CVMs ended in each way: `resolved`, or the kind of a failure.
+/// How many CVMs ended in each way: `reached`, or the kind of a failure.
 pub(super) type Counts = BTreeMap<&'static str, usize>;
 
 #[derive(Serialize)]

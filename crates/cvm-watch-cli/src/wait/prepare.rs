@@ -4,13 +4,12 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cvm_watch_core::Policy;
 use cvm_watch_hyper::Client;
 use tokio::sync::oneshot;
 
 use super::ended::Ended;
 use super::ids::Ids;
-use super::{policy, runtime, setup};
+use super::{flags, runtime, setup};
 use crate::args::WaitArgs;
 use crate::signals::Signals;
 
@@ -39,8 +38,9 @@ impl Prepared {
         let ids = ids.map_err(|refused| (refused.id, Ended::invalid(&refused.message)))?;
         let about = |ended| (ids.only().unwrap_or_default().to_owned(), ended);
         // Flags come before the environment.
-        let policy = policy::configure(args, args.deadline, Policy::builder(&args.target)).build();
-        policy.map_err(|error| about(Ended::invalid(&error.to_string())))?;
+        if let Some(refused) = Ended::invalid_flags(flags::problems(args)) {
+            return Err(about(refused));
+        }
         let of = args.clone();
         let client = read.on_thread("certificates", move || setup::client(&of)).and_then(|client| client);
         let client = client.map_err(about)?;

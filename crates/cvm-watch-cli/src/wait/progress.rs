@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cvm_watch_core::{CvmState, Event, RetryCause, printable};
 use cvm_watch_hyper::Update;
+use tokio::time::Instant;
 
 use super::ended::Ended;
 use crate::duration;
@@ -11,6 +12,20 @@ use crate::duration;
 /// The most characters of a status, and of any other text of the server.
 const STATUS_WIDTH: usize = 40;
 const TEXT_WIDTH: usize = 160;
+/// The most steps of which the times are kept.
+const MOST_STEPS: usize = 100;
+
+/// The steps of a boot in their order, as the platform names them today.
+const BOOT_STEPS: [&str; 8] = [
+    "booting",
+    "init-script",
+    "requesting app keys",
+    "mounting data disk",
+    "setting up docker",
+    "pre-launch",
+    "starting containers",
+    "done",
+];
 
 /// Where a watch stands, in two short texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +36,12 @@ pub(super) struct Progress {
     pub(super) headline: String,
     /// How far that has come, or when and why; may be empty.
     pub(super) detail: String,
+    /// The same as a live line shows it, where it differs.
+    live_detail: Option<String>,
+    /// When the next attempt follows, and why, while it is waited for.
+    next_attempt: Option<(Instant, String)>,
+    /// The steps of the boot and the statuses in between, each with when it was seen first.
+    steps: Vec<(String, Instant)>,
     /// Whether the headline is a status of the CVM.
     pub(super) is_status: bool,
     /// Whether a healthy stream ended as streams do, and another one follows.
@@ -48,6 +69,9 @@ impl Progress {
             attempt: 0,
             headline: "connecting".to_owned(),
             detail: String::new(),
+            live_detail: None,
+            next_attempt: None,
+            steps: Vec::new(),
             is_status: false,
             is_routine: false,
             steady: None,
@@ -64,7 +88,7 @@ impl Progress {
 
     /// Takes in an update; says whether anything changed that people are told of.
     pub(super) fn update(&mut self, update: &Update) -> bool {
-        let before = self.clone();
+        let before = (self.attempt, self.text());
         match update {
             Update::Connecting { .. } => self.connecting(),
             Update::Event { event, .. } => self.event(event),
@@ -76,13 +100,14 @@ impl Progress {
             Update::Retrying { delay, cause, routine, .. } => self.retrying(*delay, cause, *routine),
             _ => {}
         }
-        (self.attempt, self.text()) != (before.attempt, before.text())
+        (self.attempt, self.text()) != before
     }
 
     /// The watch has ended: that is all there is to tell.
     pub(super) fn end(&mut self, ended: &Ended) {
         let (headline, is_good) = match &ended.outcome {
             Ok(state) => (format!("reached {}", printable(&state.status, STATUS_WIDTH)), true),
+            Err(_) if ended.is_cancelled() => (ended.word().to_owned(), false),
             Err(trouble) => (format!("failed: {}", printable(&trouble.message, TEXT_WIDTH)), false),
         };
         self.tell(headline, String::new(), is_good);
@@ -95,6 +120,37 @@ impl Progress {
             (false, true) => format!("{}, {}", self.headline, self.detail),
             (false, false) => format!("{} {}", self.headline, self.detail),
         }
+    }
+
+    /// The detail for a line that is redrawn: a boot step with its number, and a delay that counts down.
+    pub(super) fn live_detail(&self) -> String {
+        match (&self.next_attempt, &self.live_detail) {
+            (Some((at, cause)), _) => match at.saturating_duration_since(Instant::now()).as_millis().div_ceil(1000) {
+                0 => cause.clone(),
+                seconds => format!(
+                    "in {}: {cause}",
+                    duration::passed(Duration::from_secs(seconds.try_into().unwrap_or(u64::MAX)))
+                ),
+            },
+            (None, Some(detail)) => detail.clone(),
+            (None, None) => self.detail.clone(),
+        }
+    }
+
+    /// How far the boot has come, in percent, as far as the step is a known one.
+    pub(super) fn percent(&self) -> Option<u8> {
+        let (step, _) = self.steps.last()?;
+        let number = known_step(step)?;
+        u8::try_from(number * 100 / BOOT_STEPS.len()).ok()
+    }
+
+    /// How long each step took until now, in one line; `None` if none was seen.
+    pub(super) fn step_times(&self) -> Option<String> {
+        let ends = self.steps.iter().skip(1).map(|(_, at)| *at).chain([Instant::now()]);
+        let times = self.steps.iter().zip(ends);
+        let times = times.map(|((step, at), end)| format!("{step} {}", duration::ahead(end.duration_since(*at))));
+        let times: Vec<_> = times.collect();
+        (!times.is_empty()).then(|| format!("steps: {}", times.join(", ")))
     }
 
     fn connecting(&mut self) {
@@ -123,6 +179,7 @@ impl Progress {
             self.tell(headline.to_owned(), format!("in {}: {words}", duration::ahead(delay)), false);
             self.is_routine = routine;
         }
+        self.next_attempt = Instant::now().checked_add(delay).map(|at| (at, words));
     }
 
     fn state(&mut self, state: &CvmState) {
@@ -132,6 +189,12 @@ impl Progress {
         if !is_looked_at || self.last_state.as_ref() != Some(&said) {
             self.pause = Pause::None;
             self.tell(said.0.clone(), said.1.clone(), true);
+            let step = state.shutdown_progress.as_deref().or(state.boot_progress.as_deref());
+            self.live_detail = Some(detail_of(step.map(numbered), state));
+            let step = step.map_or_else(|| said.0.clone(), |step| printable(step, STATUS_WIDTH));
+            if self.steps.len() < MOST_STEPS && self.steps.last().is_none_or(|(last, _)| *last != step) {
+                self.steps.push((step, Instant::now()));
+            }
             self.last_state = Some(said);
         }
     }
@@ -142,6 +205,7 @@ impl Progress {
             Event::Error(error) => {
                 let text = error.message.as_deref().or(error.error.as_deref()).unwrap_or("without a text");
                 self.detail = format!("server error: {}", printable(text, TEXT_WIDTH));
+                self.live_detail = None;
             }
             // What `complete` and `timeout` lead to is told right after them; the rest is no news
             // of the CVM.
@@ -151,7 +215,7 @@ impl Progress {
 
     fn tell(&mut self, headline: String, detail: String, is_status: bool) {
         (self.headline, self.detail, self.is_status) = (headline, detail, is_status);
-        self.is_routine = false;
+        (self.is_routine, self.live_detail, self.next_attempt) = (false, None, None);
     }
 }
 
@@ -172,7 +236,24 @@ pub(super) fn steady(after: Duration) -> String {
 
 fn detail(state: &CvmState) -> String {
     let step = state.shutdown_progress.as_deref().or(state.boot_progress.as_deref());
-    let step = step.map(|step| printable(step, TEXT_WIDTH));
+    detail_of(step.map(|step| printable(step, TEXT_WIDTH)), state)
+}
+
+/// A step of the boot with its number, where it is a known one.
+fn numbered(step: &str) -> String {
+    match known_step(step) {
+        Some(number) if number == BOOT_STEPS.len() => "boot done".to_owned(),
+        Some(number) => format!("[{number}/{}] {step}", BOOT_STEPS.len()),
+        None => printable(step, TEXT_WIDTH),
+    }
+}
+
+/// The number of a known step, from 1.
+fn known_step(step: &str) -> Option<usize> {
+    BOOT_STEPS.iter().position(|known| *known == step).map(|at| at + 1)
+}
+
+fn detail_of(step: Option<String>, state: &CvmState) -> String {
     let error = state.boot_error.as_deref().map(|error| format!("boot error: {}", printable(error, TEXT_WIDTH)));
     [step, error].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

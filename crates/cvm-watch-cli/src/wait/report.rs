@@ -1,6 +1,7 @@
 //! Where updates go: the output that was asked for.
 
 use std::io::Write;
+use std::time::Duration;
 
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
@@ -24,12 +25,16 @@ pub(crate) struct Printing {
     pub(crate) progress: ProgressMode,
     /// Log records go to stderr, so a line that is redrawn there would be torn.
     pub(crate) has_logs: bool,
+    /// Whether the time of each step is printed at the end.
+    pub(crate) is_verbose: bool,
+    /// The limit of the whole wait.
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Printing {
     /// Progress as it fits, and this result.
     pub(crate) fn new(mode: OutputMode) -> Self {
-        Self { mode, progress: ProgressMode::Auto, has_logs: false }
+        Self { mode, progress: ProgressMode::Auto, has_logs: false, is_verbose: false, limit: None }
     }
 
     /// Whether progress is redrawn in place.
@@ -60,14 +65,16 @@ enum Form {
 impl Report {
     pub(crate) fn new(printing: Printing, id: &str) -> Self {
         let form = match (printing.mode, printing.progress) {
-            (OutputMode::Ndjson, _) => Form::Ndjson(Ndjson::new(output::stdout(), [id])),
+            (OutputMode::Ndjson, _) => Form::Ndjson(Ndjson::of_one(output::stdout(), id)),
             (OutputMode::Github, _) => return Self::github(Box::new(output::stdout()), id),
             (OutputMode::Quiet, _) => Form::Quiet,
             (OutputMode::Text | OutputMode::Json, ProgressMode::None) => Form::Silent,
-            (OutputMode::Text | OutputMode::Json, _) if printing.is_live() => Form::Live(Live::new(id)),
+            (OutputMode::Text | OutputMode::Json, _) if printing.is_live() => {
+                Form::Live(Live::new(id, printing.limit, printing.is_verbose))
+            }
             (OutputMode::Text | OutputMode::Json, _) => Form::Log(Log::new(Box::new(output::stderr()), id)),
         };
-        let json = (printing.mode == OutputMode::Json).then(|| Ndjson::of_result(output::stdout(), [id]));
+        let json = (printing.mode == OutputMode::Json).then(|| Ndjson::of_one(output::stdout(), id).result_only());
         Self { id: id.to_owned(), form, json }
     }
 
@@ -144,7 +151,7 @@ impl Report {
             Form::Ndjson(ndjson) => ndjson.result(0, ended),
             Form::Silent => self.people(ended),
             Form::Live(live) => {
-                live.clear();
+                live.end(ended);
                 self.people(ended);
             }
             Form::Log(log) => {
@@ -159,7 +166,7 @@ impl Report {
             }
         }
         if let Err(trouble) = &ended.outcome {
-            output::failure(&trouble.message);
+            trouble.print();
         }
         ended.exit
     }

@@ -48,8 +48,20 @@ pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings) -> Vec<Re
     let warnings =
         [key_doubt(settings.sources()), warning(settings), target::doubt(&args.target)].into_iter().flatten();
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
-    let warnings = warnings.chain(ids.doubt());
-    notes.into_iter().map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
+    let warnings = warnings.chain(ids.doubt()).chain(ids.doubt_of_separators());
+    let notes = notes.into_iter().chain(no_limit(args));
+    notes.map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
+}
+
+/// What to report of a wait that may never end.
+fn no_limit(args: &WaitArgs) -> Option<String> {
+    match (args.deadline, args.max_retries, args.timeout) {
+        (None, None, None) => Some("this wait has no limit; --deadline 10m gives it one".to_owned()),
+        (None, None, Some(_)) => Some(
+            "this wait has no limit: --timeout limits one attempt, and --deadline 10m would limit the wait".to_owned(),
+        ),
+        _ => None,
+    }
 }
 
 /// Where the settings come from, a line each.

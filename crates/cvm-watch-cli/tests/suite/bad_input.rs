@@ -6,7 +6,7 @@ use cvm_watch_sim::Sim;
 use crate::program::{Finished, KEY, Program, cvm_watch};
 
 fn refused(run: Program, sim: &Sim) -> String {
-    let Finished { code, stdout, stderr } = run.run();
+    let Finished { code, stdout, stderr, .. } = run.run();
     assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.starts_with("error: ") && stderr.len() < 300, "{stderr}");
@@ -19,20 +19,20 @@ fn refused(run: Program, sim: &Sim) -> String {
 fn parameters_out_of_range_are_refused_before_any_request_naming_field_value_and_range() {
     let sim = Sim::start().unwrap();
     for (args, expected) in [
-        (&["my-cvm", "--interval", "4s"][..], r#"interval "4s" must be whole seconds from 5s to 30s"#),
+        (&["my-cvm", "--interval", "4s"][..], r#"--interval "4s" must be whole seconds from 5s to 30s"#),
         (&["my-cvm", "--interval", "31"], r#"interval "31s" must be whole seconds from 5s to 30s"#),
         (&["my-cvm", "--interval", "5500ms"], r#"interval "5.5s" must be whole seconds from 5s to 30s"#),
-        (&["my-cvm", "--timeout", "9s"], r#"timeout "9s" must be whole seconds from 10s to 600s"#),
+        (&["my-cvm", "--timeout", "9s"], r#"--timeout "9s" must be whole seconds from 10s to 600s"#),
         (&["my-cvm", "--timeout=601"], r#"timeout "601s" must be whole seconds from 10s to 600s"#),
-        (&["my-cvm", "--deadline", "0"], r#"deadline "0s" must be more than zero"#),
-        (&["my-cvm", "--connect-timeout", "0"], r#"connect timeout "0s" must be more than zero"#),
-        (&["my-cvm", "--idle-timeout", "0ms"], r#"idle timeout "0s" must be more than zero"#),
-        (&["my-cvm", "--retry-delay", "1m", "--backoff-max", "30s"], r#"backoff max "30s" must be at least"#),
-        (&["my-cvm", "--after-change=0"], r#"after change "0s" must be more than zero"#),
+        (&["my-cvm", "--deadline", "0"], r#"--deadline "0s" must be more than zero"#),
+        (&["my-cvm", "--connect-timeout", "0"], r#"--connect-timeout "0s" must be more than zero"#),
+        (&["my-cvm", "--idle-timeout", "0ms"], r#"--idle-timeout "0s" must be more than zero"#),
+        (&["my-cvm", "--retry-delay", "1m", "--backoff-max", "30s"], r#"--backoff-max "30s" must be at least"#),
+        (&["my-cvm", "--after-change=0"], r#"--after-change "0s" must be more than zero"#),
         (&["my-cvm", "--after-change", "30s"], "\"30s\" is taken for an id; a value of --after-change"),
         (&["my-cvm", "--ready", "--target", "stopped"], r#"target "stopped" is no status to be ready at"#),
-        (&["my-cvm", "--fail-on", "error,"], "fail on must not hold a blank status"),
-        (&["my-cvm", "--fail-on", "Running"], r#"fail on "Running" is the target itself"#),
+        (&["my-cvm", "--fail-on", "error,"], "--fail-on must not hold a blank status"),
+        (&["my-cvm", "--fail-on", "Running"], r#"--fail-on "Running" is the target itself"#),
         (&["my-cvm", "--fail-on", "error", "--no-fail-early"], "cannot be used with"),
         (&["my-cvm", "--target", "   "], r#"target "   " must not be blank"#),
         (&["my-cvm", "--target", ""], "target must not be blank"),
@@ -51,12 +51,12 @@ fn parameters_out_of_range_are_refused_before_any_request_naming_field_value_and
         (&["my-cvm", "--max-retries", "-1"], "--max-retries \"-1\" is not a whole number"),
         (&["my-cvm", "--max-retries", "x"], "--max-retries \"x\" is not a whole number"),
         (&["my-cvm", "--max-retries", "99999999999999999999"], "--max-retries \"99999999999999999999\" is too large"),
-        (&["my-cvm", "--key", "x"], "unexpected argument '--key'"),
+        (&["my-cvm", "--key", "x"], "there is no flag --key; no flag takes the key"),
         (&["my-cvm", "a\x1b[2Jb\u{9b}"], r#"id "a\x1b[2Jb\x9b" has the control byte 0x1b at position 1"#),
-        (&["my-cvm", "--nope\x1b[2Jb\u{9b}"], r"unexpected argument '--nopeb\x9b' found"),
+        (&["my-cvm", "--nope\x1b[2Jb\u{9b}"], r"there is no flag --nope\x1b[2Jb\x9b"),
         (&["my-cvm", "--max-streams", "0"], "--max-streams \"0\" must be at least 1"),
         (&["my-cvm", "--output", "xml"], "--output \"xml\" is not one of text, json, ndjson, github, quiet"),
-        (&[], "<ID>"),
+        (&[], "no id is given; name a CVM, or give a list with --ids-from"),
     ] {
         let args: Vec<&str> = ["wait"].iter().chain(args).copied().collect();
         let line = refused(Program::new(&args).base_url(&sim.base_url()), &sim);
@@ -69,7 +69,7 @@ fn parameters_out_of_range_are_refused_before_any_request_naming_field_value_and
 fn a_bad_base_url_is_refused() {
     let sim = Sim::start().unwrap();
     for (url, expected) in [
-        ("127.0.0.1:8080", "base url \"127.0.0.1:8080\" is not an absolute URL"),
+        ("127.0.0.1:8080", "--base-url \"127.0.0.1:8080\" is not an absolute URL"),
         ("cloud-api.phala.com/api/v1", "is not an absolute URL"),
         ("ftp://example.com", "must begin with https:// or http://"),
         ("http://user:hunter2@127.0.0.1", "must not hold user info"),
@@ -78,7 +78,8 @@ fn a_bad_base_url_is_refused() {
     ] {
         let line = refused(Program::new(&["wait", "my-cvm", "--base-url", url]), &sim);
         assert!(line.contains(expected) && !line.contains("hunter2"), "{url}: {line}");
-        assert_eq!(refused(cvm_watch("wait my-cvm").base_url(url), &sim), line);
+        let of_environment = refused(cvm_watch("wait my-cvm").base_url(url), &sim);
+        assert_eq!(of_environment.replace("base url", "--base-url"), line);
     }
 }
 
@@ -114,7 +115,7 @@ fn what_never_fits_into_a_url_is_refused_with_the_limit() {
         let line = refused(cvm_watch("wait").arg(text).base_url(&sim.base_url()), &sim);
         assert!(line.starts_with("error: id \"") && line.ends_with(&in_url), "{line}");
         let line = refused(cvm_watch("wait a b --target").arg(text).base_url(&sim.base_url()), &sim);
-        assert!(line.starts_with("error: target \"") && line.ends_with(&in_url), "{line}");
+        assert!(line.starts_with("error: --target \"") && line.ends_with(&in_url), "{line}");
         let line = refused(cvm_watch("wait a --base-url").arg(&format!("{}/{text}", sim.base_url())), &sim);
         assert!(line.contains("which are at most 16384 (16 KiB)"), "{line}");
     }
@@ -137,7 +138,7 @@ fn a_missing_key_is_refused_by_the_name_of_its_variable_except_for_loopback() {
 fn quiet_reports_bad_input_in_one_line() {
     for args in ["wait my-cvm --interval 4 -q", "wait .. --output=quiet", "wait --nope --quiet", "wait --nope -o quiet"]
     {
-        let Finished { code, stdout, stderr } = cvm_watch(args).run();
+        let Finished { code, stdout, stderr, .. } = cvm_watch(args).run();
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(2), "", 1), "{args}: {stderr}");
         assert!(stderr.starts_with("error: "), "{args}: {stderr}");
     }
@@ -159,4 +160,52 @@ fn ndjson_ends_in_a_result_for_bad_input_too() {
         assert_eq!(finished.stderr, format!("error: {message}\n"));
         assert!(!finished.stdout.contains(KEY));
     }
+}
+
+#[test]
+fn every_bad_flag_has_its_line() {
+    let finished = cvm_watch("wait my-cvm --interval 4 --max-retries x --nope --deadline 5y").run();
+    let expected = "\
+error: there is no flag --nope
+error: --max-retries \"x\" is not a whole number
+error: --deadline \"5y\" is not a duration; write 500ms, 90s, 10m, 1h30m or 1d
+error: --interval \"4s\" must be whole seconds from 5s to 30s; try --help
+";
+    assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(2), "", expected));
+    // Flags come before the environment.
+    let finished = cvm_watch("wait my-cvm --timeout 601 --base-url nonsense").without_key().run();
+    let lines: Vec<_> = finished.stderr.lines().map(|line| line.split('"').next().unwrap()).collect();
+    assert_eq!((finished.code, lines), (Some(2), vec!["error: --timeout ", "error: --base-url "]));
+    let finished = cvm_watch("wait my-cvm --interval 4 --timeout 9 -o ndjson").run();
+    let line: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    let message = line["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("--interval") && message.contains("; --timeout"), "{message}");
+}
+
+#[test]
+fn a_wait_without_a_limit_says_so_once() {
+    let sim = Sim::builder().speed(50.0).start().unwrap();
+    let run = |flags: &str| cvm_watch(&format!("wait {flags}")).base_url(&sim.base_url()).run();
+    for ids in ["boot-1", "boot-1 boot-2"] {
+        for mode in ["text", "json", "ndjson", "github"] {
+            assert_eq!(
+                run(&format!("{ids} -o {mode}")).notices,
+                ["note: this wait has no limit; --deadline 10m gives it one"]
+            );
+        }
+        let expected =
+            "note: this wait has no limit: --timeout limits one attempt, and --deadline 10m would limit the wait";
+        assert_eq!(run(&format!("{ids} --timeout 1m")).notices, [expected]);
+        for flags in ["--deadline 1m", "--max-retries 9", "-q"] {
+            assert_eq!(run(&format!("{ids} {flags}")).notices, [""; 0], "{flags}");
+        }
+    }
+}
+
+#[test]
+fn an_id_that_looks_like_several_gives_a_warning() {
+    let sim = Sim::builder().speed(50.0).start().unwrap();
+    let finished = cvm_watch("wait boot-1,boot-2").base_url(&sim.base_url()).run();
+    let warning = "warning: id \"boot-1,boot-2\" is taken for one id; separate ids by spaces, or by lines in a list\n";
+    assert!(finished.stderr.starts_with(warning), "{finished:?}");
 }

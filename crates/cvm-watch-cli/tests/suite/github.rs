@@ -22,6 +22,9 @@ fn played(script: impl Into<Script>) -> Sim {
     sim
 }
 
+/// The head of the table in the summary.
+const TABLE: &str = "\n| CVM | Outcome | Status | Time | Detail |\n| --- | --- | --- | ---: | --- |\n";
+
 /// The two files, and a run that is told of them.
 fn with_files(name: &str, run: Program) -> (Scratch, Scratch, Program) {
     let outputs = Scratch::new(&format!("{name}-output"), b"before=1\n");
@@ -59,8 +62,8 @@ fn a_reached_target_is_a_group_and_a_notice() {
         "::notice title=cvm-watch%3A my-cvm::my-cvm is running after T",
     ];
     assert_eq!(timeless(&finished.stdout), expected.join("\n"));
-    assert_eq!(outputs.text(), "before=1\noutcome=resolved\nstatus=running\n");
-    assert_eq!(timeless(&summary.text()), "# Before\n- `my-cvm` is `running` after T");
+    assert_eq!(outputs.text(), "before=1\noutcome=reached\nstatus=running\n");
+    assert_eq!(timeless(&summary.text()), format!("# Before\n{TABLE}| `my-cvm` | reached | `running` | T | |\n"));
     assert!(summary.text().ends_with('\n'));
 }
 
@@ -76,7 +79,8 @@ fn a_failure_is_an_error_with_what_to_do_next() {
     assert_eq!(lines, [&format!("::error title=cvm-watch%3A my-cvm::{message}%0A{hint}"), "::endgroup::"]);
     assert_eq!(finished.stderr, format!("{hint}\nerror: {message}\n"));
     assert_eq!(outputs.text(), "before=1\noutcome=failed\nstatus=starting\nerror=deadline_exceeded\n");
-    assert_eq!(summary.text(), format!("# Before\n- `my-cvm` failed: `{message}`\n"));
+    let row = format!("| `my-cvm` | failed | `starting` | T | `{message}` |");
+    assert_eq!(timeless(&summary.text()), timeless(&format!("# Before\n{TABLE}{row}\n\n")));
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn nothing_that_the_server_says_starts_a_command_or_sets_an_output() {
             _ => &["before", "outcome", "error"],
         };
         assert_eq!(names, expected, "{id}");
-        assert_eq!(summary.text().lines().count(), 2, "{id}");
+        assert_eq!(summary.text().lines().count(), 6, "{id}");
     }
 }
 
@@ -156,7 +160,7 @@ fn a_status_in_the_outputs_is_harmless_in_a_shell() {
     sim.script("reached", Attempt::stream().state(reached).complete(reached));
     let (outputs, _summary, run) = with_files("shell-reached", wait(&sim, "reached", "--target").arg(reached));
     assert_eq!(run.run().code, Some(0));
-    assert_eq!(outputs.text(), "before=1\noutcome=resolved\nstatus=__id_\n");
+    assert_eq!(outputs.text(), "before=1\noutcome=reached\nstatus=__id_\n");
 }
 
 #[test]
@@ -182,15 +186,15 @@ fn a_line_that_an_earlier_command_left_open_is_ended_first() {
         let run = wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", outputs.path());
         let finished = run.env("GITHUB_STEP_SUMMARY", summary.path()).run();
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
-        assert_eq!(outputs.text(), format!("{kept}outcome=resolved\nstatus=running\n"));
-        assert_eq!(timeless(&summary.text()), format!("{kept}- `my-cvm` is `running` after T"));
+        assert_eq!(outputs.text(), format!("{kept}outcome=reached\nstatus=running\n"));
+        assert_eq!(timeless(&summary.text()), format!("{kept}{TABLE}| `my-cvm` | reached | `running` | T | |\n"));
     }
     // The last byte of a file that may be written only is not known.
     let outputs = Scratch::new("write-only-output", b"a=1\n");
     std::fs::set_permissions(outputs.path(), std::fs::Permissions::from_mode(0o200)).unwrap();
     assert_eq!(wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", outputs.path()).run().stderr, "");
     std::fs::set_permissions(outputs.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(outputs.text(), "a=1\noutcome=resolved\nstatus=running\n");
+    assert_eq!(outputs.text(), "a=1\noutcome=reached\nstatus=running\n");
 }
 
 #[test]
@@ -227,7 +231,7 @@ fn what_is_no_file_gives_a_warning_and_never_a_wait() {
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
     let mut values = [0; 200];
     let length = pipe.read(&mut values).unwrap();
-    assert!(values[..length].starts_with(b"outcome=resolved\nstatus=running\n- `my-cvm` is `running` after "));
+    assert!(values[..length].starts_with(format!("outcome=reached\nstatus=running\n{TABLE}| `my-cvm` |").as_bytes()));
 }
 
 /// A full disk, by a limit on the size of files.
@@ -249,9 +253,9 @@ fn values_that_do_not_fit_are_left_out_whole() {
             );
         } else {
             // The other size of blocks, where there is room.
-            assert_eq!(outputs.text(), format!("{before}outcome=resolved\nstatus=running\n"));
+            assert_eq!(outputs.text(), format!("{before}outcome=reached\nstatus=running\n"));
         }
-        assert_eq!(summary.text().lines().count(), 1);
+        assert_eq!(summary.text().lines().count(), 5);
     }
 }
 
@@ -259,9 +263,9 @@ fn values_that_do_not_fit_are_left_out_whole() {
 fn bad_input_is_an_error_too() {
     let outputs = Scratch::new("refused-output", b"");
     for (args, title, message) in [
-        ("wait a b --interval 4 --output github", "cvm-watch", "interval \"4s\" must be"),
-        ("wait my-cvm --interval 4 --output github", "cvm-watch%3A my-cvm", "interval \"4s\" must be"),
-        ("wait --nope --output=github", "cvm-watch", "unexpected argument '--nope' found"),
+        ("wait a b --interval 4 --output github", "cvm-watch", "--interval \"4s\" must be"),
+        ("wait my-cvm --interval 4 --output github", "cvm-watch%3A my-cvm", "--interval \"4s\" must be"),
+        ("wait --nope --output=github", "cvm-watch", "there is no flag --nope"),
     ] {
         let finished = cvm_watch(args).env("GITHUB_OUTPUT", outputs.path()).run();
         assert_eq!(finished.code, Some(2), "{finished:?}");

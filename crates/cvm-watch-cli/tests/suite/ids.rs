@@ -68,7 +68,7 @@ fn a_cvm_given_twice_is_waited_for_once_with_a_warning() {
     let warning = "id \"a\" is given more than once; it is waited for once";
     assert!(finished.stderr.starts_with(&format!("warning: {warning}\n")), "{finished:?}");
     assert_eq!(sim.log().requests().len(), 2);
-    // What is left may be one CVM, as if it were alone.
+    // What is left may be one CVM, as if it alone had been named.
     let finished = wait(&sim, "a a").run();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "a running\n"));
     let finished = wait(&sim, "a b a --output ndjson").run();
@@ -79,11 +79,13 @@ fn a_cvm_given_twice_is_waited_for_once_with_a_warning() {
 }
 
 #[test]
-fn a_list_of_one_is_as_one_cvm() {
+fn a_list_of_one_is_reported_as_a_list() {
     let file = Scratch::new("one", b"# just\nfrom-1\n");
     let finished = wait(&sim(), &format!("--ids-from {} --output ndjson", file.path())).run();
     let last: serde_json::Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["type"], &last["cvm"]), (&"result".into(), &"from-1".into()));
+    assert_eq!((&last["type"], &last["counts"]["reached"]), (&"summary".into(), &1.into()));
+    let finished = wait(&sim(), "-").stdin(File::open(file.path()).unwrap()).run();
+    assert_eq!(listed(&finished), ["from-1"]);
 }
 
 #[test]

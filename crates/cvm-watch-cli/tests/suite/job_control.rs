@@ -89,8 +89,8 @@ fn ctrl_c_leaves_no_half_line() {
             after = rest.to_owned();
         }
         assert_eq!(code, Some(130), "{after:?}");
-        let (erased, words) = after.split_once(if ids == "stall-1" { "error: " } else { "CVM " }).unwrap();
-        // Frames before the end, and then one that only erases.
+        let (erased, words) = after.split_once(if ids == "stall-1" { "✗" } else { "CVM " }).unwrap();
+        // Frames before the end, one that only erases, and the last line.
         assert!(console::strip_ansi_codes(erased.rsplit('\r').next().unwrap()).trim().is_empty(), "{erased:?}");
         assert!(erased.contains(ERASE) && !words.contains(ERASE), "{after:?}");
     }

@@ -21,6 +21,7 @@ mod policy;
 mod program;
 
 mod record;
+mod schema;
 mod scratch;
 mod secrets;
 mod setup;

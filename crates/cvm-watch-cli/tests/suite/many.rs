@@ -122,7 +122,7 @@ fn any_is_done_with_the_first_and_leaves_the_others() {
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let stuck = &rows(&finished.stdout)[1];
-    assert_eq!(stuck[..3], ["stuck", "aborted", "starting"]);
+    assert_eq!(stuck[..3], ["stuck", "cancelled", "starting"]);
     assert!(stuck[4].starts_with("another CVM got there first; the last status was \"starting\""), "{stuck:?}");
     sim.log().wait_until_idle(SOON).unwrap();
     let finished = wait(&sim, "hopeless lost --any").run();
@@ -155,7 +155,7 @@ fn a_hundred_boot_over_no_more_streams_than_allowed() {
         assert!((1..=most).contains(&peak), "{peak} streams");
         let lines = lines(&finished);
         assert_eq!(lines.iter().filter(|line| line["type"] == "result").count(), 100);
-        assert_eq!(lines.last().unwrap()["counts"], json!({ "resolved": 100 }));
+        assert_eq!(lines.last().unwrap()["counts"], json!({ "reached": 100 }));
         assert_eq!(lines.iter().filter(|line| line["type"] == "retrying").count(), 0);
     }
 }
@@ -171,10 +171,10 @@ fn ndjson_has_a_result_for_each_cvm_and_a_summary_at_the_end() {
     assert!(summary.as_object_mut().unwrap().remove("elapsed_ms").unwrap().is_u64());
     let expected = json!({
         "version": 1, "type": "summary", "cvm": "", "attempt": 0, "outcome": "failed", "exit_code": 5,
-        "counts": { "resolved": 1, "rejected": 1, "max_retries_exceeded": 1 }, "failed": ["http-404-1", "lost"],
+        "counts": { "reached": 1, "rejected": 1, "max_retries_exceeded": 1 }, "failed": ["http-404-1", "lost"],
     });
     assert_eq!(summary, expected);
-    for (id, attempt, outcome) in [("good", 1, "resolved"), ("http-404-1", 1, "failed"), ("lost", 2, "failed")] {
+    for (id, attempt, outcome) in [("good", 1, "reached"), ("http-404-1", 1, "failed"), ("lost", 2, "failed")] {
         let of: Vec<_> = lines.iter().filter(|line| line["cvm"] == id).collect();
         assert_eq!(of[0]["type"], "connecting");
         let last = of.last().unwrap();
@@ -184,7 +184,7 @@ fn ndjson_has_a_result_for_each_cvm_and_a_summary_at_the_end() {
     assert!(lines.iter().all(|line| line["cvm"].as_str().is_some_and(|cvm| !cvm.is_empty())));
     let finished = wait(&sim, "good stuck --any --output ndjson").run();
     let summary: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
-    let expected = (&json!("resolved"), &json!(0), &json!(["stuck"]));
+    let expected = (&json!("reached"), &json!(0), &json!([]));
     assert_eq!((&summary["outcome"], &summary["exit_code"], &summary["failed"]), expected);
 }
 
@@ -207,19 +207,20 @@ fn a_workflow_step_has_a_group_an_error_for_each_failure_a_notice_and_outputs() 
     assert_eq!(outcome, "outcome=failed");
     let results: Value = serde_json::from_str(results.strip_prefix("results=").unwrap()).unwrap();
     let expected = json!({
-        "good": { "outcome": "resolved", "status": "running" },
+        "good": { "outcome": "reached", "status": "running" },
         "http-404-1": { "outcome": "failed", "error": "rejected" },
         "lost": { "outcome": "failed", "status": "starting", "error": "max_retries_exceeded" },
     });
     assert_eq!(results, expected);
     let summary = summary.text();
-    let items: Vec<_> = summary.lines().map(|line| line.split("` ").next().unwrap()).collect();
-    assert_eq!(items, ["- `good", "- `http-404-1", "- `lost"]);
+    let rows: Vec<_> = summary.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(rows, ["good", "http-404-1", "lost"]);
     let summary = Scratch::new("any-summary", b"");
     let run = wait(&sim, "good stuck --any --output github").env("GITHUB_STEP_SUMMARY", summary.path());
     assert_eq!(run.run().code, Some(0));
-    let left = "- `stuck` left: `another CVM got there first; ";
-    assert!(summary.text().lines().nth(1).is_some_and(|line| line.starts_with(left)), "{}", summary.text());
+    let row = summary.text().lines().find(|line| line.starts_with("| `stuck` |")).unwrap().to_owned();
+    assert!(row.starts_with("| `stuck` | cancelled | `starting` | "), "{row}");
+    assert!(row.contains("| `another CVM got there first; "), "{row}");
 }
 
 #[test]
@@ -273,7 +274,7 @@ fn bad_parameters_are_told_once_and_before_any_request() {
     for mode in ["text", "ndjson", "github", "quiet"] {
         let finished = wait(&sim, &format!("good fine --interval 4s --output {mode}")).run();
         assert_eq!(finished.code, Some(2), "{finished:?}");
-        let line = "interval \"4s\" must be whole seconds from 5s to 30s";
+        let line = "--interval \"4s\" must be whole seconds from 5s to 30s";
         assert_eq!(finished.stderr, format!("error: {line}\n"));
         match mode {
             "ndjson" => {

@@ -27,12 +27,17 @@ pub(crate) struct Finished {
     /// The exit code; `None` if a signal killed it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
+    /// Without the notices.
     pub(crate) stderr: String,
+    /// The notice that the wait has no limit, which most runs of these tests have not.
+    pub(crate) notices: Vec<String>,
 }
 
 /// A run under way. Killed when dropped.
 pub(crate) struct Running {
     child: Child,
+    /// What was read of stdout line by line, if it must follow the schema.
+    ndjson: Option<String>,
     stdout: Option<BufReader<ChildStdout>>,
     stderr: Option<BufReader<ChildStderr>>,
     _watchdog: Sender<()>,
@@ -122,6 +127,11 @@ impl Program {
     }
 
     pub(crate) fn start(mut self) -> Running {
+        let args: Vec<_> = self.0.get_args().map(|arg| arg.to_string_lossy()).collect();
+        let is_json = |pair: &[std::borrow::Cow<'_, str>]| {
+            ["--output", "-o"].contains(&&*pair[0]) && ["ndjson", "json"].contains(&&*pair[1])
+        };
+        let ndjson = args.windows(2).any(is_json).then(String::new);
         let mut child = self.0.spawn().unwrap();
         let stdout = child.stdout.take().map(BufReader::new);
         let stderr = child.stderr.take().map(BufReader::new);
@@ -132,7 +142,7 @@ impl Program {
                 let _ = kill_process(pid, Signal::KILL);
             }
         });
-        Running { child, stdout, stderr, _watchdog: over }
+        Running { child, ndjson, stdout, stderr, _watchdog: over }
     }
 
     pub(crate) fn run(self) -> Finished {
@@ -149,6 +159,9 @@ impl Running {
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        if let Some(ndjson) = &mut self.ndjson {
+            ndjson.push_str(&line);
+        }
         line.trim_end_matches('\n').to_owned()
     }
 
@@ -194,7 +207,13 @@ impl Running {
         let stderr = self.stderr.take().map(|stderr| thread::spawn(|| rest(stderr)));
         let stdout = self.stdout.take().map(rest).unwrap_or_default();
         let stderr = stderr.map(|thread| thread.join().unwrap()).unwrap_or_default();
-        Finished { code: self.child.wait().unwrap().code(), stdout, stderr }
+        if let Some(ndjson) = self.ndjson.take() {
+            crate::schema::check(&(ndjson + &stdout));
+        }
+        let is_notice = |line: &&str| line.starts_with("note: this wait has no limit");
+        let (notices, rest): (Vec<_>, Vec<_>) = stderr.split_inclusive('\n').partition(is_notice);
+        let notices = notices.into_iter().map(|line| line.trim_end().to_owned()).collect();
+        Finished { code: self.child.wait().unwrap().code(), stdout, stderr: rest.concat(), notices }
     }
 }
 

@@ -44,7 +44,9 @@ fn read_all(terminal: OwnedFd) -> String {
 }
 
 fn wait(id: &str, sim: &Sim) -> Program {
-    cvm_watch(&format!("wait {id} --retry-delay 300ms")).base_url(&sim.base_url()).env("TERM", "xterm")
+    cvm_watch(&format!("wait {id} --retry-delay 300ms --max-retries 1000"))
+        .base_url(&sim.base_url())
+        .env("TERM", "xterm")
 }
 
 /// Each state that the line was in, without the colours.
@@ -72,10 +74,18 @@ fn the_live_line_shows_status_progress_time_and_attempt_and_fits_the_terminal() 
         let shown = |parts: &[&str]| drawn.iter().any(|line| parts.iter().all(|part| line.contains(part)));
         assert!(shown(&[&id, "connecting", "0s"]), "{drawn:?}");
         assert!(shown(&[&id, "retrying", "· in 1s"]), "{drawn:?}");
-        assert!(shown(&[&id, "starting", "· st", " #3"]), "{drawn:?}");
-        // Gone at the end, so that the result stands on a clean line.
+        assert!(
+            shown(&[
+                &id,
+                "starting",
+                if columns == 80 { "· [7/8] starting containers · attempt 3" } else { "· [7/8]" }
+            ]),
+            "{drawn:?}"
+        );
+        // The live line becomes the last one.
         let (_, last) = screen.rsplit_once("\r\x1b[2K").unwrap();
-        assert_eq!(console::strip_ansi_codes(last).trim(), "");
+        let last = console::strip_ansi_codes(last).trim().to_owned();
+        assert!(last.starts_with(&format!("✓ {id} running after ")) && !last.contains('\n'), "{last:?}");
     }
 }
 
@@ -163,11 +173,13 @@ fn many_have_a_live_line_each_and_leave_a_table_on_a_clean_screen() {
         let is_live = |line: &&String| !stays.iter().any(|begin| line.starts_with(begin));
         let live: Vec<_> = drawn.iter().filter(is_live).flat_map(|line| wrapped(line, columns)).collect();
         // A line that did not fit would begin in the middle of something.
-        assert!(live.iter().all(|line| line.starts_with(|char| "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏✓✗".contains(char))), "{live:?}");
+        let begins = |line: &String| line.starts_with(|char| "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏✓✗".contains(char)) || line.starts_with("    ");
+        assert!(live.iter().all(begins), "{live:?}");
         let shown = |parts: &[&str]| live.iter().any(|line| parts.iter().all(|part| line.contains(part)));
         assert!(shown(&["boot-", "starting · "]), "{drawn:?}");
-        assert!(shown(&["✓", "boot-", "reached running"]), "{drawn:?}");
-        assert!(shown(&["✗", "http-404-", "failed: t"]), "{drawn:?}");
+        assert!(shown(&["✓", "boot-", "running after "]), "{drawn:?}");
+        assert!(shown(&["✗", "http-404-", "failed after 0s: rejected"]), "{drawn:?}");
+        assert!(shown(&[" 1 of 3 reached, 1 failed; 1 "]), "{drawn:?}");
         assert!(shown(&["slow-", "provisioning"]), "{drawn:?}");
         // The first line of the table is not on the terminal: stdout is a pipe here.
         assert!(finished.stdout.starts_with("CVM "), "{finished:?}");
@@ -185,12 +197,15 @@ fn more_cvms_than_lines_are_counted_in_one() {
     let (finished, screen) = on_terminal(wait(&ids.join(" "), &sim), 80);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let drawn: Vec<_> = drawn(&screen).iter().flat_map(|line| wrapped(line, 80)).collect();
-    let counts: Vec<_> = drawn.iter().filter(|line| line.contains(" of 40 reached; ")).collect();
+    let counts: Vec<_> = drawn.iter().filter(|line| line.contains(" of 40 reached")).collect();
     assert!(counts.iter().any(|line| line.contains("0 of 40 reached; ") && line.contains("waiting")), "{counts:?}");
     assert!(counts.iter().any(|line| line.contains("starting")), "{counts:?}");
     assert_eq!(finished.stdout.lines().count(), 41);
-    let boots = drawn.iter().filter(|line| line.contains("boot-")).count();
-    assert!(boots > 0 && boots < 23 * counts.len() + 23, "never more lines than the terminal has: {boots}");
+    let boots = drawn.iter().filter(|line| line.contains("boot-") && !line.starts_with('✓')).count();
+    assert!(boots > 0 && boots <= 10 * counts.len() + 10, "the live part stays small: {boots}");
+    // Each that is done scrolls up, once.
+    let done: std::collections::BTreeSet<_> = drawn.iter().filter(|line| line.starts_with('✓')).collect();
+    assert_eq!(done.len(), 40, "{done:?}");
 }
 
 #[test]
@@ -201,4 +216,54 @@ fn a_steady_target_leaves_a_note_above_the_result() {
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm running\n"));
     let note = "note: my-cvm was steady for 1s, which counts without a change";
     assert!(drawn(&screen).iter().any(|line| line == note), "{screen:?}");
+}
+
+#[test]
+fn a_retry_counts_down_and_the_limit_stands_beside_the_time() {
+    let sim = Sim::start().unwrap();
+    let busy = Attempt::json(503, "{}").header("retry-after", "3");
+    sim.script("my-cvm", Script::new().then(busy).then(Attempt::stream().state("running").complete("running")));
+    let (finished, screen) = on_terminal(wait("my-cvm --deadline 10m -v", &sim), 80);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let drawn = drawn(&screen);
+    for part in ["0s / 10m my-cvm connecting", "retrying · in 3s: HTTP 503", "in 2s: HTTP 503", "in 1s: HTTP 503"] {
+        assert!(drawn.iter().any(|line| line.contains(part)), "{part}: {drawn:?}");
+    }
+    let last: Vec<_> = drawn.iter().rev().take(2).collect();
+    assert!(last[1].starts_with("✓ my-cvm running after ") && last[0].starts_with("steps: running "), "{last:?}");
+}
+
+#[test]
+fn progress_is_as_it_was_asked_for() {
+    let sim = Sim::builder().speed(50.0).start().unwrap();
+    for ids in ["boot-1", "boot-1 boot-2"] {
+        let (_, screen) = on_terminal(wait(&format!("{ids} --progress plain"), &sim), 80);
+        assert!(screen.contains("0s boot-1: connecting\r\n") && !screen.contains("\x1b[2K"), "{screen:?}");
+        let (finished, screen) = on_terminal(wait(&format!("{ids} --progress none"), &sim), 80);
+        assert_eq!((finished.code, screen.contains("boot-1")), (Some(0), false), "{screen:?}");
+    }
+}
+
+#[test]
+fn the_taskbar_shows_progress_where_the_terminal_takes_it() {
+    let sim = Sim::builder().speed(20.0).start().unwrap();
+    let (_, screen) = on_terminal(wait("boot-1", &sim).env("TERM_PROGRAM", "ghostty"), 80);
+    let sent: Vec<_> = screen.split("\x1b]9;4;").skip(1).map(|rest| rest.split('\x1b').next().unwrap()).collect();
+    assert_eq!((sent[0], *sent.last().unwrap()), ("3;0", "0;0"), "{sent:?}");
+    assert!(sent.contains(&"1;50"), "four of eight steps: {sent:?}");
+    for (name, value) in [("TERM_PROGRAM", "Apple_Terminal"), ("NO_COLOR", "1")] {
+        let (_, screen) = on_terminal(wait("boot-2", &sim).env(name, value), 80);
+        assert!(!screen.contains("\x1b]9;"), "{screen:?}");
+    }
+}
+
+#[test]
+fn errors_are_red_and_hints_dim() {
+    let sim = Sim::start().unwrap();
+    let (_, screen) = on_terminal(wait("http-404-1 --target runing", &sim), 200);
+    for coloured in ["\x1b[33mwarning:\x1b[0m target", "\x1b[2mhint: ", "\x1b[31m\x1b[1merror:\x1b[0m the server"] {
+        assert!(screen.contains(coloured), "{coloured:?}: {screen:?}");
+    }
+    let (_, screen) = on_terminal(wait("http-404-1 --target runing", &sim).env("NO_COLOR", "1"), 200);
+    assert!(!has_colour(&screen) && screen.contains("\nerror: the server"), "{screen:?}");
 }

@@ -100,7 +100,7 @@ fn a_flood_of_changes_is_held_to_a_few_lines_a_second() {
             "event: state\ndata: {{\"status\":\"starting\",\"boot_progress\":\"step {step}\"}}\n\n"
         ));
     }
-    let script = Attempt::stream().bytes(flood).wait(Duration::from_secs(2)).state("running").complete("running");
+    let script = Attempt::stream().bytes(flood).wait(Duration::from_secs(5)).state("running").complete("running");
     for (ids, mode) in [("a", "text"), ("a", "github"), ("a b", "text"), ("a b", "github")] {
         sim.script("a", script.clone());
         sim.script("b", script.clone());

@@ -53,14 +53,17 @@ impl Board {
         let roster = Roster::new(ids, &args.target, args.any);
         let names = || ids.iter().map(String::as_str);
         let form = match (printing.mode, printing.progress) {
-            (OutputMode::Ndjson, _) => Form::Ndjson(Ndjson::new(output::stdout(), names())),
+            (OutputMode::Ndjson, _) => Form::Ndjson(Ndjson::of_fleet(output::stdout(), names())),
             (OutputMode::Github, _) => Form::Github { to: Lines::new(output::stdout()), group_is_open: false },
             (OutputMode::Quiet, _) => Form::Quiet,
             (OutputMode::Text | OutputMode::Json, ProgressMode::None) => Form::Silent,
-            (OutputMode::Text | OutputMode::Json, _) if printing.is_live() => Form::Panel(Panel::new(&roster)),
+            (OutputMode::Text | OutputMode::Json, _) if printing.is_live() => {
+                Form::Panel(Panel::new(&roster, printing.limit, printing.is_verbose))
+            }
             (OutputMode::Text | OutputMode::Json, _) => Form::Log(Lines::new(Box::new(output::stderr()))),
         };
-        let json = (printing.mode == OutputMode::Json).then(|| Ndjson::of_result(output::stdout(), names()));
+        let json =
+            (printing.mode == OutputMode::Json).then(|| Ndjson::of_fleet(output::stdout(), names()).result_only());
         Self { roster, form, json, held: BTreeSet::new() }
     }
 
@@ -145,7 +148,7 @@ impl Board {
         if let Some(json) = &mut self.json {
             json.refused(ended);
         }
-        output::failure(&trouble.message);
+        trouble.print();
         ended.exit
     }
 
@@ -156,7 +159,7 @@ impl Board {
             panel.clear();
         }
         if let (Form::Ndjson(json), _) | (_, Some(json)) = (&mut self.form, &mut self.json) {
-            let failed = self.roster.members().iter().filter(|member| !member.has_reached());
+            let failed = self.roster.members().iter().filter(|member| member.has_failed());
             let failed: Vec<_> = failed.map(|member| member.id.as_str()).collect();
             json.summary(exit, &self.roster.counts(), &failed);
         }

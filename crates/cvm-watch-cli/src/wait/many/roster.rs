@@ -123,7 +123,15 @@ impl Roster {
             0 => String::new(),
             failed => format!(", {failed} failed"),
         };
-        format!("{} of {} reached{failed}; {}", self.reached(), self.members.len(), self.positions())
+        let positions = self.positions();
+        let positions = if positions.is_empty() { positions } else { format!("; {positions}") };
+        format!("{} of {} reached{failed}{positions}", self.reached(), self.members.len())
+    }
+
+    /// How many have ended, in percent.
+    pub(super) fn percent(&self) -> u8 {
+        let ended = self.members.len() - self.unfinished();
+        u8::try_from(ended * 100 / self.members.len().max(1)).unwrap_or(100)
     }
 
     /// What to do next, each once.
@@ -168,9 +176,9 @@ impl Roster {
         self.members.iter().filter(|member| member.has_reached()).count()
     }
 
-    /// How many have ended without the target.
+    /// How many have failed; one that was cancelled has not.
     fn failed(&self) -> usize {
-        self.members.len() - self.unfinished() - self.reached()
+        self.members.iter().filter(|member| member.has_failed()).count()
     }
 
     /// How many ended in each way, by its name for programs.
@@ -209,6 +217,11 @@ impl Roster {
 impl Member {
     pub(super) fn last_status(&self) -> Option<&str> {
         self.last_status.as_deref()
+    }
+
+    /// Whether it ended without the target; one that was cancelled has not failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.ended.outcome.is_err() && !end.ended.is_cancelled())
     }
 
     pub(super) fn has_reached(&self) -> bool {
@@ -266,7 +279,7 @@ mod tests {
         assert_eq!(roster.tally(), "1 of 6 reached, 2 failed; 2 waiting, 1 connecting");
         assert_eq!(roster.hints(), ["raise it"]);
         let counts: Vec<_> = roster.counts().into_iter().collect();
-        assert_eq!(counts, [("deadline_exceeded", 2), ("resolved", 1)]);
+        assert_eq!(counts, [("deadline_exceeded", 2), ("reached", 1)]);
     }
 
     #[test]

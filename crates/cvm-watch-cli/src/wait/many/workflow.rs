@@ -12,15 +12,16 @@ use crate::{duration, json};
 /// An error for each that failed and a notice of all, as lines; adds to the step's files.
 pub(super) fn end(roster: &Roster, exit: Exit) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut summary = String::new();
+    let mut summary = github::TABLE.to_owned();
     for member in roster.members() {
         let Some(end) = &member.end else { continue };
         // Those that were left out since another one was enough are no trouble.
         if let (Err(trouble), false) = (&end.ended.outcome, exit == Exit::Success) {
             lines.push(github::error(&member.id, trouble));
         }
-        summary.push_str(&github::item(&member.id, &end.ended, &duration::passed(end.after)));
+        summary.push_str(&github::row(&member.id, &end.ended, member.last_status(), &duration::passed(end.after)));
     }
+    summary.push('\n');
     let passed = duration::passed(roster.passed());
     lines.push(github::notice("", &format!("{} after {passed}", roster.verdict())));
     github::add("GITHUB_OUTPUT", &outputs(roster, exit));
@@ -39,11 +40,12 @@ fn outputs(roster: &Roster, exit: Exit) -> String {
         error: Option<&'static str>,
     }
     let result = |member: &Member| {
-        let result = match &member.end.as_ref()?.ended.outcome {
-            Ok(state) => Result { outcome: "resolved", status: Some(github::plain(&state.status)), error: None },
+        let end = &member.end.as_ref()?.ended;
+        let result = match &end.outcome {
+            Ok(state) => Result { outcome: end.word(), status: Some(github::plain(&state.status)), error: None },
             Err(trouble) => {
                 let status = member.last_status().map(github::plain);
-                Result { outcome: "failed", status, error: Some(trouble.kind) }
+                Result { outcome: end.word(), status, error: Some(trouble.kind) }
             }
         };
         Some((member.id.clone(), result))
