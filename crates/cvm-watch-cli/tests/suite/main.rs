@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
 
+mod action;
 mod bad_input;
 mod blocked_files;
 mod cast;
