@@ -82,10 +82,15 @@ impl Block {
         (self.lines, self.decoded) = (0, 0);
     }
 
-    /// Frees the buffers of the event lent last.
+    /// Frees the buffers of the event before the one being read, if none is.
     pub(super) fn free(&mut self) {
-        if self.phase == Phase::Dispatched {
-            self.clear();
+        match self.phase {
+            Phase::Dispatched => self.clear(),
+            // A `retry` line may be half read, which has no buffer.
+            Phase::Idle if self.capacity() > 0 => {
+                (self.name, self.id, self.data) = (String::new(), String::new(), Vec::new());
+            }
+            _ => {}
         }
     }
 

@@ -143,7 +143,7 @@ impl Decoder {
     }
 
     /// Frees the buffers of the last event, of which a few KiB are otherwise kept for the next one:
-    /// for many decoders whose events are seconds apart.
+    /// for many decoders whose events are seconds apart. An unfinished event stays.
     ///
     /// ```
     /// use cvm_watch_sse::{Chunk, Decoder};

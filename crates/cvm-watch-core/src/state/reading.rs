@@ -43,14 +43,17 @@ impl State {
                 // A later version of the decoder may add kinds of items; a watch ignores them.
                 _ => continue,
             };
-            // The next event is seconds away. Freeing the buffers matters with many watches.
-            self.decoder.free_event();
             let taken = bytes.len() - chunk.rest().len();
+            if taken == bytes.len() {
+                // The next event is seconds away. Freeing the buffers matters with many watches.
+                self.decoder.free_event();
+            }
             self.read_bare_json(bytes, taken, cx);
             self.follow(&event, verdict, cx);
             cx.out.emit = Some((attempt, id, event));
             return taken;
         }
+        self.decoder.free_event();
         let taken = bytes.len() - chunk.rest().len();
         self.read_bare_json(bytes, taken, cx);
         taken
