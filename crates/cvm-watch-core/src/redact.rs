@@ -1,93 +1,102 @@
 //! Redacts secrets in text that a server sent. No other module does.
 
+mod levels;
+mod secret;
+
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
-use memchr::memmem;
+use levels::{Levels, without_cut_escape};
+use secret::{Secret, is_of_base64};
 use serde_json::Value;
 
 use crate::json_string::string_length;
 
 /// The placeholder for a secret.
 pub(crate) const PLACEHOLDER: &str = "***";
-/// A shorter secret is redacted only where it stands alone, since it may be part of a common word. A shorter value of
-/// the caller's headers is not redacted: `1` or `true` are common in any text.
-const SHORTEST_IN_WORDS: usize = 6;
-/// What decoding produces for a character that was cut in the middle.
-const CUT_CHARACTER: &str = "\u{fffd}";
-/// The shortest beginning of a secret, in bytes, that is redacted at the end of a truncated text.
-const SHORTEST_CUT: usize = 4;
+/// A shorter value of the caller's headers is not redacted: `1` or `true` are common in any text.
+const SHORTEST_HEADER_SECRET: usize = 6;
+/// How much of a text is decoded at a time.
+const WINDOW: usize = 64 << 10;
+/// The most bytes that an escaped byte takes, of JSON escapes that were escaped again.
+const LONGEST_ESCAPED_BYTE: usize = 36;
 
-/// Redacts secrets in text that a server sent: each becomes `***`, whether it is written literally, with JSON escapes
-/// or percent-encoded.
+/// Redacts secrets in text that a server sent: each becomes `***`.
+///
+/// Found are the secret as it is; in JSON escapes, percent-encoded and as HTML entities, also several times over; and in
+/// base64, base64url and hex. A secret under 6 bytes is only redacted where it stands alone. The time that it takes
+/// grows with the length of the text, whatever is in it.
 ///
 /// ```
 /// use cvm_watch_core::{ApiKey, Policy};
 ///
 /// let policy = Policy::builder("running").credential(ApiKey::new("phak_1/2")?).build()?;
 /// assert_eq!(policy.redactor().redact(r"bad key phak_1\/2"), "bad key ***");
+/// assert_eq!(policy.redactor().redact("bad key phak_1%252F2 or cGhha18xLzI="), "bad key *** or ***");
 /// assert_eq!(policy.redactor().redact_cut("bad key phak_"), "bad key ***");
 /// # Ok::<(), cvm_watch_core::ConfigError>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct Redactor(Vec<memmem::Finder<'static>>);
+pub struct Redactor(Vec<Secret>);
 
 impl Redactor {
     pub(crate) fn add(&mut self, secret: &str) {
         // A policy that was read from JSON holds the placeholder instead of its secrets.
         if !secret.is_empty() && secret != PLACEHOLDER {
-            self.0.push(memmem::Finder::new(secret.as_bytes()).into_owned());
-            // If one secret contains another, the longer one must be replaced first.
-            self.0.sort_by_key(|finder| core::cmp::Reverse(finder.needle().len()));
+            self.0.push(Secret::new(secret));
         }
     }
 
     pub(crate) fn add_header_value(&mut self, value: &str) {
-        // Servers trim header values.
+        // Servers drop the blanks at the ends.
         let value = value.trim();
-        if value.len() >= SHORTEST_IN_WORDS {
+        if value.len() >= SHORTEST_HEADER_SECRET {
             self.add(value);
         }
     }
 
-    /// Adds the secrets of another redactor.
+    /// Redacts the secrets of another redactor too.
     pub fn extend(&mut self, other: &Self) {
-        let new = other.texts().filter(|secret| self.texts().all(|known| known != *secret)).collect::<Vec<_>>();
-        new.into_iter().for_each(|secret| self.add(secret));
+        let is_known = |new: &&Secret| self.0.iter().any(|known| known.text() == new.text());
+        let new = other.0.iter().filter(|secret| !is_known(secret)).cloned().collect::<Vec<_>>();
+        self.0.extend(new);
     }
 
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|finder| core::str::from_utf8(finder.needle()).ok())
-    }
-
-    /// Returns whether `text` may hold a secret, literally or escaped. A quick check that excludes nearly every
-    /// payload.
+    /// Whether `text` can hold a secret, literally, behind escapes or in another alphabet. A quick no is what nearly
+    /// every payload gets.
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
+        let text = text.as_bytes();
         !self.0.is_empty()
-            && (memchr::memchr2(b'\\', b'%', text.as_bytes()).is_some()
-                || self.0.iter().any(|finder| finder.find(text.as_bytes()).is_some()))
+            && (memchr::memchr3(b'\\', b'%', b'&', text).is_some()
+                || self.0.iter().any(|secret| secret.is_in(text))
+                || self.0.iter().filter_map(Secret::shortest_encoded).min().is_some_and(|length| has_run(text, length)))
     }
 
-    /// Returns the text with each secret replaced; borrowed if it holds none.
+    /// The text with each secret replaced; borrowed if there is none in it.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut redacted = Cow::Borrowed(text);
-        for finder in &self.0 {
-            if finder.find(redacted.as_bytes()).is_some()
-                && let Ok(secret) = core::str::from_utf8(finder.needle())
-            {
-                redacted = Cow::Owned(replaced(&redacted, secret));
-            }
+        if !self.may_be_in(text) {
+            return Cow::Borrowed(text);
         }
-        match self.redact_escaped(&redacted) {
-            Some(both) => Cow::Owned(both),
-            None => redacted,
+        let mut redacted = String::new();
+        let mut kept = 0;
+        for place in self.places(text) {
+            redacted.push_str(text.get(kept..place.start).unwrap_or_default());
+            redacted.push_str(PLACEHOLDER);
+            kept = place.end;
         }
+        if kept == 0 {
+            return Cow::Borrowed(text);
+        }
+        redacted.push_str(text.get(kept..).unwrap_or_default());
+        Cow::Owned(redacted)
     }
 
-    /// Returns JSON with each secret in its string values replaced. Strings are compared once decoded, like the
-    /// fields of an event. Names stay as they are: a program that reads the JSON looks for them.
+    /// JSON with each secret in its values replaced; otherwise it stays the same JSON. Names are left alone.
+    ///
+    /// Each string is redacted as it reads once decoded, as the fields of an event are.
     pub(crate) fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
         if !self.may_be_in(json) {
             return Cow::Borrowed(json);
@@ -95,9 +104,9 @@ impl Redactor {
         let mut out = String::new();
         let mut rest = json;
         while let Some((before, string, after)) = next_string(rest) {
-            out.push_str(before);
+            self.redact_numbers(before, &mut out);
             rest = after;
-            if after.trim_start().starts_with(':') {
+            if after.trim_ascii_start().starts_with(':') {
                 out.push_str(string);
                 continue;
             }
@@ -106,26 +115,37 @@ impl Redactor {
                     Cow::Owned(redacted) => out.push_str(&Value::String(redacted).to_string()),
                     Cow::Borrowed(_) => out.push_str(string),
                 },
-                // Half a surrogate pair: valid JSON that a Rust string cannot hold.
-                Err(_) => out.push_str(&self.redact_escaped(string).unwrap_or_else(|| string.to_owned())),
+                // Half a surrogate pair: no string of ours, but JSON all the same.
+                Err(_) => out.push_str(&self.redact(string)),
             }
         }
-        out.push_str(rest);
+        self.redact_numbers(rest, &mut out);
         Cow::Owned(out)
     }
 
-    /// Redacts text that may have been cut in the middle of a secret: its end is replaced too if it is the beginning
-    /// of a secret, at least 4 bytes of it.
+    /// Text that is perhaps JSON, redacted as what it is.
+    pub(crate) fn redact_data(&self, data: &mut String) {
+        if !self.may_be_in(data) {
+            return;
+        }
+        let is_json = data.trim_ascii_start().starts_with(['{', '['])
+            && serde_json::from_str::<serde::de::IgnoredAny>(data).is_ok();
+        let redacted = if is_json { self.redact_json(data) } else { self.redact(data) };
+        if let Cow::Owned(redacted) = redacted {
+            *data = redacted;
+        }
+    }
+
+    /// Text that may have been cut in the middle of a secret, redacted: what it ends with is replaced
+    /// too if it is the beginning of a secret, from 4 bytes on.
     pub fn redact_cut(&self, text: &str) -> String {
         let mut redacted = self.redact(text).into_owned();
-        let mut at = 0;
-        while let Some(rest) = redacted.get(at..).filter(|rest| !rest.is_empty()) {
-            if self.texts().any(|secret| ends_in_the_middle_of(secret, rest)) {
-                redacted.truncate(at);
-                redacted.push_str(PLACEHOLDER);
-                break;
-            }
-            at += unit(rest).map_or(rest.len(), |(_, length)| length);
+        let start = redacted.len().saturating_sub(self.longest_place());
+        let tail = redacted.as_bytes().get(start..).unwrap_or_default();
+        if let Some(cut) = self.cut_in(tail) {
+            let is_boundary = |at: &usize| redacted.is_char_boundary(*at);
+            redacted.truncate((0..=start + cut).rev().find(is_boundary).unwrap_or_default());
+            redacted.push_str(PLACEHOLDER);
         }
         redacted
     }
@@ -136,32 +156,78 @@ impl Redactor {
         }
     }
 
-    fn redact_escaped(&self, text: &str) -> Option<String> {
-        if !self.may_be_in(text) {
-            return None;
+    /// Numbers of JSON, and what stands between its strings. A number that has a secret in it becomes a string.
+    fn redact_numbers(&self, json: &str, out: &mut String) {
+        if !json.bytes().any(|byte| byte.is_ascii_digit()) {
+            return out.push_str(json);
         }
-        let mut out: Option<String> = None;
-        let mut kept = 0;
-        let mut at = 0;
-        let mut is_in_word = false;
-        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let may_begin = |secret: &&str| !is_in_word || secret.len() >= SHORTEST_IN_WORDS;
-            if let Some(length) = self.texts().filter(may_begin).find_map(|secret| written_as(secret, rest)) {
-                let out = out.get_or_insert_default();
-                out.push_str(text.get(kept..at).unwrap_or_default());
-                out.push_str(PLACEHOLDER);
-                at += length;
-                kept = at;
-                is_in_word = false;
-            } else if let Some((unit, length)) = unit(rest) {
-                at += length;
-                is_in_word = unit.is_of_a_word();
+        for token in json.split_inclusive(|char: char| !char.is_ascii_alphanumeric() && !"+-.".contains(char)) {
+            let number = token.trim_end_matches(|char: char| !char.is_ascii_alphanumeric());
+            if self.0.iter().any(|secret| secret.is_in(number.as_bytes())) {
+                out.push_str(&Value::String(PLACEHOLDER.to_owned()).to_string());
+            } else {
+                out.push_str(number);
+            }
+            out.push_str(token.get(number.len()..).unwrap_or_default());
+        }
+    }
+
+    /// Where secrets stand in the text, in order and without overlaps.
+    fn places(&self, text: &str) -> Vec<Range<usize>> {
+        let overlap = self.longest_place();
+        let step = WINDOW.max(overlap);
+        let mut places: Vec<Range<usize>> = Vec::new();
+        let mut start = 0;
+        while let Some(rest) = text.as_bytes().get(start..) {
+            let window = rest.get(..step + overlap).unwrap_or(rest);
+            let mut levels = Levels::new(window);
+            loop {
+                for secret in &self.0 {
+                    secret.find(levels.bytes(), |found| {
+                        let place = levels.in_text(found);
+                        places.push(start + place.start..start + place.end);
+                    });
+                }
+                if !levels.decode() {
+                    break;
+                }
+            }
+            if window.len() == rest.len() {
+                break;
+            }
+            start += step;
+        }
+        places.sort_by_key(|place| (place.start, core::cmp::Reverse(place.end)));
+        let mut merged: Vec<Range<usize>> = Vec::with_capacity(places.len());
+        for place in places {
+            match merged.last_mut() {
+                Some(last) if place.start < last.end => last.end = last.end.max(place.end),
+                _ => merged.push(place),
             }
         }
-        if let Some(out) = &mut out {
-            out.push_str(text.get(kept..).unwrap_or_default());
+        merged
+    }
+
+    /// Where the secret begins that this text was cut in.
+    fn cut_in(&self, text: &[u8]) -> Option<usize> {
+        let mut levels = Levels::new(text);
+        let mut first: Option<usize> = None;
+        loop {
+            for bytes in [levels.bytes(), without_cut_escape(levels.bytes())] {
+                let found = self.0.iter().filter_map(|secret| secret.find_cut(bytes)).min();
+                let found = found.map(|at| levels.in_text(at..at + 1).start);
+                first = first.into_iter().chain(found).min();
+            }
+            if !levels.decode() {
+                return first;
+            }
         }
-        out
+    }
+
+    /// The most bytes that a secret takes in a text.
+    fn longest_place(&self) -> usize {
+        let longest = self.0.iter().map(Secret::longest).max().unwrap_or_default();
+        longest.saturating_mul(LONGEST_ESCAPED_BYTE).saturating_add(64)
     }
 }
 
@@ -171,162 +237,29 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Returns how many bytes at the start of `text` spell `secret`, each character literally, as a JSON escape or
-/// percent-encoded.
-fn written_as(secret: &str, text: &str) -> Option<usize> {
-    let mut at = 0;
-    let mut wanted = secret.bytes();
-    let mut next = wanted.next();
-    while let Some(byte) = next {
-        let (piece, length) = unit(text.get(at..)?)?;
-        let mut utf8 = [0; 4];
-        let bytes: &[u8] = match &piece {
-            Unit::Char(char) => char.encode_utf8(&mut utf8).as_bytes(),
-            Unit::Byte(byte) => core::slice::from_ref(byte),
-        };
-        let mut expected = Some(byte);
-        for found in bytes {
-            if expected != Some(*found) {
-                return None;
-            }
-            expected = wanted.next();
+/// Whether so many characters of base64 stand in a row. Not all bytes are read: such a row has one at each multiple of its
+/// length.
+fn has_run(text: &[u8], length: usize) -> bool {
+    let mut at = length.saturating_sub(1);
+    while let Some((before, from)) = text.split_at_checked(at).filter(|(_, from)| !from.is_empty()) {
+        let after = from.iter().take(length).take_while(|byte| is_of_base64(byte)).count();
+        if after > 0 && after + before.iter().rev().take(length).take_while(|byte| is_of_base64(byte)).count() >= length
+        {
+            return true;
         }
-        next = expected;
         at += length;
     }
-    let is_followed = || text.get(at..).and_then(unit).is_some_and(|(unit, _)| unit.is_of_a_word());
-    (secret.len() >= SHORTEST_IN_WORDS || !is_followed()).then_some(at)
+    false
 }
 
-/// The text with a secret replaced wherever it is written as it is.
-fn replaced(text: &str, secret: &str) -> String {
-    if secret.len() >= SHORTEST_IN_WORDS {
-        return text.replace(secret, PLACEHOLDER);
-    }
-    let mut out = String::new();
-    let mut kept = 0;
-    for (at, _) in text.match_indices(secret) {
-        let (before, from) = text.split_at_checked(at).unwrap_or((text, ""));
-        let after = from.get(secret.len()..).unwrap_or_default();
-        if !before.ends_with(is_of_a_word) && !after.starts_with(is_of_a_word) {
-            out.push_str(text.get(kept..at).unwrap_or_default());
-            out.push_str(PLACEHOLDER);
-            kept = at + secret.len();
-        }
-    }
-    out.push_str(text.get(kept..).unwrap_or_default());
-    out
-}
-
-fn is_of_a_word(char: char) -> bool {
-    char.is_alphanumeric() || char == '_'
-}
-
-/// Returns whether `text` spells the beginning of `secret`, long enough to be redacted.
-fn ends_in_the_middle_of(secret: &str, text: &str) -> bool {
-    let mut wanted = secret.bytes();
-    let mut rest = text;
-    while !rest.is_empty() && !is_part_of_an_escape(rest) {
-        if rest == CUT_CHARACTER && wanted.clone().next().is_some_and(|byte| !byte.is_ascii()) {
-            break;
-        }
-        let Some((piece, length)) = unit(rest) else { return false };
-        let mut utf8 = [0; 4];
-        let bytes: &[u8] = match &piece {
-            Unit::Char(char) => char.encode_utf8(&mut utf8).as_bytes(),
-            Unit::Byte(byte) => core::slice::from_ref(byte),
-        };
-        if !bytes.iter().all(|byte| wanted.next() == Some(*byte)) {
-            return false;
-        }
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    secret.len() - wanted.len() >= SHORTEST_CUT
-}
-
-/// Returns whether this is an incomplete escape sequence.
-fn is_part_of_an_escape(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    match bytes.next() {
-        Some(b'\\') => match bytes.next() {
-            None => true,
-            Some(b'u') if text.len() >= 6 => is_half_a_pair(text),
-            Some(b'u') => bytes.all(|byte| byte.is_ascii_hexdigit()),
-            Some(_) => false,
-        },
-        Some(b'%') => text.len() < 3 && bytes.all(|byte| byte.is_ascii_hexdigit()),
-        _ => false,
-    }
-}
-
-/// Returns whether this is the first of two escapes that form one character, with any part of the second.
-fn is_half_a_pair(text: &str) -> bool {
-    let first = text.get(2..6).and_then(hex);
-    let second = text.get(6..).unwrap_or_default();
-    first.is_some_and(|code| (0xd800..0xdc00).contains(&code)) && (second.is_empty() || is_part_of_an_escape(second))
-}
-
-/// Splits JSON into the text before the next string, the string with its quotes, and the rest.
+/// The text before the next string of JSON, the string with its quotes, and what follows.
 fn next_string(json: &str) -> Option<(&str, &str, &str)> {
     let (before, from) = json.split_at_checked(json.find('"')?)?;
     let (string, after) = from.split_at_checked(string_length(from.as_bytes())?)?;
     Some((before, string, after))
 }
 
-enum Unit {
-    Char(char),
-    /// A percent-encoded byte, possibly one of several that form a character.
-    Byte(u8),
-}
-
-impl Unit {
-    fn is_of_a_word(&self) -> bool {
-        match self {
-            Self::Char(char) => is_of_a_word(*char),
-            // Of a character outside of ASCII; most of them are letters.
-            Self::Byte(byte) => !byte.is_ascii() || is_of_a_word(char::from(*byte)),
-        }
-    }
-}
-
-/// Returns the first character of `text` once unescaped, and its length in `text`.
-fn unit(text: &str) -> Option<(Unit, usize)> {
-    let first = text.chars().next()?;
-    let escape = match first {
-        '\\' => json_escape(text),
-        '%' => text.get(1..3).and_then(hex).and_then(|byte| u8::try_from(byte).ok()).map(|byte| (Unit::Byte(byte), 3)),
-        _ => None,
-    };
-    Some(escape.unwrap_or((Unit::Char(first), first.len_utf8())))
-}
-
-fn json_escape(text: &str) -> Option<(Unit, usize)> {
-    let char = match text.as_bytes().get(1)? {
-        byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => {
-            let high = hex(text.get(2..6)?)?;
-            if let Some(char) = char::from_u32(high) {
-                return Some((Unit::Char(char), 6));
-            }
-            let low = text.get(6..12).and_then(|text| text.strip_prefix("\\u")).and_then(hex)?;
-            let code = 0x1_0000 + ((high & 0x3ff) << 10) + (low & 0x3ff);
-            return char::from_u32(code).map(|char| (Unit::Char(char), 12));
-        }
-        _ => return None,
-    };
-    Some((Unit::Char(char), 2))
-}
-
-fn hex(digits: &str) -> Option<u32> {
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
-}
-
-/// Redacts server text for an error, then cuts it to `limit` characters.
+/// Server text that an error will carry: redacted first, then cut to `limit` characters.
 pub(crate) fn redacted_and_cut(secrets: &Redactor, text: &str, limit: usize) -> String {
     let redacted = secrets.redact(text);
     match redacted.char_indices().nth(limit) {
@@ -445,6 +378,82 @@ mod tests {
             assert_eq!(secrets.redact(text), expected, "{text}");
         }
         assert_eq!(secrets.redact_json(r#"{"status":"running","run":"run"}"#), r#"{"status":"running","run":"***"}"#);
+    }
+
+    #[test]
+    fn a_name_in_json_is_left_alone_and_a_number_is_not() {
+        let secrets = secrets(&["state", "123456"]);
+        for (json, expected) in [
+            (r#"{"state" : "state","x":123456}"#, r#"{"state" : "***","x":"***"}"#),
+            ("[1234567,-123456.5e3, 12345, true]", r#"["***","***", 12345, true]"#),
+            (r#"{"123456":["123456",{"state":null}]}"#, r#"{"123456":["***",{"state":null}]}"#),
+        ] {
+            assert_eq!(secrets.redact_json(json), expected);
+            let mut data = json.to_owned();
+            secrets.redact_data(&mut data);
+            assert_eq!(data, expected);
+            assert!(serde_json::from_str::<Value>(&data).is_ok());
+        }
+        let mut cut = r#"{"a":"123456"#.to_owned();
+        secrets.redact_data(&mut cut);
+        assert_eq!(cut, r#"{"a":"***"#);
+    }
+
+    #[test]
+    fn an_echo_in_another_alphabet_or_escaped_twice_is_redacted() {
+        let secrets = secrets(&["phak_1/2+3"]);
+        for echo in [
+            "phak&#95;1&#x2F;2&plus;3",
+            "phak_1&sol;2+3",
+            "phak_1%252F2%252B3",
+            "phak_1%25252f2%25252B3",
+            r"phak_1\\/2\\u002b3",
+            r"\\u0070hak_1/2+3",
+            "phak_1%26%2347%3B2+3",
+            r"\x70hak_1\x2f2+3",
+            "7068616b5f312f322b33",
+            "7068616B5F312F322B33",
+            "cGhha18xLzIrM",
+            "BoYWtfMS8yKz",
+            "waGFrXzEvMisz",
+        ] {
+            assert_eq!(secrets.redact(&format!("bad key «{echo}».")), "bad key «***».", "{echo}");
+        }
+        // In base64 of more than the key, and in its other alphabet.
+        let secrets = self::secrets(&["\u{3fb}\u{3ff}?>~~~"]);
+        assert_eq!(secrets.redact("Basic dXNlcjrPu8+/Pz5+fn4="), "Basic dXNlcj***");
+        assert!(secrets.redact("z7vPvz8-fn5-").ends_with("***"), "{}", secrets.redact("z7vPvz8-fn5-"));
+    }
+
+    #[test]
+    fn what_looks_like_an_escape_and_is_none_stays() {
+        let secrets = secrets(&["phak_1"]);
+        for text in ["100% &amp &; &#; &#xzz; %zz \\ \\q \\u12", "&&&%%%\\\\", "phak&#95phak_", "p\u{fffd}%c3%28"] {
+            assert_eq!(secrets.redact(text), text);
+        }
+    }
+
+    #[test]
+    fn an_echo_is_found_wherever_it_stands_in_a_long_text() {
+        let secrets = secrets(&["phak_1/2"]);
+        for before in
+            (WINDOW - 40..WINDOW + 10).step_by(3).chain([2 * WINDOW - 3, WINDOW + secrets.longest_place() - 5])
+        {
+            let filler = "é".repeat(before / 2);
+            for echo in ["phak_1/2", "phak_1%252F2", r"\u0070hak_1\/2"] {
+                let redacted = secrets.redact(&format!("{filler}{echo}{filler}")).into_owned();
+                assert!(redacted == format!("{filler}***{filler}"), "{echo} after {before} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_repeats_itself_takes_no_longer_than_another() {
+        // Comparing at each place anew would take 400 million steps and more.
+        let secrets = secrets(&["a".repeat(20_000) + "b", "%61".repeat(3_000)].each_ref().map(String::as_str));
+        let text = "a".repeat(1 << 20) + "\\";
+        assert_eq!(secrets.redact(&text), text);
+        assert_eq!(secrets.redact_cut(&text).len(), (1 << 20) + 1 - 20_001 + PLACEHOLDER.len());
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl Event {
             Self::Complete(event) => (Some(&mut event.status), [&mut event.target].into(), Some(&mut event.raw)),
             Self::Timeout(event) => (None, [&mut event.error, &mut event.target].into(), Some(&mut event.raw)),
             Self::Error(event) => (None, [&mut event.error, &mut event.message].into(), Some(&mut event.raw)),
-            Self::Other { data, .. } | Self::Malformed { data, .. } => (Some(data), Vec::new(), None),
+            Self::Other { data, .. } | Self::Malformed { data, .. } => return redactor.redact_data(data),
         };
         texts.into_iter().chain(optional.into_iter().flatten()).for_each(|text| redactor.redact_in_place(text));
         if let Some(Some(raw)) = raw {
