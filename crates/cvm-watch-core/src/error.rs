@@ -124,6 +124,17 @@ pub enum RetryCause {
     /// interval. Does not count as a retry.
     #[error("the server completed before another status was seen")]
     NotChanged,
+    /// The server sent `complete` before the target was stable; the watch checks again after its
+    /// interval. Does not count as a retry.
+    #[error("the server completed before the target was stable")]
+    NotStable,
+    /// There is no such CVM yet (HTTP 404), which the policy allows for a time
+    /// ([`wait_for_create`](crate::PolicyBuilder::wait_for_create)). Does not count as a retry.
+    #[error("the CVM does not exist yet{}", Said(message.as_deref()))]
+    NotCreated {
+        /// The server's message, redacted; not yet made [`printable`].
+        message: Option<String>,
+    },
     /// The server ended this stream with a `timeout` event.
     #[error("the server's timeout for this stream was reached")]
     ServerTimeout,
@@ -164,6 +175,7 @@ impl RetryCause {
     pub fn http_status(&self) -> Option<u16> {
         match self {
             Self::TooManyStreams { .. } => Some(429),
+            Self::NotCreated { .. } => Some(404),
             Self::Status { status, .. } => Some(*status),
             _ => None,
         }
@@ -172,7 +184,9 @@ impl RetryCause {
     /// Returns the server's message in that answer, redacted; not yet made [`printable`].
     pub fn server_message(&self) -> Option<&str> {
         match self {
-            Self::TooManyStreams { message } | Self::Status { message, .. } => message.as_deref(),
+            Self::TooManyStreams { message } | Self::NotCreated { message } | Self::Status { message, .. } => {
+                message.as_deref()
+            }
             _ => None,
         }
     }
@@ -230,6 +244,18 @@ pub enum Failure {
         /// How many attempts were started.
         attempts: u64,
     },
+    /// The server reports, but status and boot progress have not changed for the stall timeout.
+    #[error("no progress for {}: the status is still \"{}\"{}", Short(*after), printable(status, 60), Progress(boot_progress.as_deref()))]
+    Stalled {
+        /// The stall timeout as configured.
+        after: Duration,
+        /// The last status.
+        status: String,
+        /// The last boot progress, if it was reported.
+        boot_progress: Option<String>,
+        /// How many attempts were started.
+        attempts: u64,
+    },
     /// The server answered with a final error.
     #[error("{0}")]
     Rejected(Box<Rejection>),
@@ -243,7 +269,7 @@ pub enum Failure {
 
 impl Failure {
     /// A stable name for programs: `aborted`, `deadline_exceeded`, `max_retries_exceeded`,
-    /// `unreachable`, `rejected`, `tls` or `proxy_authentication`.
+    /// `unreachable`, `stalled`, `rejected`, `tls` or `proxy_authentication`.
     ///
     /// ```
     /// assert_eq!(cvm_watch_core::Failure::Aborted.kind(), "aborted");
@@ -254,6 +280,7 @@ impl Failure {
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
             Self::MaxRetriesExceeded { .. } => "max_retries_exceeded",
             Self::TargetUnreachable { .. } => "unreachable",
+            Self::Stalled { .. } => "stalled",
             Self::Rejected(_) => "rejected",
             Self::Tls(_) => "tls",
             Self::ProxyAuthentication => "proxy_authentication",
@@ -410,6 +437,17 @@ impl fmt::Display for Short {
             }
         }
         Ok(())
+    }
+}
+
+struct Progress<'a>(Option<&'a str>);
+
+impl fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(progress) => write!(f, ", \"{}\"", printable(progress, SHOWN)),
+            None => Ok(()),
+        }
     }
 }
 

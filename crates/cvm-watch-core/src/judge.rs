@@ -11,6 +11,8 @@ use crate::timer::{Wake, WakeReason};
 
 /// The boot progress of a finished boot (source: the platform's public installer).
 const BOOTED: &str = "done";
+/// The status that readiness is about.
+pub(crate) const RUNNING: &str = "running";
 /// Allowance for network jitter: two checks one interval apart may arrive this much closer together.
 const JITTER: Duration = Duration::from_secs(1);
 /// After this many attempts with a `complete` and no `state`, the server counts as one that does not report progress.
@@ -26,10 +28,14 @@ pub(crate) enum Verdict {
     NotYet,
     /// The state is at the target, but the policy requires another status before it, and none was seen.
     Steady,
+    /// The state is at the target, but not for as long as the policy requires.
+    Settling,
     /// The state is at the target.
     Reached,
     /// The second state in a row from which the target cannot be reached.
     Unreachable,
+    /// The state is not at the target, and has not changed for the stall timeout.
+    Stalled,
     /// The server completed at the target.
     Completed,
     /// The server completed at another status.
@@ -38,6 +44,8 @@ pub(crate) enum Verdict {
     NotReady,
     /// The server completed before another status was seen.
     NotChanged,
+    /// The server completed before the target was stable.
+    NotStable,
 }
 
 /// Judges the events of all attempts of a watch, before redaction.
@@ -57,6 +65,10 @@ pub(crate) struct Judge {
     changed: bool,
     /// When the target was first seen.
     steady_since: Option<Timestamp>,
+    /// Since when every state and `complete` has been at the target.
+    stable_since: Option<Timestamp>,
+    /// Since when status and boot progress are the same, if the policy has a stall timeout.
+    unchanged_since: Option<Timestamp>,
     /// Since when the target could not be reached from any state.
     unreachable_since: Option<Timestamp>,
     /// How many attempts since the last state had a `complete` and no state while the CVM was not ready.
@@ -72,11 +84,11 @@ impl Judge {
         self.reached_since = None;
     }
 
-    /// Judges an event of the current stream.
-    pub(crate) fn event(&mut self, event: &Event, policy: &Policy, now: Timestamp) -> Verdict {
+    /// Judges an event of the current stream; `last` is the last state of any attempt.
+    pub(crate) fn event(&mut self, event: &Event, last: Option<&CvmState>, policy: &Policy, now: Timestamp) -> Verdict {
         match event {
-            Event::State(state) => self.state(state, policy, now),
-            Event::Complete(complete) => self.complete(complete, policy, now),
+            Event::State(state) => self.state(state, last, policy, now),
+            Event::Complete(complete) => self.complete(complete, last, policy, now),
             _ => Verdict::Unknown,
         }
     }
@@ -104,32 +116,42 @@ impl Judge {
     pub(crate) fn counts_at(&self, policy: &Policy) -> Option<Wake> {
         let (at, reason) = match self.latest {
             Verdict::Reached => (self.reached_since? + policy.complete_grace(), WakeReason::CompleteGrace),
-            Verdict::Steady => (self.steady_at(policy)?, WakeReason::SteadyTarget),
+            Verdict::Steady => {
+                let at = self.steady_at(policy)?;
+                (self.stable_at(policy).map_or(at, |stable| stable.max(at)), WakeReason::SteadyTarget)
+            }
+            Verdict::Settling => (self.stable_at(policy)?, WakeReason::StableTarget),
             _ => return None,
         };
         Some(Wake { at, reason })
     }
 
-    fn state(&mut self, state: &CvmState, policy: &Policy, now: Timestamp) -> Verdict {
+    fn state(&mut self, state: &CvmState, last: Option<&CvmState>, policy: &Policy, now: Timestamp) -> Verdict {
         if !self.seen_state {
             self.seen_state = true;
             if counts_boot_errors(policy) {
                 self.old_boot_error = state.boot_error.as_deref().map(Box::from);
             }
         }
-        let at_target = state.is(policy.target());
+        let at_target = is_at_target(state, policy);
+        let stalls = policy.stall_timeout().is_some_and(|limit| self.stalls(state, last, limit, now));
         self.silent_completes = 0;
         self.not_ready = policy.ready() && !is_ready(state);
         self.saw_status(at_target, now);
+        let counts = at_target && !(self.not_ready && state.is(RUNNING));
+        self.stable_since = counts.then(|| self.stable_since.unwrap_or(now));
         let verdict = if !at_target {
             self.away_from_target(state, policy, now)
-        } else if self.not_ready {
+        } else if !counts {
             Verdict::NotYet
-        } else if self.has_changed(policy, now) {
+        } else if !self.has_changed(policy, now) {
+            Verdict::Steady
+        } else if self.is_stable(policy, now) {
             Verdict::Reached
         } else {
-            Verdict::Steady
+            Verdict::Settling
         };
+        let verdict = if stalls && verdict == Verdict::NotYet { Verdict::Stalled } else { verdict };
         if at_target {
             self.unreachable_since = None;
         }
@@ -138,20 +160,53 @@ impl Judge {
         verdict
     }
 
-    fn complete(&mut self, complete: &Complete, policy: &Policy, now: Timestamp) -> Verdict {
-        let at_target = complete.status.eq_ignore_ascii_case(policy.target());
+    fn complete(&mut self, complete: &Complete, last: Option<&CvmState>, policy: &Policy, now: Timestamp) -> Verdict {
+        let is_named = policy.targets().any(|target| complete.status.eq_ignore_ascii_case(target));
+        let at_target = match policy.predicate() {
+            None => is_named,
+            Some(predicate) => {
+                let last = last.cloned().unwrap_or_default();
+                predicate.holds(&CvmState { status: complete.status.clone(), ..last })
+            }
+        };
         self.saw_status(at_target, now);
         if !at_target {
-            return Verdict::CompletedElsewhere;
+            self.stable_since = None;
+            return if is_named { Verdict::NotReady } else { Verdict::CompletedElsewhere };
         }
-        if self.not_ready {
+        if self.not_ready && complete.status.eq_ignore_ascii_case(RUNNING) {
             let is_silent = self.latest == Verdict::Unknown;
             self.silent_completes = self.silent_completes.saturating_add(u8::from(is_silent));
             if !is_silent || self.silent_completes < SILENT_COMPLETES {
                 return Verdict::NotReady;
             }
         }
-        if self.has_changed(policy, now) { Verdict::Completed } else { Verdict::NotChanged }
+        self.stable_since.get_or_insert(now);
+        if !self.has_changed(policy, now) {
+            Verdict::NotChanged
+        } else if self.is_stable(policy, now) {
+            Verdict::Completed
+        } else {
+            Verdict::NotStable
+        }
+    }
+
+    /// Whether status and boot progress have been the same for `limit`. Only a report of the server proves it.
+    fn stalls(&mut self, state: &CvmState, last: Option<&CvmState>, limit: Duration, now: Timestamp) -> bool {
+        let is_same = last.is_some_and(|last| last.is(&state.status) && last.boot_progress == state.boot_progress);
+        let since = self.unchanged_since.filter(|_| is_same).unwrap_or(now);
+        self.unchanged_since = Some(since);
+        is_same && now >= since + limit
+    }
+
+    /// When a target that was seen without a break has been stable for long enough, if the policy requires that.
+    fn stable_at(&self, policy: &Policy) -> Option<Timestamp> {
+        let (limit, since) = policy.stable_for().zip(self.stable_since)?;
+        Some(since + limit)
+    }
+
+    fn is_stable(&self, policy: &Policy, now: Timestamp) -> bool {
+        self.stable_at(policy).is_none_or(|at| at <= now)
     }
 
     fn away_from_target(&mut self, state: &CvmState, policy: &Policy, now: Timestamp) -> Verdict {
@@ -202,6 +257,13 @@ impl Judge {
     fn steady_at(&self, policy: &Policy) -> Option<Timestamp> {
         let (limit, since) = policy.after_change().zip(self.steady_since)?;
         Some(since + limit)
+    }
+}
+
+fn is_at_target(state: &CvmState, policy: &Policy) -> bool {
+    match policy.predicate() {
+        None => policy.targets().any(|target| state.is(target)),
+        Some(predicate) => predicate.holds(state),
     }
 }
 

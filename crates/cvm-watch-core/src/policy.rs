@@ -2,6 +2,7 @@
 
 mod builder;
 mod fail_early;
+mod predicate;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use builder::PolicyBuilder;
 pub use fail_early::FailEarly;
+pub(crate) use predicate::Predicate;
 
 use crate::credential::{ApiKey, BearerToken, Credential};
 use crate::header::Header;
@@ -43,6 +45,9 @@ use crate::redact::{PLACEHOLDER, Redactor};
 #[serde(remote = "Self", deny_unknown_fields, default = "defaults")]
 pub struct Policy {
     target: String,
+    other_targets: Vec<String>,
+    #[serde(skip)]
+    predicate: Option<Predicate>,
     #[serde(alias = "api_key", serialize_with = "placeholder", deserialize_with = "any_credential")]
     credential: Option<Credential>,
     workspace: Option<String>,
@@ -59,6 +64,9 @@ pub struct Policy {
     fail_early: Option<FailEarly>,
     ready: bool,
     after_change: Option<Duration>,
+    wait_for_create: Option<Duration>,
+    stable_for: Option<Duration>,
+    stall_timeout: Option<Duration>,
     max_event_bytes: usize,
     keep_raw: bool,
     headers: Vec<Header>,
@@ -164,6 +172,16 @@ impl Policy {
         &self.target
     }
 
+    /// Returns every target status, the first one included.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        core::iter::once(self.target.as_str()).chain(self.other_targets.iter().map(String::as_str))
+    }
+
+    /// Returns the caller's own idea of the target, if there is one.
+    pub(crate) fn predicate(&self) -> Option<&Predicate> {
+        self.predicate.as_ref()
+    }
+
     /// The credential of every request, if there is one.
     pub fn credential(&self) -> Option<&Credential> {
         self.credential.as_ref()
@@ -237,6 +255,21 @@ impl Policy {
     /// Returns whether another status must be seen first, and after how long a steady target counts anyway.
     pub fn after_change(&self) -> Option<Duration> {
         self.after_change
+    }
+
+    /// Returns how long a CVM that does not exist is waited for, if it is.
+    pub fn wait_for_create(&self) -> Option<Duration> {
+        self.wait_for_create
+    }
+
+    /// Returns how long the target must be seen without another status before it counts, if it must.
+    pub fn stable_for(&self) -> Option<Duration> {
+        self.stable_for
+    }
+
+    /// Returns after how long without a change the watch gives up, if it does.
+    pub fn stall_timeout(&self) -> Option<Duration> {
+        self.stall_timeout
     }
 
     /// Returns the size limit of one event, in bytes.

@@ -232,6 +232,13 @@ impl ErrorHead {
     }
 }
 
+impl Rejection {
+    /// Whether the server knows no such CVM: its own code says so, or there is none.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == 404 && self.error_code.as_deref().is_none_or(|code| code == "ERR-03-001")
+    }
+}
+
 /// Returns whether each of the comma-separated types in this header is an event stream. Parameters and ASCII case are
 /// ignored.
 fn is_event_stream(content_type: &[u8]) -> bool {

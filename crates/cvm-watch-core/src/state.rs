@@ -43,6 +43,8 @@ pub(crate) struct State {
     stage: Stage,
     /// The overall deadline, if there is one.
     deadline: Option<Timestamp>,
+    /// Until when the CVM may be missing.
+    create_until: Option<Timestamp>,
     /// Whether each attempt asks for a permit first.
     permits_asked: bool,
     /// How many attempts were started; the number of the current one.
@@ -89,6 +91,7 @@ impl State {
         let mut state = Self {
             stage: Stage::Queued,
             deadline: cx.policy.deadline().map(|deadline| cx.now + deadline),
+            create_until: cx.policy.wait_for_create().map(|time| cx.now + time),
             permits_asked,
             attempts: 0,
             retries: 0,

@@ -39,6 +39,8 @@ pub enum WakeReason {
     CompleteGrace,
     /// A steady target begins to count.
     SteadyTarget,
+    /// A target that was seen without a break has been stable for long enough.
+    StableTarget,
     /// The time limit for the body of an error answer.
     ErrorBody,
     /// The retry delay is over.

@@ -44,6 +44,16 @@ macro_rules! setters {
             /// The target counts only after another status, or after it was the only status for this long;
             /// off by default.
             after_change(steady: core::time::Duration);
+            /// Adds a status that counts as the target too.
+            or_target(target: impl Into<String>);
+            /// Lets a predicate decide which state counts as the target.
+            target_when(holds: impl Fn(&cvm_watch_core::CvmState) -> bool + Send + Sync + 'static);
+            /// How long a CVM may be missing (HTTP 404); off by default.
+            wait_for_create(time: core::time::Duration);
+            /// How long the target must be seen without another status before it counts; off by default.
+            stable_for(time: core::time::Duration);
+            /// Ends the watch when the server reports, but nothing has changed for this long; off by default.
+            stall_timeout(timeout: core::time::Duration);
             /// The size limit of one event: 1 byte to 1 GiB; 4 MiB by default.
             max_event_bytes(bytes: usize);
             /// Whether events keep the server's JSON text; off by default.

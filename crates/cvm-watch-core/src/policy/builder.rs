@@ -6,10 +6,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Backoff, FailEarly, Policy};
+use super::{Backoff, FailEarly, Policy, Predicate};
 use crate::credential::Credential;
+use crate::cvm_state::CvmState;
 use crate::error::{ConfigError, ConfigErrorKind as Kind};
 use crate::header::{Header, control_byte};
+use crate::judge::RUNNING;
 use crate::redact::Redactor;
 use crate::url::check_length;
 
@@ -38,6 +40,8 @@ impl PolicyBuilder {
     pub(super) fn new(target: String) -> Self {
         Self(Policy {
             target,
+            other_targets: Vec::new(),
+            predicate: None,
             credential: None,
             workspace: None,
             api_version: Some(API_VERSION.to_owned()),
@@ -53,6 +57,9 @@ impl PolicyBuilder {
             fail_early: None,
             ready: false,
             after_change: None,
+            wait_for_create: None,
+            stable_for: None,
+            stall_timeout: None,
             max_event_bytes: 4 << 20,
             keep_raw: false,
             headers: Vec::new(),
@@ -187,6 +194,64 @@ impl PolicyBuilder {
         self
     }
 
+    /// Adds a status that counts as the target too. The request names the first one, so that the server completes
+    /// there; the watch recognizes the others by their `state`. Of the outcome, the status says which was reached.
+    ///
+    /// ```
+    /// use cvm_watch_core::Policy;
+    ///
+    /// let policy = Policy::builder("running").or_target("stopped").build()?;
+    /// assert!(policy.targets().eq(["running", "stopped"]));
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn or_target(mut self, target: impl Into<String>) -> Self {
+        self.0.other_targets.push(target.into());
+        self
+    }
+
+    /// Lets `holds` decide which state counts as the target, instead of the status alone. While the server completes
+    /// at a target for which it does not hold, the watch checks again every [`interval`](Self::interval), which is no
+    /// retry. It is called once for each `state`, as the server sent it, and once for each `complete`, with the last
+    /// state and the completed status.
+    ///
+    /// A serialized policy, and so a recording, does not contain it.
+    ///
+    /// ```
+    /// use cvm_watch_core::Policy;
+    ///
+    /// let policy = Policy::builder("running").target_when(|state| state.is("running") && state.uptime.is_some()).build()?;
+    /// assert_eq!(policy.target(), "running");
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn target_when(mut self, holds: impl Fn(&CvmState) -> bool + Send + Sync + 'static) -> Self {
+        self.0.predicate = Some(Predicate::new(holds));
+        self
+    }
+
+    /// How long a CVM may be missing, counted from the start of the watch: more than zero. Until then HTTP 404, with
+    /// `ERR-03-001` or without a code, is retried and does not count as a retry. Off by default: the first 404 ends the
+    /// watch.
+    pub fn wait_for_create(mut self, time: Duration) -> Self {
+        self.0.wait_for_create = Some(time);
+        self
+    }
+
+    /// How long the target must be seen without another status before it counts: more than zero. While the server
+    /// completes before that, the watch checks again every [`interval`](Self::interval), which is no retry. Off by
+    /// default.
+    pub fn stable_for(mut self, time: Duration) -> Self {
+        self.0.stable_for = Some(time);
+        self
+    }
+
+    /// Ends the watch as [`Stalled`](crate::Failure::Stalled) when the server reports a state whose status and boot
+    /// progress have not changed for this long: more than zero. A server that reports nothing does not end it, and
+    /// nor does a state at the target. Off by default.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.0.stall_timeout = Some(timeout);
+        self
+    }
+
     /// The size limit of one event (its type, id and data), in bytes: 1 to 1 GiB; 4 MiB by default. A larger event is
     /// dropped and reported.
     pub fn max_event_bytes(mut self, bytes: usize) -> Self {
@@ -221,23 +286,28 @@ impl PolicyBuilder {
     /// Fails with the first invalid value: its field, the value and what is allowed.
     pub fn build(self) -> Result<Policy, ConfigError> {
         let Self(mut policy) = self;
-        if policy.target.trim().is_empty() {
-            let problem = "must not be blank; give a status such as running or stopped";
-            return Err(ConfigError::new("target", &policy.target, problem).with_kind(Kind::Missing));
+        for target in policy.targets() {
+            if target.trim().is_empty() {
+                let problem = "must not be blank; give a status such as running or stopped";
+                return Err(ConfigError::new("target", target, problem).with_kind(Kind::Missing));
+            }
+            check_length("target", target)?;
         }
-        check_length("target", &policy.target)?;
         whole_seconds("interval", policy.interval, 5, 30)?;
         whole_seconds("timeout", policy.timeout, 10, 600)?;
         more_than_zero("connect timeout", Some(policy.connect_timeout))?;
         more_than_zero("idle timeout", policy.idle_timeout)?;
         more_than_zero("deadline", policy.deadline)?;
         more_than_zero("after change", policy.after_change)?;
-        if policy.ready && !policy.target.eq_ignore_ascii_case("running") {
+        more_than_zero("wait for create", policy.wait_for_create)?;
+        more_than_zero("stable for", policy.stable_for)?;
+        more_than_zero("stall timeout", policy.stall_timeout)?;
+        if policy.ready && !policy.targets().any(|target| target.eq_ignore_ascii_case(RUNNING)) {
             let problem = "is no status to be ready at; readiness goes with the target running only";
             return Err(ConfigError::new("target", &policy.target, problem).with_kind(Kind::Conflict));
         }
         if let Some(early) = &policy.fail_early {
-            early.check(&policy.target)?;
+            policy.targets().try_for_each(|target| early.check(target))?;
         }
         if let (Some(backoff), Some(delay)) = (policy.backoff, policy.retry_delay)
             && backoff.max_delay() < delay

@@ -4,6 +4,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::bare_json::BareJson;
@@ -61,6 +62,12 @@ impl State {
         let head = answer.head.clone();
         let body = core::mem::take(&mut answer.body);
         match head.judge(&body, cx.policy.redactor()) {
+            Answer::Reject(rejection)
+                if rejection.is_not_found() && self.create_until.is_some_and(|until| cx.now < until) =>
+            {
+                self.last_error = rejection.message.clone().or(self.last_error.take());
+                self.attempt_failed(RetryCause::NotCreated { message: rejection.message }, None, cx);
+            }
             Answer::Reject(rejection) => {
                 self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
             }
@@ -99,7 +106,8 @@ impl State {
         let delay = match &cause {
             // Nothing went wrong, so there is no delay.
             RetryCause::Yielded | RetryCause::Suspended => None,
-            RetryCause::NotReady | RetryCause::NotChanged => Some(cx.policy.interval()),
+            RetryCause::NotReady | RetryCause::NotChanged | RetryCause::NotStable => Some(cx.policy.interval()),
+            RetryCause::NotCreated { .. } => Some(self.delays.next(cx.policy, retry_after)),
             // In a fleet it means that the server has no free slot, so it does not count as a retry.
             RetryCause::TooManyStreams { .. } if self.permits_asked => Some(self.delays.next(cx.policy, retry_after)),
             _ if cx.policy.max_retries().is_some_and(|most| self.retries >= most) => {
@@ -149,12 +157,23 @@ impl State {
     /// The target cannot be reached.
     pub(super) fn unreachable(&mut self, state: &CvmState, cx: &mut Context<'_>) {
         let failure = Failure::TargetUnreachable {
-            target: cx.policy.target().to_string(),
+            target: cx.policy.targets().collect::<Vec<_>>().join(","),
             status: state.status.clone(),
             boot_error: state.boot_error.clone(),
             attempts: self.attempts,
         };
         self.end(Trigger::TargetUnreachable, End::Failed(failure), cx);
+    }
+
+    /// The CVM makes no progress.
+    pub(super) fn stalled(&mut self, state: &CvmState, cx: &mut Context<'_>) {
+        let failure = Failure::Stalled {
+            after: cx.policy.stall_timeout().unwrap_or_default(),
+            status: state.status.clone(),
+            boot_progress: state.boot_progress.clone(),
+            attempts: self.attempts,
+        };
+        self.end(Trigger::Stalled, End::Failed(failure), cx);
     }
 
     /// The latest state is at the target, and the watch does not wait for `complete` any longer.

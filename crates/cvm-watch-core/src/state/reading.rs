@@ -32,7 +32,7 @@ impl State {
                     let id = redactor.redact(received.id).to_string();
                     let mut event = Event::read(&received, cx.policy.keep_raw());
                     // Judged before redaction, since a secret may be part of a status.
-                    let verdict = self.judge.event(&event, cx.policy, cx.now);
+                    let verdict = self.judge.event(&event, self.last_state.as_deref(), cx.policy, cx.now);
                     event.redact(received.data, redactor);
                     (event, verdict, id)
                 }
@@ -76,8 +76,10 @@ impl State {
         match event {
             Event::State(state) => {
                 self.last_state = Some(Arc::clone(state));
-                if verdict == Verdict::Unreachable {
-                    self.unreachable(state, cx);
+                match verdict {
+                    Verdict::Unreachable => self.unreachable(state, cx),
+                    Verdict::Stalled => self.stalled(state, cx),
+                    _ => {}
                 }
             }
             Event::Complete(complete) => self.complete(&complete.status, verdict, cx),
@@ -95,6 +97,7 @@ impl State {
         let cause = match verdict {
             Verdict::NotReady => RetryCause::NotReady,
             Verdict::NotChanged => RetryCause::NotChanged,
+            Verdict::NotStable => RetryCause::NotStable,
             Verdict::Completed => {
                 let state = CvmState { status, ..self.last_state() };
                 return self.end(Trigger::Completed, End::Resolved(state), cx);

@@ -11,6 +11,7 @@
 
 mod abort;
 mod answers;
+mod conditions;
 mod deadlines;
 mod events;
 mod fleet;

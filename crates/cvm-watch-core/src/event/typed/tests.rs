@@ -24,7 +24,7 @@ fn redacted(policy: &Policy, name: &str, data: &str) -> Event {
 }
 
 fn verdict(policy: &Policy, name: &str, data: &str) -> Verdict {
-    Judge::default().event(&read(name, data), policy, Timestamp::ZERO)
+    Judge::default().event(&read(name, data), None, policy, Timestamp::ZERO)
 }
 
 fn reason(name: &str, data: &str) -> Option<MalformedReason> {

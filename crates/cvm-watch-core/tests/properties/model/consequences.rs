@@ -7,7 +7,7 @@ use cvm_watch_core::{CvmState, Event, Failure, RetryCause};
 use super::rules::after;
 use super::stream::{Stream, error_in_object};
 use super::{Attempt, Expected, ExpectedFailure, Model, Over, SECOND, Stage};
-use crate::checks::answer::{Answer, Asked, cut};
+use crate::checks::answer::{Answer, Asked, Refusal, cut};
 
 impl Model {
     pub(super) fn event(&mut self, event: Event) {
@@ -19,7 +19,7 @@ impl Model {
                 stream.said_a_state = true;
                 self.state(CvmState::clone(&state), attempt, since);
             }
-            Event::Complete(complete) if complete.status.eq_ignore_ascii_case(&self.rules.target) => {
+            Event::Complete(complete) if self.rules.is_target(&complete.status) => {
                 self.steady_since.get_or_insert(self.now);
                 let mut state = self.last_state.clone().unwrap_or_default();
                 state.status = complete.status;
@@ -32,17 +32,22 @@ impl Model {
                         return self.over(Over::Lost(RetryCause::NotReady));
                     }
                 }
+                self.stable_since.get_or_insert(self.now);
                 if !self.has_changed() {
                     if self.steady_at().is_none_or(|moment| self.now < moment) {
                         return self.over(Over::Lost(RetryCause::NotChanged));
                     }
                     self.accept_steady();
                 }
+                if self.stable_at().is_some_and(|moment| self.now < moment) {
+                    return self.over(Over::Lost(RetryCause::NotStable));
+                }
                 self.disconnect();
                 self.end(Expected::Resolve(state));
             }
             Event::Complete(complete) => {
                 self.changed = true;
+                self.stable_since = None;
                 // Row 3 applies only if no `complete` follows the state at the target.
                 stream.at_target = None;
                 self.over(Over::Lost(RetryCause::CompletedElsewhere { status: complete.status }));
@@ -68,8 +73,12 @@ impl Model {
     /// A state arrived; `since` is when this stream reached the target without another status after it.
     fn state(&mut self, state: CvmState, attempt: u64, since: Option<u64>) {
         let before = self.first_boot_error.get_or_insert_with(|| state.boot_error.clone()).clone();
+        let same = |last: &CvmState| last.is(&state.status) && last.boot_progress == state.boot_progress;
+        let is_same = self.last_state.as_ref().is_some_and(same);
+        let unchanged_since = self.unchanged_since.filter(|_| is_same).unwrap_or(self.now);
+        self.unchanged_since = Some(unchanged_since);
         self.last_state = Some(state.clone());
-        if state.is(&self.rules.target) {
+        if self.rules.is_target(&state.status) {
             self.steady_since.get_or_insert(self.now);
         } else {
             self.changed = true;
@@ -83,19 +92,35 @@ impl Model {
         if self.is_hopeless() {
             self.disconnect();
             return self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::TargetUnreachable {
-                target: self.rules.target.clone(),
+                target: self.rules.targets(),
                 status: state.status,
                 boot_error: state.boot_error,
                 attempts: self.attempts,
             })));
         }
-        let counts = state.is(&self.rules.target) && self.rules.is_ready(&state);
+        let counts = self.rules.is_target(&state.status) && self.rules.is_ready(&state);
+        self.stable_since = counts.then(|| self.stable_since.unwrap_or(self.now));
+        if let Some(limit) = self.rules.stall_timeout
+            && !counts
+            && is_same
+            && self.now >= after(unchanged_since, limit)
+        {
+            self.disconnect();
+            return self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::Stalled {
+                after: limit,
+                status: state.status,
+                boot_progress: state.boot_progress,
+                attempts: self.attempts,
+            })));
+        }
         if counts && !self.has_changed() && self.steady_at().is_some_and(|moment| self.now >= moment) {
             self.accept_steady();
         }
         let (changed, now) = (self.has_changed(), self.now);
+        let stable = self.stable_at().is_none_or(|moment| now >= moment);
         let Stage::Streaming(_, stream) = &mut self.stage else { return };
-        stream.at_target = (counts && changed).then(|| (since.unwrap_or(now), state));
+        stream.at_target = (counts && changed && stable).then(|| (since.unwrap_or(now), state));
+        stream.settling = counts && changed && !stable;
         stream.steady = counts && !changed;
     }
 
@@ -109,6 +134,11 @@ impl Model {
 
     fn has_changed(&self) -> bool {
         self.changed || self.rules.after_change.is_none()
+    }
+
+    /// When a target that was seen without a break has been stable.
+    pub(super) fn stable_at(&self) -> Option<u64> {
+        Some(after(self.stable_since?, self.rules.stable_for?))
     }
 
     /// When a steady target counts.
@@ -126,6 +156,10 @@ impl Model {
 
     pub(super) fn steady_for_long_enough(&mut self) {
         self.accept_steady();
+        self.stable_for_long_enough();
+    }
+
+    pub(super) fn stable_for_long_enough(&mut self) {
         self.disconnect();
         self.end(Expected::Resolve(self.last_state.clone().unwrap_or_default()));
     }
@@ -168,6 +202,16 @@ impl Model {
                 self.enqueue();
             }
             (Stage::ReadingError(attempt, answer), over) => match answer.head.judge(&answer.body) {
+                Answer::Rejected(refusal) if self.may_be_missing(&refusal) => {
+                    let message = refusal.message;
+                    self.last_error = message.clone().or(self.last_error.take());
+                    let cause = RetryCause::NotCreated { message };
+                    self.last_cause = Some(cause.clone());
+                    match over {
+                        Over::OverallDeadline => self.out_of_time(),
+                        _ => self.lost(attempt, cause, Asked::Nothing, false),
+                    }
+                }
                 Answer::Rejected(refusal) => self.end(Expected::Fail(ExpectedFailure::Rejected(refusal))),
                 Answer::Retried { message, retry_after } => {
                     self.last_error = message.clone().or(self.last_error.take());
@@ -207,6 +251,12 @@ impl Model {
         }
     }
 
+    /// Row 29.
+    fn may_be_missing(&self, refusal: &Refusal) -> bool {
+        let is_missing = refusal.status == 404 && matches!(refusal.error_code.as_deref(), None | Some("ERR-03-001"));
+        is_missing && self.rules.wait_for_create.is_some_and(|time| self.now < after(self.started, time))
+    }
+
     fn out_of_time(&mut self) {
         self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::DeadlineExceeded {
             deadline: self.rules.deadline.unwrap_or_default(),
@@ -220,14 +270,15 @@ impl Model {
     /// Rows 10 and 11.
     fn lost(&mut self, attempt: Attempt, cause: RetryCause, retry_after: Asked, routine: bool) {
         self.last_cause = Some(cause.clone());
-        if matches!(cause, RetryCause::NotReady | RetryCause::NotChanged) {
+        if matches!(cause, RetryCause::NotReady | RetryCause::NotChanged | RetryCause::NotStable) {
             // The watch checks again as often as the server does.
             let wait = Duration::from_secs(self.rules.interval).min(self.time_left().unwrap_or(Duration::MAX));
             self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay: wait..=wait, cause, routine });
             self.stage = Stage::Waiting { from: self.now, delay: wait..=wait };
             return;
         }
-        let no_place = self.rules.permits && matches!(cause, RetryCause::TooManyStreams { .. });
+        let no_place = self.rules.permits && matches!(cause, RetryCause::TooManyStreams { .. })
+            || matches!(cause, RetryCause::NotCreated { .. });
         if !no_place && self.rules.max_retries.is_some_and(|most| self.retries >= most) {
             self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::MaxRetriesExceeded {
                 attempts: self.retries + 1,

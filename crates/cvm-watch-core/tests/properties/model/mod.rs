@@ -46,6 +46,10 @@ pub struct Model {
     changed: bool,
     /// Since when the target is seen.
     steady_since: Option<u64>,
+    /// Since when every report was at the target.
+    stable_since: Option<u64>,
+    /// Since when status and boot progress are the same.
+    unchanged_since: Option<u64>,
     /// The unreachable states in a row: the attempt and the time of each.
     hopeless_row: Vec<(u64, u64)>,
     /// How many attempts since the last state had a `complete` and no state.
@@ -112,6 +116,8 @@ impl Model {
             first_boot_error: None,
             changed: false,
             steady_since: None,
+            stable_since: None,
+            unchanged_since: None,
             hopeless_row: Vec::new(),
             completed_wordless: 0,
             last_cause: None,
@@ -340,7 +346,11 @@ impl Model {
                 if let Some((since, _)) = &stream.at_target {
                     timers.push((after(*since, self.rules.complete_grace), WakeReason::CompleteGrace));
                 }
+                if let Some(moment) = self.stable_at().filter(|_| stream.settling) {
+                    timers.push((moment, WakeReason::StableTarget));
+                }
                 if let Some(moment) = self.steady_at().filter(|_| stream.steady) {
+                    let moment = moment.max(self.stable_at().unwrap_or(0));
                     timers.push((moment, WakeReason::SteadyTarget));
                 }
                 if let Some(idle) = self.rules.idle_timeout {
@@ -397,10 +407,14 @@ impl Model {
             }
             Stage::Streaming(_, stream) => {
                 let grace = stream.at_target.as_ref().is_some_and(|(since, _)| due(*since, self.rules.complete_grace));
-                let steady = stream.steady && self.steady_at().is_some_and(|moment| self.now >= moment);
+                let is_stable = self.stable_at().is_none_or(|moment| self.now >= moment);
+                let steady = stream.steady && is_stable && self.steady_at().is_some_and(|moment| self.now >= moment);
                 let idle = self.rules.idle_timeout.is_some_and(|idle| due(stream.last_byte, idle));
                 if !grace && steady {
                     return self.steady_for_long_enough();
+                }
+                if stream.settling && is_stable {
+                    return self.stable_for_long_enough();
                 }
                 if !grace && !idle {
                     return;

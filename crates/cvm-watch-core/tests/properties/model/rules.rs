@@ -30,6 +30,10 @@ pub struct Rules {
     pub fail_on_boot_errors: bool,
     pub ready: bool,
     pub after_change: Option<Duration>,
+    pub or_target: Option<&'static str>,
+    pub wait_for_create: Option<Duration>,
+    pub stable_for: Option<Duration>,
+    pub stall_timeout: Option<Duration>,
 }
 
 impl Rules {
@@ -51,6 +55,18 @@ impl Rules {
         if let Some(statuses) = self.fail_on {
             let early = FailEarly::on(statuses.iter().copied()).boot_errors(self.fail_on_boot_errors);
             builder = builder.fail_early(early);
+        }
+        if let Some(target) = self.or_target {
+            builder = builder.or_target(target);
+        }
+        if let Some(time) = self.wait_for_create {
+            builder = builder.wait_for_create(time);
+        }
+        if let Some(time) = self.stable_for {
+            builder = builder.stable_for(time);
+        }
+        if let Some(timeout) = self.stall_timeout {
+            builder = builder.stall_timeout(timeout);
         }
         if let Some(steady) = self.after_change {
             builder = builder.after_change(steady);
@@ -76,7 +92,18 @@ impl Rules {
     /// Readiness: the boot is done or not reported, without an error.
     pub fn is_ready(&self, state: &CvmState) -> bool {
         let booted = matches!(state.boot_progress.as_deref(), None | Some("done"));
-        !self.ready || (booted && state.boot_error.is_none())
+        !self.ready || !state.is("running") || (booted && state.boot_error.is_none())
+    }
+
+    /// Row 28.
+    pub fn is_target(&self, status: &str) -> bool {
+        let is = |target: &str| target.eq_ignore_ascii_case(status);
+        is(&self.target) || self.or_target.is_some_and(is)
+    }
+
+    /// The targets in a failure.
+    pub fn targets(&self) -> String {
+        [Some(self.target.as_str()), self.or_target].into_iter().flatten().collect::<Vec<_>>().join(",")
     }
 
     /// Whether the target cannot be reached from a state; `before` is the boot error of the first state.
@@ -85,7 +112,7 @@ impl Rules {
         let error = state.boot_error.as_deref();
         let booting = state.boot_progress.as_deref() != Some("done");
         let boot_failed = self.fail_on_boot_errors && booting && error.is_some() && error != before;
-        !state.is(&self.target) && (statuses.iter().any(|status| state.is(status)) || boot_failed)
+        !self.is_target(&state.status) && (statuses.iter().any(|status| state.is(status)) || boot_failed)
     }
 
     /// Row 11: the range of the delay before the next attempt. A deadline cuts it.

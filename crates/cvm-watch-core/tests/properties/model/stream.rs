@@ -25,7 +25,9 @@ pub(super) struct Stream {
     pub(super) at_target: Option<(u64, CvmState)>,
     /// Whether its latest state would count if another status had been seen before.
     pub(super) steady: bool,
-    /// Whether it has had a readable state.
+    /// Whether its latest state would be the target if it had been seen for longer.
+    pub(super) settling: bool,
+    /// Whether it has said a state that could be read.
     pub(super) said_a_state: bool,
 }
 
@@ -45,6 +47,7 @@ impl Stream {
             last_byte: now,
             at_target: None,
             steady: false,
+            settling: false,
             said_a_state: false,
         }
     }

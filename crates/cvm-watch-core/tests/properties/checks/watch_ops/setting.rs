@@ -36,13 +36,28 @@ pub fn rules(choices: &mut Choices<'_>) -> Rules {
         fail_on_boot_errors: false,
         ready: false,
         after_change: None,
+        or_target: None,
+        wait_for_create: None,
+        stable_for: None,
+        stall_timeout: None,
     };
+    let asked = choices.byte();
+    // Most cases ask for none of these.
+    if asked & 3 == 3 {
+        rules.or_target = [None, Some("starting")][usize::from(asked >> 2 & 1)];
+        rules.wait_for_create = [None, Some(secs(20))][usize::from(asked >> 3 & 1)];
+        rules.stable_for = [None, Some(NANO), Some(secs(20)), Some(secs(20))][usize::from(asked >> 4 & 3)];
+        rules.stall_timeout = [None, Some(NANO), Some(secs(20)), Some(secs(20))][usize::from(asked >> 6)];
+    }
     let more = choices.byte();
     rules.permits = more & 1 == 1;
     rules.ready = more >> 1 & 1 == 1 && rules.target == "running";
     let boot = ["error", "exited", "removing"].as_slice();
     rules.fail_on = [None, Some(boot), Some(&[]), Some(&["starting"])][usize::from(more >> 2 & 3)];
     rules.fail_on_boot_errors = rules.fail_on.is_some_and(|statuses| statuses != ["starting"]);
+    if rules.fail_on.is_some_and(|statuses| statuses.iter().any(|status| rules.is_target(status))) {
+        rules.fail_on = None;
+    }
     rules.after_change = [None, Some(NANO), Some(secs(20)), Some(secs(1000))][usize::from(more >> 4 & 3)];
     rules
 }
