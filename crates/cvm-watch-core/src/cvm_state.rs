@@ -5,6 +5,9 @@ use alloc::string::String;
 
 use serde::Serialize;
 
+/// The status that readiness is about.
+pub(crate) const RUNNING: &str = "running";
+
 /// The state of a CVM, as one `state` event reported it.
 ///
 /// Only `status` is always there. The set of statuses is open; those seen so far are `running`,

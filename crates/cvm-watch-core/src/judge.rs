@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use crate::cvm_state::CvmState;
+use crate::cvm_state::{CvmState, RUNNING};
 use crate::event::{Complete, Event};
 use crate::policy::{FailEarly, Policy};
 use crate::time::Timestamp;
@@ -11,8 +11,6 @@ use crate::timer::{Wake, WakeReason};
 
 /// The boot progress of a finished boot (source: the platform's public installer).
 const BOOTED: &str = "done";
-/// The status that readiness is about.
-pub(crate) const RUNNING: &str = "running";
 /// Allowance for network jitter: two checks one interval apart may arrive this much closer together.
 const JITTER: Duration = Duration::from_secs(1);
 /// After this many attempts with a `complete` and no `state`, the server counts as one that does not report progress.

@@ -8,10 +8,9 @@ use core::time::Duration;
 
 use super::{Backoff, FailEarly, Policy, Predicate};
 use crate::credential::Credential;
-use crate::cvm_state::CvmState;
+use crate::cvm_state::{CvmState, RUNNING};
 use crate::error::{ConfigError, ConfigErrorKind as Kind};
 use crate::header::{Header, control_byte};
-use crate::judge::RUNNING;
 use crate::redact::Redactor;
 use crate::url::check_length;
 
