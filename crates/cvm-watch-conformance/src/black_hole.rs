@@ -1,4 +1,4 @@
-//! An address of this machine that answers nothing.
+//! An address of this machine that never answers.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-/// A listener whose queue is full and never emptied: the system drops what more clients send, as a
-/// host behind a silent firewall would.
+/// A listener whose queue is full and never emptied: the system drops the packets of further clients, as a firewall
+/// would.
 #[derive(Debug)]
 pub struct BlackHole {
     addr: SocketAddr,
@@ -20,15 +20,15 @@ impl BlackHole {
     ///
     /// # Errors
     ///
-    /// A socket cannot be opened, or the queue never fills.
+    /// Fails if a socket cannot be opened, or if the queue never fills.
     pub fn new() -> io::Result<Self> {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         listener.listen(0)?;
         let addr = listener.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let mut queued = Vec::new();
-        // A queue of zero takes one or two, depending on the system; the first that is left waiting
-        // shows that it is full.
+        // A queue of zero takes one or two connections, depending on the system. The first one that waits shows that
+        // it is full.
         for _ in 0..16 {
             let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
             let waited = client.connect_timeout(&addr.into(), Duration::from_millis(100));
@@ -40,7 +40,7 @@ impl BlackHole {
         Err(io::Error::other("the queue of the listener never filled"))
     }
 
-    /// The address that answers nothing.
+    /// Returns the address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }

@@ -1,4 +1,4 @@
-//! The suite for programs that drive the core themselves, without a transport.
+//! The suite for programs that drive the core themselves, without this project's driver.
 
 use std::ops::ControlFlow;
 use std::pin::pin;
@@ -10,32 +10,32 @@ use std::time::Duration;
 use cvm_watch_driver::cvm_watch_core::{ApiKey, CvmId, CvmState, Policy, Timestamp};
 use cvm_watch_driver::{BootClock, Timer, Update};
 
+use crate::misbehaving::Fault;
 use crate::report::Report;
-use crate::rogue::Fault;
 use crate::scenario::{Scenario, Stop};
 use crate::scenarios::scenarios;
 use crate::seen::Seen;
 use crate::selection::{Selection, judge};
 use crate::stage::{BoxError, ID, KEY, Setup, Stage};
 
-/// One watch to be run to its end.
+/// One watch to run to its end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Job {
-    /// Where to, and whom to trust.
+    /// The address, and the certificate authority to trust.
     pub setup: Setup,
     /// The CVM to watch.
     pub id: CvmId,
-    /// What to wait for, and by which rules.
+    /// The policy of the watch.
     pub policy: Arc<Policy>,
 }
 
-/// Runs the scenarios against a function that drives the core by hand, on this thread.
+/// Runs the scenarios against a function that drives the core itself, on this thread.
 ///
-/// The function runs one [`Job`]. It hands over each event and each retry; told to `Break` it
-/// leaves at once. It answers with the state, with the failure's words, or, when it was told to
-/// leave, with anything. What tries the driver is left out, and so is what leaves a watch before
-/// its first event.
+/// The function runs one [`Job`]. It passes each event and each retry to the callback, and returns at once if that
+/// returns
+/// `Break`. It returns the state or the message of the failure; after `Break` its result is ignored. Scenarios that
+/// test the driver are left out, and so are those that drop a watch before its first event.
 #[derive(Debug)]
 #[must_use = "a suite does nothing before it is run"]
 pub struct ByHand<F> {
@@ -47,12 +47,12 @@ impl<F> ByHand<F>
 where
     F: FnMut(&Job, &mut dyn FnMut(&Update) -> ControlFlow<()>) -> Result<CvmState, String>,
 {
-    /// A suite for this function.
+    /// Makes a suite for this function.
     pub fn new(watch: F) -> Self {
         Self { watch, selection: Selection::default() }
     }
 
-    /// Leaves out a scenario that the program cannot pass, and says why in the report.
+    /// Leaves out a scenario that the program cannot pass; the reason appears in the report.
     pub fn skip(mut self, name: &str, reason: &str) -> Self {
         self.selection.skip(name, reason);
         self
@@ -123,7 +123,7 @@ impl Timer for Blocking {
     }
 }
 
-/// Enough for futures that never wait for anything but [`Blocking`].
+/// A runtime for futures that wait only for [`Blocking`].
 fn block_on<F: Future>(task: F) -> F::Output {
     let mut task = pin!(task);
     loop {

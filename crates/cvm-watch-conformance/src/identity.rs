@@ -4,7 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::scenario::Certificate;
 
-/// A server's certificate and key, and the authority to trust, all PEM.
+/// The certificate and key of a server, and the authority to trust, all in PEM.
 pub(crate) struct Identity {
     pub(crate) chain: String,
     pub(crate) key: String,

@@ -12,8 +12,8 @@
 mod black_hole;
 mod by_hand;
 mod identity;
+mod misbehaving;
 mod report;
-mod rogue;
 mod run;
 mod scenario;
 mod scenarios;

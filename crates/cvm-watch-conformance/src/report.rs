@@ -1,41 +1,41 @@
-//! What came of a run.
+//! The report of a run.
 
 use std::fmt;
 
 use crate::scenarios::scenarios;
 
-/// What came of every scenario, in order.
+/// The result of every scenario, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     results: Vec<Finding>,
 }
 
-/// What came of one scenario.
+/// The result of one scenario.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Finding {
     /// The scenario's name.
     pub name: &'static str,
-    /// What it asks of a transport.
+    /// The requirement that it tests.
     pub claim: &'static str,
-    /// How it went.
+    /// Whether it passed.
     pub verdict: Verdict,
 }
 
-/// How a scenario went.
+/// Whether a scenario passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// As it must.
+    /// It passed.
     Passed,
-    /// Otherwise.
+    /// It failed.
     Failed {
-        /// What would have been right.
+        /// The outcomes that pass.
         expected: String,
-        /// What came.
+        /// The outcome that was observed.
         found: String,
     },
-    /// Left out, for this reason.
+    /// It was skipped, for this reason.
     Skipped(String),
 }
 
@@ -44,34 +44,34 @@ impl Report {
         self.results.push(finding);
     }
 
-    /// In the order of the suite, those that were skipped among the others.
+    /// Sorts the findings into the order of the suite.
     pub(crate) fn sort(&mut self) {
         let names: Vec<_> = scenarios().iter().map(|scenario| scenario.name).collect();
         self.results.sort_by_key(|finding| names.iter().position(|name| *name == finding.name));
     }
 
-    /// Every finding.
+    /// Returns every finding.
     pub fn findings(&self) -> &[Finding] {
         &self.results
     }
 
-    /// The names of the scenarios that failed.
+    /// Returns the names of the scenarios that failed.
     pub fn failed(&self) -> Vec<&'static str> {
         let failed = self.results.iter().filter(|finding| matches!(finding.verdict, Verdict::Failed { .. }));
         failed.map(|finding| finding.name).collect()
     }
 
-    /// Panics with the whole report unless nothing failed; for tests.
+    /// Panics with the whole report if a scenario failed; for tests.
     ///
     /// # Panics
     ///
-    /// When a scenario failed.
+    /// Panics if a scenario failed.
     pub fn assert_passed(&self) {
         assert!(self.failed().is_empty(), "{self}");
     }
 }
 
-/// A line for each scenario, and for a failed one what was expected and what came.
+/// Writes a line per scenario, and the expected and the observed outcome of each that failed.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Finding { name, claim, verdict } in &self.results {

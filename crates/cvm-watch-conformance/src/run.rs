@@ -1,4 +1,4 @@
-//! Plays one scenario after another.
+//! Runs the scenarios one after another.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cvm_watch_driver::{Client, Settings, Timer, Transport, Update, WatchHandle};
 
+use crate::misbehaving::Misbehaving;
 use crate::report::Report;
-use crate::rogue::Rogue;
 use crate::scenario::{Scenario, Stop};
 use crate::seen::Seen;
 use crate::selection::{Selection, judge};
@@ -16,8 +16,8 @@ use crate::stage::{BoxError, CLOSING, ID, KEY, Setup, Stage};
 
 /// Runs the scenarios against a transport.
 ///
-/// `make` gives a fresh transport and timer for each scenario. `run` is an ordinary future: await
-/// it on the runtime that the transport needs.
+/// `make` returns a fresh transport and timer for each scenario. `run` is an ordinary future: await it on the runtime
+/// that the transport needs.
 ///
 /// ```no_run
 /// # use cvm_watch_driver::{Transport, Timer};
@@ -39,18 +39,18 @@ where
     T: Transport,
     C: Timer,
 {
-    /// A suite for the transports that `make` makes.
+    /// Makes a suite for the transports that `make` returns.
     pub fn new(make: F) -> Self {
         Self { make, selection: Selection::default() }
     }
 
-    /// Leaves out a scenario that the stack cannot pass, and says why in the report.
+    /// Leaves out a scenario that the stack cannot pass; the reason appears in the report.
     pub fn skip(mut self, name: &str, reason: &str) -> Self {
         self.selection.skip(name, reason);
         self
     }
 
-    /// Runs just these scenarios.
+    /// Runs only these scenarios.
     pub fn only(mut self, names: &[&str]) -> Self {
         self.selection.only(names);
         self
@@ -71,7 +71,7 @@ where
         let stage = Stage::new(&scenario.server)?;
         let (transport, timer) = (self.make)(&stage.setup)?;
         let settings = Settings::builder().base_url(&stage.setup.base_url).api_key(KEY).allow_http(true).build()?;
-        let transport = Rogue { inner: transport, fault: scenario.fault };
+        let transport = Misbehaving { inner: transport, fault: scenario.fault };
         let client = Client::new(settings, transport, timer);
         let rules = &scenario.rules;
         let watch = client
@@ -89,7 +89,7 @@ where
     }
 }
 
-/// Follows a watch until it ends or the caller loses interest; what was seen, as text.
+/// Reads a watch until it ends or the caller drops it; returns what was seen as text.
 async fn watch_to_the_end<T: Transport, C: Timer>(
     mut watch: WatchHandle<T, C>,
     stop: Stop,
@@ -126,7 +126,7 @@ async fn watch_to_the_end<T: Transport, C: Timer>(
 
 struct Panicked;
 
-/// The next update, with a panic of the transport caught: it is one of the things that are tried.
+/// Returns the next update. A panic of the transport is caught, since a scenario provokes one.
 async fn calm<T: Transport, C: Timer>(watch: &mut WatchHandle<T, C>) -> Result<Option<Update>, Panicked> {
     let mut next = Box::pin(watch.next_update());
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| next.as_mut().poll(cx))) {
@@ -137,14 +137,14 @@ async fn calm<T: Transport, C: Timer>(watch: &mut WatchHandle<T, C>) -> Result<O
     .await
 }
 
-/// Polls the watch and, beside it, looks whether its request has arrived.
+/// Polls the watch, and also checks whether its request has arrived.
 async fn drop_once_asked<T: Transport, C: Timer>(mut watch: WatchHandle<T, C>, stage: &Stage, timer: &C) {
     let start = timer.now();
     let mut update = Box::pin(async move { while watch.next_update().await.is_some() {} });
     while stage.requests() == 0 && timer.now().since(start) < CLOSING {
         let mut pause = Box::pin(timer.sleep_until(timer.now() + Duration::from_millis(2)));
         poll_fn(|cx| {
-            // Only the pause says when to look again.
+            // Only the pause wakes the task to check again.
             let _ = update.as_mut().poll(cx);
             pause.as_mut().poll(cx)
         })

@@ -1,32 +1,32 @@
-//! A scenario as data: what the server does, what the watch is told, and what must come of it.
+//! A scenario as data: what the server does, the parameters of the watch, and the expected outcome.
 
 use std::net::{Ipv6Addr, TcpListener};
 use std::time::Duration;
 
 use cvm_watch_sim::{Request, Script};
 
-use crate::rogue::Fault;
+use crate::misbehaving::Fault;
 
-/// Something that can happen to a transport, and what the watch over it must make of that.
+/// A situation of a transport, and the outcome that the watch over it must have.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Scenario {
-    /// Its name, for reports and to skip it by.
+    /// Its name, for reports and to skip it.
     pub name: &'static str,
-    /// What a transport must do, in one line.
+    /// The requirement for a transport, in one line.
     pub claim: &'static str,
-    /// The outcomes that are right, as [`Report`](crate::Report) writes them; most have one.
+    /// The outcomes that pass, as [`Report`](crate::Report) writes them; usually one.
     pub expected: Vec<&'static str>,
     pub(crate) server: Server,
     pub(crate) rules: Rules,
     pub(crate) stop: Stop,
-    /// What is done to the transport, to try the driver.
+    /// The fault that is added to the transport, to test the driver.
     pub(crate) fault: Fault,
     pub(crate) inspect: fn(&[Request]) -> Result<(), String>,
 }
 
 impl Scenario {
-    /// A scenario over plain http in which the watch runs to its end.
+    /// Makes a scenario over plain http in which the watch runs to its end.
     pub(crate) fn new(
         name: &'static str,
         claim: &'static str,
@@ -86,29 +86,29 @@ impl Scenario {
     }
 }
 
-/// Where the client is sent.
+/// The server that the client connects to.
 #[derive(Debug, Clone)]
 pub(crate) enum Server {
     /// The simulator over plain http.
     Plain(Script),
     /// The simulator over https, as `localhost`, with a certificate of this kind.
     Tls(Certificate, Script),
-    /// A plain http server that is spoken to as https.
+    /// A plain http server with an https URL.
     NotTls(Script),
     /// Answers with a redirect to another simulator, which must see nothing.
     RedirectElsewhere,
     /// `localhost`, whose first address, `::1`, accepts connections and never answers; the simulator is at the other.
     FirstAddressSilent(Script),
-    /// A port at which nobody listens.
+    /// A port on which no server listens.
     Refused,
-    /// An address that answers nothing at all.
+    /// An address that never answers.
     BlackHole,
     /// A name that does not exist.
     NoSuchHost,
 }
 
 impl Server {
-    /// Why this machine cannot play the server, if it cannot.
+    /// Returns why this machine cannot run the server, if it cannot.
     pub(crate) fn unavailable(&self) -> Option<&'static str> {
         let needs_ipv6 = matches!(self, Self::FirstAddressSilent(_));
         let lacks_it = needs_ipv6 && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err();
@@ -118,9 +118,9 @@ impl Server {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Certificate {
-    /// Issued by the authority that the transport is told to trust.
+    /// Issued by the authority that the transport trusts.
     Trusted,
-    /// Issued by another.
+    /// Issued by another authority.
     Untrusted,
     /// Out of date.
     Expired,
@@ -128,12 +128,12 @@ pub(crate) enum Certificate {
     WrongHost,
 }
 
-/// What the watch is told.
+/// The parameters of the watch.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) max_retries: u64,
     pub(crate) connect_timeout: Duration,
-    /// Keeps a wrong transport from holding up the suite.
+    /// The deadline, so that a wrong transport cannot block the suite.
     pub(crate) deadline: Duration,
 }
 
@@ -143,13 +143,13 @@ impl Default for Rules {
     }
 }
 
-/// When the caller loses interest.
+/// When the caller drops the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Not before the watch has ended.
+    /// After the watch has ended.
     AtTheEnd,
-    /// Drops the handle once so many events have come.
+    /// After this many events.
     DropAfter(usize),
-    /// Drops the handle once the server has the request.
+    /// Once the server has received the request.
     DropOnceAsked,
 }

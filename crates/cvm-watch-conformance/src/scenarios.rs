@@ -4,7 +4,7 @@ mod answers;
 mod closing;
 mod connections;
 mod headers;
-mod rogues;
+mod misbehaving;
 mod streams;
 
 use crate::scenario::Scenario;
@@ -24,7 +24,7 @@ pub fn scenarios() -> Vec<Scenario> {
         connections::scenarios(),
         connections::tls(),
         closing::scenarios(),
-        rogues::scenarios(),
+        misbehaving::scenarios(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -1,4 +1,4 @@
-//! Which scenarios run, and what is made of what came.
+//! Selects the scenarios to run, and judges their outcomes.
 
 use crate::report::{Finding, Report, Verdict};
 use crate::scenario::Scenario;
@@ -21,8 +21,7 @@ impl Selection {
         self.skipped.push((name.to_owned(), reason.to_owned()));
     }
 
-    /// Each scenario that was not left out without a word; those that were skipped with a reason
-    /// are in the report already.
+    /// The scenarios to run. Those that were skipped with a reason are in the report already.
     pub(crate) fn scenarios(&self, report: &mut Report) -> Vec<Scenario> {
         let chosen =
             |scenario: &Scenario| self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == scenario.name));
@@ -41,7 +40,7 @@ impl Selection {
     }
 }
 
-/// What came of a scenario, held against what must.
+/// Compares the outcome of a scenario with the expected ones.
 pub(crate) fn judge(scenario: &Scenario, found: Result<String, BoxError>) -> Finding {
     let found = found.unwrap_or_else(|error| format!("error: {error}"));
     let verdict = if scenario.expected.contains(&found.as_str()) {

@@ -1,4 +1,4 @@
-//! What a scenario is played on.
+//! The servers and settings for one scenario.
 
 use std::error::Error;
 use std::net::{Ipv6Addr, TcpListener};
@@ -15,23 +15,23 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The key that the suite's clients send.
 pub(crate) const KEY: &str = "phak_of_the_suite";
-/// The CVM that is watched; the space has to be encoded on its way.
+/// The CVM that is watched; the space has to be percent-encoded.
 pub(crate) const ID: &str = "my cvm";
-/// How long a connection may take to be gone after its watch is.
+/// How long after the end of a watch its connection may stay open.
 pub(crate) const CLOSING: Duration = Duration::from_secs(3);
 
-/// What a transport has to know for one scenario.
+/// The settings of a transport for one scenario.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Setup {
-    /// Where the client will be sent.
+    /// The base URL of the client.
     pub base_url: String,
-    /// The certificate authority to trust, PEM; only for scenarios over https.
+    /// The certificate authority to trust, in PEM; only for scenarios over https.
     pub authority_pem: Option<String>,
 }
 
 impl Setup {
-    /// A transport for this scenario that connects without a proxy, and its timer.
+    /// Makes a transport for this scenario that connects without a proxy, and its timer.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Setup {
     }
 }
 
-/// What a scenario is played on; everything in it lives until the scenario is over.
+/// The servers of a scenario, which run until it ends.
 pub(crate) struct Stage {
     pub(crate) setup: Setup,
     pub(crate) sim: Option<Sim>,
@@ -82,7 +82,7 @@ impl Stage {
             }
             Server::FirstAddressSilent(script) => {
                 let sim = Sim::start()?;
-                // Its queue takes connections, and nobody reads what they send.
+                // The listener's queue accepts connections, whose bytes are never read.
                 stage._silent = Some(TcpListener::bind((Ipv6Addr::LOCALHOST, sim.addr().port()))?);
                 let base = sim.base_url_for("localhost");
                 stage.serve(sim, script.clone(), Some(base));
@@ -121,7 +121,7 @@ impl Stage {
         self.sim.as_ref().map_or(0, |sim| sim.log().requests().len())
     }
 
-    /// How many requests there were, and whether every connection is gone soon.
+    /// Returns how many requests there were, and whether every connection was closed in time.
     pub(crate) async fn aftermath<C: Timer>(&self, timer: &C) -> Vec<String> {
         let Some(sim) = &self.sim else { return Vec::new() };
         let start = timer.now();
@@ -144,7 +144,7 @@ impl Stage {
         found
     }
 
-    /// Failures that name an address would differ from run to run.
+    /// Replaces addresses in failures, which differ from run to run.
     pub(crate) fn without_addresses(&self, text: &str) -> String {
         match &self.elsewhere {
             Some(elsewhere) => {

@@ -28,18 +28,18 @@ use crate::{socks, tunnel};
 /// How long an address is tried alone before the next one is tried as well (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// How long the body of a proxy's refusal is waited for.
+/// How long to wait for the body of a proxy's refusal.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a connection may be silent before the system asks whether the peer is still there, how
-/// often it asks again, and how many times: a peer that is gone is noticed within two minutes.
+/// TCP keep-alive: the silence before the first probe, the time between probes, and their number. A dead peer is
+/// noticed within two minutes.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
 /// The network of an async runtime.
 pub trait Net: Send + Sync + 'static {
     /// A TCP socket. Dropping it closes it at once.
     type Socket: Socket;
-    /// A future that ends after some time.
+    /// A future that completes after some time.
     type Sleep: Future<Output = ()> + Send;
 
     /// Looks up the addresses of a host name.
@@ -48,18 +48,18 @@ pub trait Net: Send + Sync + 'static {
     /// Connects to an address, and calls [`set_socket_options`].
     fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Socket>> + Send;
 
-    /// Ends after this time.
+    /// Returns a future that completes after this time.
     fn sleep(duration: Duration) -> Self::Sleep;
 
-    /// The time on the clock that [`sleep`](Self::sleep) goes by: that of the standard library by
-    /// default. A runtime whose clock can be paused in tests tells its own time.
+    /// Returns the time of the clock that [`sleep`](Self::sleep) uses: by default that of the standard library. A
+    /// runtime whose clock can be paused in tests returns the time of that clock.
     fn now() -> Instant {
         Instant::now()
     }
 }
 
-/// Sets the options that every connection should have: no delay, and keep-alive probes after a
-/// minute of silence. A connection whose options cannot be set is still a connection.
+/// Sets the options of every connection: no delay, and keep-alive probes after a minute of silence. Errors are
+/// ignored, since the connection works without these options.
 pub fn set_socket_options<'s>(socket: impl Into<SockRef<'s>>) {
     let socket = socket.into();
     let (idle, interval, retries) = KEEPALIVE;
@@ -68,7 +68,7 @@ pub fn set_socket_options<'s>(socket: impl Into<SockRef<'s>>) {
     let _ = socket.set_tcp_nodelay(true);
 }
 
-/// Sends requests, each over a connection of its own. Cheap to clone.
+/// Sends requests, each over its own connection. Cheap to clone.
 pub struct Connector<N> {
     parts: Arc<Parts>,
     net: PhantomData<fn() -> N>,
@@ -80,25 +80,24 @@ struct Parts {
 }
 
 impl<N: Net> Connector<N> {
-    /// A connector with these options. The environment is read now, the machine's trusted
-    /// certificates when the first connection needs them.
+    /// Makes a connector with these options. The environment is read now, the machine's trusted certificates when the
+    /// first connection needs them.
     ///
     /// # Errors
     ///
-    /// Root certificates that cannot be read.
+    /// Fails if a root certificate cannot be read.
     pub fn new(options: &ConnectOptions) -> Result<Self, ConfigError> {
         let trust = Trust::new(options.root_certificate_pems())?;
         let proxies = Proxies::new(options.proxy_choice().clone());
         Ok(Self { parts: Arc::new(Parts { trust, proxies }), net: PhantomData })
     }
 
-    /// Prepares for connections to this base URL, and returns what must never be shown of them: a
-    /// proxy's password.
+    /// Prepares for connections to this base URL, and returns the secrets of the proxy, for redaction.
     ///
     /// # Errors
     ///
-    /// A proxy that cannot be used; for `https` a host that no certificate can name, or no trusted
-    /// certificates at all.
+    /// Fails if the proxy cannot be used. For `https` also if a certificate cannot name the host, or if there are no
+    /// trusted certificates.
     pub fn prepare(&self, base: &BaseUrl) -> Result<Vec<String>, ConfigError> {
         let proxy = self.parts.proxies.for_destination(base)?;
         if base.is_https() {
@@ -116,8 +115,8 @@ impl<N: Net> Connector<N> {
     ///
     /// # Errors
     ///
-    /// No response head came, or [`prepare`](Self::prepare) would have failed. The error's source names
-    /// host and port, and the proxy if there is one.
+    /// Fails if no response head arrives, or if [`prepare`](Self::prepare) would fail. The error's source names host
+    /// and port, and the proxy if there is one.
     pub async fn send(
         &self,
         destination: &BaseUrl,
@@ -161,7 +160,7 @@ impl<N> fmt::Debug for Connector<N> {
     }
 }
 
-/// A tunnel through the proxy.
+/// Opens a tunnel through the proxy.
 async fn through<N: Net>(
     proxy: &Proxy,
     destination: &BaseUrl,
@@ -182,7 +181,7 @@ async fn through<N: Net>(
     }
 }
 
-/// A TCP connection to the host of this URL, or why there is none.
+/// Opens a TCP connection to the host of this URL.
 async fn dial<N: Net>(to: &BaseUrl, attempt: AttemptId) -> Result<Box<dyn Stream>, (CloseCause, io::Error)> {
     let dns = |error| (CloseCause::Dns, error);
     let addresses = addresses::<N>(to.host(), to.port()).await.map_err(dns)?;
@@ -199,7 +198,7 @@ async fn addresses<N: Net>(host: &str, port: u16) -> io::Result<Vec<SocketAddr>>
     if let Ok(address) = host.parse() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    // A name server could lead it to another machine (RFC 6761, section 6.3).
+    // A name server could resolve `localhost` to another machine (RFC 6761, section 6.3).
     if host.eq_ignore_ascii_case("localhost") {
         return Ok(vec![(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()]);
     }
@@ -210,7 +209,8 @@ async fn addresses<N: Net>(host: &str, port: u16) -> io::Result<Vec<SocketAddr>>
 fn in_order(mut addresses: Vec<SocketAddr>, attempt: AttemptId) -> Vec<SocketAddr> {
     let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     if attempt.number() > 1 {
-        // A name server may give another order each time, and the next one would be the same again.
+        // Sorted first: a name server may return another order each time, so that the next address could be the same
+        // again.
         addresses.sort();
     }
     let (preferred, others): (Vec<_>, Vec<_>) =
@@ -226,8 +226,8 @@ fn in_order(mut addresses: Vec<SocketAddr>, attempt: AttemptId) -> Vec<SocketAdd
 
 type Attempt<S> = Pin<Box<dyn Future<Output = io::Result<S>> + Send>>;
 
-/// Tries the addresses in this order, and returns the first connection that is made. An address
-/// that does not answer within 250 ms is still waited for, but the next one is tried as well.
+/// Tries the addresses in this order, and returns the first connection. If an address does not answer within 250 ms,
+/// the next one is tried as well.
 async fn race<N: Net>(addresses: Vec<SocketAddr>) -> io::Result<N::Socket> {
     let mut waiting = addresses.into_iter();
     let mut attempts: Vec<Attempt<N::Socket>> = Vec::new();

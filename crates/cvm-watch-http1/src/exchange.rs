@@ -1,4 +1,4 @@
-//! One request and its response over a connection of its own.
+//! One request and its response over one connection.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,8 +14,8 @@ use hyper::client::conn::http1::{Builder, Connection};
 use crate::fault::{self, MAX_HEAD, MAX_HEADER_LINES, NoAnswer};
 use crate::stream::Stream;
 
-/// Sends the request over this stream, which leads to `place`, and returns the head of the response
-/// and its body.
+/// Sends the request over this stream and returns the head and the body of the response. `place` names the peer in
+/// errors.
 ///
 /// No task is spawned: the connection makes progress while this future is polled, and then while the
 /// body is. Dropping either closes the stream at once.
@@ -30,11 +30,11 @@ pub(crate) async fn exchange(
     }
 }
 
-/// How hyper reads a head: as browsers do, rather than to refuse what many servers send.
+/// Configures hyper to read a head as browsers do, since many servers violate the standard.
 pub(crate) fn settings() -> Builder {
     let mut settings = Builder::new();
     settings
-        // A folded value reads as one with blanks (RFC 9112, section 5.2).
+        // Line folding reads as spaces (RFC 9112, section 5.2).
         .allow_obsolete_multiline_headers_in_responses(true)
         .ignore_invalid_headers_in_responses(true)
         .max_headers(MAX_HEADER_LINES)
@@ -79,8 +79,8 @@ pub(crate) async fn send(
         }
         let end = if ended { Poll::Pending } else { connection.poll_without_shutdown(cx) };
         ended |= end.is_ready();
-        // A response that arrived counts, whatever followed it. If none did, the connection's own
-        // error says why.
+        // A response that arrived counts, even if the connection failed after it. Without one the connection's error
+        // is the cause.
         match (response.as_mut().poll(cx), end) {
             (Poll::Ready(Ok(response)), _) => Poll::Ready(Ok(response)),
             (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
@@ -99,7 +99,7 @@ pub struct Http1Body {
     body: Incoming,
     /// The connection, until it has nothing more to do.
     connection: Option<Box<Carrier>>,
-    /// Where the connection leads to, for errors.
+    /// The peer, for errors.
     place: Box<str>,
 }
 

@@ -1,4 +1,4 @@
-//! From the errors of sockets, rustls and hyper to the facts that the core judges by.
+//! Maps errors of sockets, rustls and hyper to close causes.
 
 use std::error::Error;
 use std::fmt;
@@ -13,15 +13,15 @@ pub(crate) const MAX_HEADER_LINES: usize = 1000;
 /// The most bytes of a response head, the status line included.
 pub(crate) const MAX_HEAD: usize = 256 << 10;
 
-/// Why no response came.
+/// Why there was no response.
 pub(crate) struct NoAnswer {
     pub(crate) error: hyper::Error,
-    /// The bytes that were read and did not make a head.
+    /// The bytes that were read of an incomplete head.
     pub(crate) unread: Bytes,
 }
 
-/// The close cause of the first error in this chain that has one: a [`TransportError`], an error of
-/// rustls or an I/O error.
+/// Returns the close cause of the first error in this chain that has one: a [`TransportError`], an error of rustls or
+/// an I/O error.
 ///
 /// ```
 /// use std::io;
@@ -70,7 +70,7 @@ impl Error for At {
     }
 }
 
-/// An error of this cause at this place, such as `cloud.example:443`.
+/// Makes an error with this cause at this place, such as `cloud.example:443`.
 pub(crate) fn at(
     cause: CloseCause,
     place: impl Into<String>,
@@ -82,7 +82,7 @@ pub(crate) fn at(
 /// The TLS handshake failed.
 pub(crate) fn handshake(error: io::Error, place: &str) -> TransportError {
     match close_cause(&error) {
-        // A peer that closes during a handshake may accept the next one.
+        // The peer may accept the next handshake.
         None | Some(CloseCause::Truncated) => at(CloseCause::Tls(TlsFault::Other), place, error),
         Some(cause @ CloseCause::Tls(TlsFault::Authority)) => at(
             cause,
@@ -94,12 +94,12 @@ pub(crate) fn handshake(error: io::Error, place: &str) -> TransportError {
     }
 }
 
-/// No response head came.
+/// No response head arrived.
 pub(crate) fn before_head(none: NoAnswer, place: String) -> TransportError {
     let NoAnswer { error, unread } = none;
     let cause = match of_hyper(&error) {
         CloseCause::Truncated if unread.is_empty() => CloseCause::Ended,
-        // The connection ended before the request was sent, or brought bytes that answer no request.
+        // The connection ended before the request was sent, or its bytes are not an answer to a request.
         CloseCause::Other if error.is_canceled() && unread.is_empty() => CloseCause::Ended,
         CloseCause::Other if !unread.is_empty() => CloseCause::NotHttp,
         cause => cause,
@@ -110,11 +110,11 @@ pub(crate) fn before_head(none: NoAnswer, place: String) -> TransportError {
     }
 }
 
-/// Which limit this beginning of a head is over.
+/// Returns the limit that this beginning of a head exceeds.
 fn over_limit(head: &[u8]) -> String {
     let end = head.windows(3).position(|bytes| bytes == b"\n\r\n" || bytes.starts_with(b"\n\n"));
     let lines = head.get(..end.unwrap_or(head.len())).unwrap_or_default();
-    // Each line of the head but the last ends in front of a header line.
+    // Each line of the head but the last is followed by a header line.
     let lines = lines.iter().filter(|byte| **byte == b'\n').count();
     if lines > MAX_HEADER_LINES {
         let least = if end.is_some() { "" } else { "at least " };
@@ -131,7 +131,7 @@ pub(crate) fn in_body(error: hyper::Error, place: &str) -> TransportError {
 
 fn of_hyper(error: &hyper::Error) -> CloseCause {
     if error.is_parse() {
-        // hyper tells this limit from other parse errors only by its message, which a test checks.
+        // hyper distinguishes this limit from other parse errors only by its message, which a test checks.
         let too_large = error.to_string() == "message head is too large";
         if too_large { CloseCause::HeadTooLarge } else { CloseCause::NotHttp }
     } else if error.is_incomplete_message() {
@@ -162,7 +162,7 @@ fn of_tls(error: &rustls::Error) -> TlsFault {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
     match error {
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => TlsFault::HostName,
-        // rustls has no name for this refusal of the library below it, which a test checks.
+        // rustls has no variant for this error of webpki; a test checks it.
         rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))
             if other.to_string() == "CaUsedAsEndEntity" =>
         {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use cvm_watch_driver::BaseUrl;
 
-/// Whether an entry of this list matches the destination.
+/// Returns whether an entry of this list matches the destination.
 ///
 /// Entries are separated by commas or blanks. An entry is `*`, an IP address, a network such as
 /// `10.0.0.0/8`, a domain, which includes its subdomains (`example.com`, `.example.com`), or

@@ -1,4 +1,4 @@
-//! Which proxy a destination is reached through, and how it is addressed.
+//! Selects the proxy for a destination.
 
 use std::env;
 use std::error::Error;
@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{fault, no_proxy};
 
-/// The environment variables that are read.
+/// The environment variables of proxies.
 const VARIABLES: [&str; 9] = [
     "HTTPS_PROXY",
     "https_proxy",
@@ -26,7 +26,7 @@ const VARIABLES: [&str; 9] = [
     "REQUEST_METHOD",
 ];
 
-/// Decides for each destination which proxy it is reached through.
+/// Selects the proxy for each destination.
 pub(crate) struct Proxies {
     choice: ProxyChoice,
     variables: Vec<(&'static str, OsString)>,
@@ -44,13 +44,13 @@ pub(crate) struct Proxy {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// `CONNECT`, for plain http as well: so the proxy neither rewrites the request nor delays events.
+    /// `CONNECT`, also for plain http, so that the proxy neither rewrites the request nor buffers events.
     Http,
     /// SOCKS 5, with the name looked up by the proxy.
     Socks5,
 }
 
-/// What a proxy asks for before it opens a tunnel.
+/// The credentials for a proxy.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Login {
     pub(crate) user: String,
@@ -71,7 +71,7 @@ impl Proxies {
     ///
     /// # Errors
     ///
-    /// A proxy is named but cannot be used. To bypass it silently may be what it is there to prevent.
+    /// Fails if a proxy is named but cannot be used. Bypassing it silently could violate the policy of the network.
     pub(crate) fn for_destination(&self, destination: &BaseUrl) -> Result<Option<Proxy>, ConfigError> {
         if destination.is_loopback() {
             return Ok(None);
@@ -94,7 +94,7 @@ impl Proxies {
         Ok(Some(proxy))
     }
 
-    /// The variable that names the proxy for this destination, and its value.
+    /// Returns the variable that names the proxy for this destination, and its value.
     fn named_for(&self, destination: &BaseUrl) -> Option<(&'static str, &OsString)> {
         let names = if destination.is_https() {
             ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
@@ -107,8 +107,8 @@ impl Proxies {
         (!except).then_some(named)
     }
 
-    /// A CGI server puts the `Proxy` header of its client into `HTTP_PROXY`. The names of variables
-    /// have no case on Windows.
+    /// A CGI server puts the `Proxy` header of its client into `HTTP_PROXY`. Names of variables are case-insensitive
+    /// on Windows.
     fn may_be_forged(&self, name: &str) -> bool {
         let forgeable = name == "HTTP_PROXY" || (cfg!(windows) && name == "http_proxy");
         forgeable && self.variable("REQUEST_METHOD").is_some()
@@ -145,7 +145,7 @@ impl Proxy {
             "https" => return Err(refused("is a proxy over https, which is not supported")),
             _ => return Err(refused("has a scheme that is not supported")),
         };
-        // The host cannot contain an @, so the last one ends the password.
+        // A host cannot contain an @, so the last @ ends the password.
         let (login, host) = match authority.rsplit_once('@') {
             Some((login, host)) => (Some(login), host),
             None => (None, authority),
@@ -159,14 +159,14 @@ impl Proxy {
         &self.address
     }
 
-    /// What must never be shown of it.
+    /// Returns its secrets.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let secrets = self.login.iter().flat_map(|login| [login.token(), login.password.clone()]);
         secrets.filter(|secret| !secret.is_empty()).collect()
     }
 }
 
-/// Without the login.
+/// Shows the proxy without its credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the proxy {}", host_and_port(&self.address))?;
@@ -183,30 +183,30 @@ impl fmt::Debug for Proxy {
 /// Why a proxy opened no tunnel.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// Whether the proxy might open it with other credentials.
+    /// Whether other credentials might help.
     login: bool,
-    /// The proxy and what it did.
+    /// The proxy and the error.
     problem: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Refusal {
-    /// The proxy did this, such as `refused the tunnel`.
+    /// Makes an error from what the proxy did, such as `refused the tunnel`.
     pub(crate) fn new(problem: impl Into<String>) -> Self {
         Self { login: false, problem: problem.into(), source: None }
     }
 
-    /// The proxy did this, and might open the tunnel with other credentials.
+    /// As [`Self::new`], if other credentials might help.
     pub(crate) fn login(problem: impl Into<String>) -> Self {
         Self { login: true, ..Self::new(problem) }
     }
 
-    /// The proxy did this, as an error shows.
+    /// As [`Self::new`], with the error of the connection.
     pub(crate) fn because(problem: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..Self::new(problem) }
     }
 
-    /// The transport's error, which names the proxy.
+    /// Returns the transport's error, which names the proxy.
     pub(crate) fn of(mut self, proxy: &Proxy, place: &str) -> TransportError {
         let cause = if self.login { CloseCause::ProxyAuthentication } else { CloseCause::Proxy };
         self.problem = format!("{proxy} {}", self.problem);
@@ -243,13 +243,13 @@ impl Login {
         }
     }
 
-    /// User name and password as `Basic` sends them.
+    /// Returns user name and password as `Basic` sends them.
     pub(crate) fn token(&self) -> String {
         STANDARD.encode(format!("{}:{}", self.user, self.password))
     }
 }
 
-/// The host and port of a proxy.
+/// Returns the host and port of a proxy.
 fn address(given: &str, default_port: u16) -> Result<BaseUrl, &'static str> {
     let (host, port) = match given.rsplit_once(':') {
         Some((host, port)) if !given.ends_with(']') => (host, port),
@@ -271,7 +271,7 @@ fn address(given: &str, default_port: u16) -> Result<BaseUrl, &'static str> {
     BaseUrl::parse(&format!("http://{host}:{port}")).map_err(|_| "has a host that is not valid")
 }
 
-/// Scheme, host and port of what was given, as far as they can be told from a password.
+/// Returns scheme, host and port of the given text, if no part of them may be a password.
 fn without_login(given: &str) -> String {
     let (scheme, rest) = given.split_once("://").map_or(("", given), |(scheme, rest)| (scheme, rest));
     let known = ["http", "https", "socks4", "socks4a", "socks5", "socks5h", "ftp"];
@@ -281,7 +281,7 @@ fn without_login(given: &str) -> String {
         None => ("", rest),
     };
     let host = host.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    // What follows a colon and is no port may be a password that lacks its host.
+    // Text after a colon that is not a port may be a password.
     let host = match host.rsplit_once(':') {
         Some((host, port)) if !port.bytes().all(|byte| byte.is_ascii_digit() || byte == b']') => format!("{host}:***"),
         _ => host.to_owned(),
@@ -289,7 +289,7 @@ fn without_login(given: &str) -> String {
     format!("{}{login}{host}", scheme.unwrap_or_default())
 }
 
-/// The host and the port, for errors and for proxies.
+/// Returns the host and the port, for errors and for proxies.
 pub(crate) fn host_and_port(of: &BaseUrl) -> String {
     let (host, port) = (of.host(), of.port());
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }

@@ -7,13 +7,13 @@ use std::task::{Context, Poll, Waker};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// A peer that sends its answers and then closes. What it was sent is kept.
+/// A peer that sends its answers and then closes. It keeps the bytes that it received.
 pub(crate) struct Scripted {
     answers: io::Cursor<Vec<u8>>,
     pub(crate) written: Arc<Mutex<Vec<u8>>>,
-    /// Sends nothing before it has read this.
+    /// What it reads before it sends anything.
     waits_for: &'static [u8],
-    /// Stays open after its answers.
+    /// Whether it stays open after its answers.
     stays_open: bool,
 }
 
@@ -68,7 +68,7 @@ impl Write for Scripted {
     }
 }
 
-/// Runs a task that waits for scripted peers alone: it is polled again and again.
+/// Runs a task that waits only for scripted peers, by polling it in a loop.
 pub(crate) fn block_on<T>(task: impl Future<Output = T>) -> T {
     let mut task = pin!(task);
     for _ in 0..100_000 {

@@ -17,13 +17,13 @@ const NO_LOGIN: u8 = 0;
 const PASSWORD: u8 = 2;
 const NO_METHOD: u8 = 0xff;
 
-/// Asks the proxy at the other end of `stream` for a tunnel to `destination`.
+/// Requests a tunnel to `destination` from the proxy at the other end of `stream`.
 pub(crate) async fn open<S: Stream>(
     stream: &mut S,
     destination: &BaseUrl,
     login: Option<&Login>,
 ) -> Result<(), Refusal> {
-    // A proxy may let a client in that could log in, but does not have to.
+    // A proxy may accept a client with credentials without a login.
     let methods: &[u8] = if login.is_some() { &[VERSION, 2, NO_LOGIN, PASSWORD] } else { &[VERSION, 1, NO_LOGIN] };
     send(stream, methods).await?;
     match (receive(stream).await?, login) {
@@ -50,7 +50,7 @@ pub(crate) async fn open<S: Stream>(
     if reply != 0 {
         return Err(Refusal::new(format!("refused the tunnel: {}", reason(reply))));
     }
-    // The address that the proxy connects from, and its port, are not needed.
+    // The address and port from which the proxy connects are not needed.
     let length = match kind {
         1 => 4,
         4 => 16,
@@ -60,7 +60,7 @@ pub(crate) async fn open<S: Stream>(
     Ok(())
 }
 
-/// The proxy did not answer as SOCKS 5 has it.
+/// The proxy's answer is not valid SOCKS 5.
 fn not_socks() -> Refusal {
     Refusal::new("did not answer in SOCKS 5")
 }
@@ -91,7 +91,7 @@ fn request(destination: &BaseUrl) -> io::Result<Vec<u8>> {
     Ok(request)
 }
 
-/// Appends the length in one byte, and the text.
+/// Appends the length as one byte, then the text.
 fn push_text(message: &mut Vec<u8>, text: &str) -> io::Result<()> {
     let problem = "SOCKS 5 carries no text of over 255 bytes";
     message.push(u8::try_from(text.len()).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, problem))?);

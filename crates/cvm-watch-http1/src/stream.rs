@@ -1,4 +1,4 @@
-//! The byte streams that connections are made of, and the fairness budget of a socket.
+//! Byte streams, and the fairness budget of a socket.
 
 use std::cell::Cell;
 use std::io;
@@ -15,34 +15,32 @@ impl<S: Read + Write + Send + Unpin> Stream for S {}
 
 /// A TCP socket of a runtime.
 pub trait Socket: Send + Unpin + 'static {
-    /// Reads some bytes; 0 at the end of the stream.
+    /// Reads some bytes; 0 is the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// Writes some of these bytes.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
-    /// Ends the stream in the direction of the peer.
+    /// Closes the sending side.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 /// How many bytes are read before the task has to yield.
 const BUDGET: usize = 64 << 10;
 
-/// How many bytes one read takes at most: a TLS record, and twice hyper's first buffer.
+/// The most bytes of one read: a TLS record, and twice hyper's initial buffer.
 const CHUNK: usize = 16 << 10;
 
 thread_local! {
-    /// The buffer that reads go through, since safe code cannot fill hyper's, which may be
-    /// uninitialized. No bytes stay in it between two polls, so all connections of a thread share
-    /// it and an idle one costs nothing.
+    /// The buffer for reads. Safe code cannot fill hyper's buffer, which may be uninitialized. No bytes stay in it
+    /// between two polls, so all connections of a thread share it and an idle connection costs nothing.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A socket as hyper reads it, which makes its task yield after each 64 KiB.
+/// A socket that makes its task yield after each 64 KiB.
 ///
-/// Within one poll, hyper and rustls read for as long as bytes arrive that are not for the caller:
-/// interim responses, sizes of chunks, empty TLS records. Without a budget neither a deadline nor an
-/// abort would be noticed meanwhile.
+/// Within one poll, hyper and rustls read for as long as bytes arrive that are not data for the caller: interim
+/// responses, chunk sizes, empty TLS records. Without a budget, deadlines and aborts would be delayed meanwhile.
 pub(crate) struct Fair<S> {
     socket: S,
     left: usize,
@@ -71,11 +69,11 @@ impl<S: Socket> Read for Fair<S> {
                 this.left = this.left.saturating_sub(read);
                 out.put_slice(buffer.get(..read).unwrap_or_default());
             }
-            // The socket is drained: the next bytes start with a full budget.
+            // The socket is drained, so the next bytes start with a full budget.
             Poll::Pending => this.left = BUDGET,
             Poll::Ready(Err(_)) => {}
         }
-        // A thread that is ending keeps no buffer.
+        // The thread is ending, and its buffer is gone.
         let _ = BUFFER.try_with(|kept| kept.set(buffer));
         read.map_ok(drop)
     }
@@ -87,7 +85,7 @@ impl<S: Socket> Write for Fair<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket holds nothing back.
+        // A socket does not buffer writes.
         Poll::Ready(Ok(()))
     }
 
@@ -96,7 +94,7 @@ impl<S: Socket> Write for Fair<S> {
     }
 }
 
-/// A stream of which some bytes were read before.
+/// A stream with some bytes that were read before.
 pub(crate) struct Rewound<S> {
     before: Bytes,
     stream: S,

@@ -9,8 +9,7 @@ use cvm_watch_driver::{BootClock, Timer};
 
 use crate::connect::Net;
 
-/// Sleeps on the timer of the runtime `N`, and tells the time of its clock with the time added for
-/// which the machine was suspended.
+/// The timer of the runtime `N`. Its clock includes the time during which the machine was suspended.
 ///
 /// Under tokio's paused clock (`#[tokio::test(start_paused = true)]`) a wait of hours takes no time.
 /// async-std has no clock that can be paused.
@@ -21,7 +20,7 @@ pub struct NetTimer<N> {
 }
 
 impl<N: Net> NetTimer<N> {
-    /// A timer whose epoch is now.
+    /// Makes a timer whose epoch is now.
     pub fn new() -> Self {
         Self { epoch: N::now(), clock: BootClock::new(), net: PhantomData }
     }
@@ -38,8 +37,7 @@ impl<N: Net> Timer for NetTimer<N> {
         self.clock.suspended()
     }
 
-    /// Timers of runtimes stand still while the machine is suspended; 5 seconds after it resumes,
-    /// the watch notices.
+    /// Timers of runtimes pause while the machine is suspended, so a watch notices a resume within 5 seconds.
     fn longest_sleep(&self) -> Duration {
         Duration::from_secs(5)
     }

@@ -19,7 +19,7 @@ pub(crate) struct TlsStream<S> {
 }
 
 impl<S: Stream> TlsStream<S> {
-    /// Performs the handshake, in which the server has to prove that it is `name`.
+    /// Performs the handshake. The certificate of the server must be for `name`.
     pub(crate) async fn connect(
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
@@ -40,11 +40,11 @@ impl<S: Stream> TlsStream<S> {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
             }
         }
-        // The last message of the handshake is the client's.
+        // The client sends the last message of the handshake.
         self.poll_write_tls(cx)
     }
 
-    /// Reads some bytes of the stream into the session; 0 at the end of the stream.
+    /// Reads some bytes of the stream into the session; 0 is the end of the stream.
     fn poll_read_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Self { stream, session } = self;
         let count = match session.read_tls(&mut Blocking { stream, cx }) {
@@ -52,14 +52,14 @@ impl<S: Stream> TlsStream<S> {
             read => read?,
         };
         if let Err(error) = session.process_new_packets() {
-            // The alert that tells the server about it; the error itself matters more.
+            // Sends the alert to the server. Its failure is ignored, since the error itself matters more.
             let _ = self.poll_write_tls(cx);
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
         Poll::Ready(Ok(count))
     }
 
-    /// Writes all that the session has to send.
+    /// Writes everything that the session has to send.
     fn poll_write_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { stream, session } = self;
         while session.wants_write() {
@@ -80,7 +80,7 @@ impl<S: Stream> Read for TlsStream<S> {
         loop {
             let mut reader = this.session.reader();
             match reader.fill_buf() {
-                // An empty chunk is the end that the server announced.
+                // An empty read is the end that the server announced (close_notify).
                 Ok(chunk) => {
                     let count = chunk.len().min(out.remaining());
                     out.put_slice(chunk.get(..count).unwrap_or_default());
@@ -91,8 +91,7 @@ impl<S: Stream> Read for TlsStream<S> {
                 Err(error) => return Poll::Ready(Err(error)),
             }
             ready!(this.poll_read_tls(cx))?;
-            // What the session has to answer, such as a change of keys; a write that has to wait
-            // happens with the next read.
+            // Sends the session's answers, such as a key update. A write that would block is done with the next read.
             if let Poll::Ready(Err(error)) = this.poll_write_tls(cx) {
                 return Poll::Ready(Err(error));
             }
@@ -103,7 +102,7 @@ impl<S: Stream> Read for TlsStream<S> {
 impl<S: Stream> Write for TlsStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // Nothing is added to a session whose last bytes are still waiting.
+        // No more data is added while earlier bytes wait.
         ready!(this.poll_write_tls(cx))?;
         let count = this.session.writer().write(bytes)?;
         match this.poll_write_tls(cx) {

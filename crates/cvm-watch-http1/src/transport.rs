@@ -14,8 +14,8 @@ use crate::connect::{Connector, Net};
 use crate::exchange::Http1Body;
 use crate::timer::NetTimer;
 
-/// HTTP/1.1 over the network `N` as a transport. Each attempt has a connection of its own and no
-/// task is spawned for it: dropping the attempt closes the socket.
+/// A transport: HTTP/1.1 over the network `N`. Each attempt has its own connection and no task is spawned, so
+/// dropping the attempt closes the socket.
 pub struct Http1Transport<N>(Connector<N>);
 
 impl<N: Net> NetworkTransport for Http1Transport<N> {
@@ -54,7 +54,7 @@ impl<N> fmt::Debug for Http1Transport<N> {
 }
 
 fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, TransportError> {
-    // The core has checked all of this, but what hyper refuses has to be reported.
+    // The core has validated the request, but hyper may refuse more.
     let refused = |error: hyper::http::Error| TransportError::new(CloseCause::Other, error);
     let mut message = hyper::Request::get(request.target())
         .header(HOST, request.base().authority())

@@ -1,4 +1,4 @@
-//! Which certificate authorities are trusted, and the TLS configuration made of that.
+//! The trusted certificate authorities, and the TLS configuration.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -28,18 +28,18 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// Text that holds no certificate, or one that cannot be used.
+    /// Fails for text without a certificate, or with one that cannot be used.
     pub(crate) fn new(extra: &[String]) -> Result<Self, ConfigError> {
         let mut roots = RootCertStore::empty();
         extra.iter().try_for_each(|pem| add_pem(&mut roots, pem))?;
         Ok(Self { extra: extra.to_vec(), config: OnceLock::new() })
     }
 
-    /// The TLS configuration.
+    /// Returns the TLS configuration.
     ///
     /// # Errors
     ///
-    /// No authority is trusted at all.
+    /// Fails if no authority is trusted.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, ConfigError> {
         if let Some(config) = self.config.get() {
             return Ok(Arc::clone(config));
@@ -49,8 +49,8 @@ impl Trust {
     }
 }
 
-/// A configuration that trusts the machine's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
-/// honoured), the extra ones, and with the feature `bundled-roots` Mozilla's.
+/// Makes a configuration that trusts the machine's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), the
+/// extra ones, and Mozilla's with the feature `bundled-roots`.
 fn config(extra: &[String]) -> Result<ClientConfig, ConfigError> {
     let mut roots = RootCertStore::empty();
     for pem in extra {
@@ -72,10 +72,10 @@ fn config(extra: &[String]) -> Result<ClientConfig, ConfigError> {
     Ok(config)
 }
 
-/// The most bytes of a certificate file; the largest bundles have under one MiB.
+/// The largest certificate file, in bytes; the largest known bundles are smaller than one MiB.
 const MAX_FILE: u64 = 16 << 20;
 
-/// Where the machine's certificates are: in what the variables name, else in the system's store.
+/// Where the machine's certificates are: the paths in the variables, else the system's store.
 struct Machine {
     /// The value of `SSL_CERT_FILE`, unless that is empty.
     file: Option<OsString>,
@@ -89,7 +89,7 @@ impl Machine {
         Self { file: set("SSL_CERT_FILE"), folders: set("SSL_CERT_DIR") }
     }
 
-    /// Adds the certificates; the error is for the case that there are no others.
+    /// Adds the certificates. The error matters only if there are no others.
     fn add_to(&self, roots: &mut RootCertStore) -> ConfigError {
         let mut problem = None;
         if let Some(file) = &self.file {
@@ -114,7 +114,7 @@ impl Machine {
     }
 }
 
-/// What is wrong with a path from which no certificate came: it could not be read, or was in vain.
+/// Why no certificate was read from a path: it could not be read, or holds none.
 fn unusable(variable: &'static str, path: &OsStr, read: io::Result<()>) -> ConfigError {
     let problem = match read {
         Ok(()) => "holds no certificate of an authority that can be used; point it at PEM text".to_owned(),
@@ -123,7 +123,7 @@ fn unusable(variable: &'static str, path: &OsStr, read: io::Result<()>) -> Confi
     ConfigError::new(variable, &path.to_string_lossy(), problem)
 }
 
-/// The certificates in a file; what is no certificate is passed over.
+/// Reads the certificates of a file; everything else in it is ignored.
 fn read(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut pem = Vec::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut pem)?;
@@ -133,7 +133,7 @@ fn read(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect())
 }
 
-/// The certificates in the files of a folder; a file that cannot be read is passed over.
+/// Reads the certificates in the files of a folder; files that cannot be read are ignored.
 fn read_folder(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut all = Vec::new();
     for entry in path.read_dir()? {
@@ -145,7 +145,7 @@ fn read_folder(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(all)
 }
 
-/// The system's own store, also if a variable is set and empty.
+/// Reads the system's store, also if a variable is set and empty.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn system_store() -> CertificateResult {
     let places = openssl_probe::probe();

@@ -17,14 +17,14 @@ use crate::fault;
 use crate::proxy::{Login, Refusal, host_and_port};
 use crate::stream::{Rewound, Stream};
 
-/// The most bytes of a refusal that are read.
+/// How much of the body of a refusal is read, in bytes.
 const MAX_REFUSAL: usize = 4 << 10;
 
-/// Asks the proxy at the other end of `stream` for a tunnel to `destination`. `patience` ends when
-/// the body of a refusal has taken too long.
+/// Requests a tunnel to `destination` from the proxy at the other end of `stream`. `patience` limits the time for
+/// reading the body of a refusal.
 ///
-/// hyper reads the answer, so interim responses, any 2xx status and long heads are handled there.
-/// Its own upgrade is not used, since it does not take a 204 for the success that it is here.
+/// hyper reads the answer, so it handles interim responses, any 2xx status and long heads. Its upgrade is not used,
+/// since it does not accept a 204.
 pub(crate) async fn open(
     stream: Box<dyn Stream>,
     destination: &BaseUrl,
@@ -32,7 +32,7 @@ pub(crate) async fn open(
     patience: impl Future<Output = ()>,
 ) -> Result<Rewound<Box<dyn Stream>>, Refusal> {
     let request = request(destination, login).map_err(|error| Refusal::because("cannot be asked", error))?;
-    // Some proxies know the names of headers only in the usual case.
+    // Some proxies require the usual case in header names.
     let answer = send(settings().title_case_headers(true), stream, request)
         .await
         .map_err(|none| Refusal::because("gave no valid answer", fault::before_head(none, String::new())))?;
@@ -51,7 +51,7 @@ pub(crate) async fn open(
     Err(Refusal::new(problem))
 }
 
-/// What arrives of a body before it ends or the patience does.
+/// Reads a body until it ends or `patience` does.
 async fn beginning(body: &mut Http1Body, patience: impl Future<Output = ()>) -> Vec<u8> {
     let mut patience = pin!(patience);
     let mut read = Vec::new();
@@ -70,7 +70,7 @@ async fn beginning(body: &mut Http1Body, patience: impl Future<Output = ()>) -> 
     read
 }
 
-/// The ways to log in that a proxy offers, if `Basic` is not among them.
+/// Returns the authentication schemes that a proxy offers, if `Basic` is not among them.
 fn unsupported_schemes(head: &Head) -> String {
     let offers = head.headers.iter().filter(|(name, _)| name == "proxy-authenticate");
     let schemes: Vec<_> = offers

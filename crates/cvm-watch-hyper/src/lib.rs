@@ -74,10 +74,10 @@ pub use net::{Tokio, TokioSocket};
 /// ```
 pub type Client = driver::Client<HyperTransport, TokioTimer>;
 
-/// Collects what a [`Client`] is made with.
+/// Builds a [`Client`].
 pub type ClientBuilder = driver::ClientBuilder<HyperTransport>;
 
-/// hyper over tokio as a transport, for a [`driver::Client`] of your own making.
+/// hyper over tokio as a transport, to make a [`driver::Client`] by hand.
 ///
 /// ```
 /// use cvm_watch_hyper::HyperTransport;

@@ -44,10 +44,9 @@ impl Net for Tokio {
 }
 
 impl Socket for TokioSocket {
-    /// Tokio's own budget is not applied here: it says that a readable socket has nothing to read
-    /// when the *task* has done much since it was woken, whoever did it. The watch would take that
-    /// for silence, and judge a timer that is due by it. The transport and the driver have budgets
-    /// of their own.
+    /// Tokio's cooperative budget is not applied here. It reports a readable socket as pending when the whole *task*
+    /// has used its budget, which a watch would take for silence and could fail by a timer that is due. The transport
+    /// and the driver have their own budgets.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
         let stream = &mut self.0;

@@ -1,4 +1,4 @@
-//! An action as one line, which is the same whenever the action is the same.
+//! Writes an action as one line. Equal actions give equal lines.
 
 use core::time::Duration;
 
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::line;
 
-/// The product that a request names by default.
+/// The product in the default `User-Agent`.
 const PRODUCT: &str = "cvm-watch/";
 
-/// The action as a line of JSON, without its end. The values of sensitive headers are redacted.
+/// Returns the action as a line of JSON without a line end. The values of sensitive headers are redacted.
 pub(crate) fn line(member: Option<u64>, action: &Action) -> String {
     let shown = match action {
         Action::Connect { attempt, request, .. } => Shown::Connect {
@@ -31,7 +31,7 @@ pub(crate) fn line(member: Option<u64>, action: &Action) -> String {
     line::json(&Line { action: shown, member })
 }
 
-/// A header's value, unless it is a secret or changes with each version of this program.
+/// A header's value, unless it is a secret or depends on the version of this crate.
 fn value(header: &Header) -> &str {
     match header.value() {
         _ if header.sensitive() => "***",
@@ -79,7 +79,7 @@ enum Shown<'a> {
         raw: Option<&'a str>,
     },
     Fail(&'a Failure),
-    /// An action that is newer than this file.
+    /// An action that this version of the crate does not know.
     Other {
         is: String,
     },

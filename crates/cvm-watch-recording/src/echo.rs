@@ -1,19 +1,19 @@
-//! Finds echoes of secrets in what a server sends, also where they are cut between two chunks.
+//! Finds secrets that a server repeats, also across chunks.
 
 use std::borrow::Cow;
 
 use cvm_watch_driver::cvm_watch_core::Redactor;
 
-/// What stands in place of a secret.
+/// The placeholder for a secret.
 const PLACEHOLDER: &str = "***";
-/// So much of a body is searched again with its next chunk: the redactor finds the beginning of a
-/// secret from 4 bytes on, and each byte takes 36 at most, as an escape with each character escaped.
+/// How much of a body is searched again with its next chunk. The redactor finds the beginning of a secret from 4
+/// bytes on, and each byte takes at most 36, as an escape with each character escaped.
 const MARGIN: usize = 5 * 36;
-/// The most bytes that an escape of one byte takes.
+/// The length of the longest escape of one byte.
 const LONGEST_ESCAPE: usize = 6;
 
-/// The text with secrets redacted. Where one is hidden behind further escapes, as in a JSON string,
-/// nothing is left of the text.
+/// Returns the text with secrets redacted. A text that holds one behind further escapes, as in a JSON string, is
+/// replaced as a whole.
 pub(crate) fn redact<'a>(text: &'a str, redactor: &Redactor) -> Cow<'a, str> {
     let redacted = redactor.redact(text);
     match unescaped(&redacted) {
@@ -22,7 +22,7 @@ pub(crate) fn redact<'a>(text: &'a str, redactor: &Redactor) -> Cow<'a, str> {
     }
 }
 
-/// The end of a body, as far as an echo may have begun in it.
+/// The end of a body, in which a secret may have begun.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     bytes: Vec<u8>,
@@ -30,7 +30,7 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Adds a chunk; returns whether an echo ends in it.
+    /// Adds a chunk; returns whether a secret ends in it.
     pub(crate) fn push(&mut self, chunk: &[u8], redactor: &Redactor) -> bool {
         self.bytes.extend_from_slice(chunk);
         let cut = self.bytes.utf8_chunks().last().map_or(0, |last| last.invalid().len());
@@ -39,7 +39,7 @@ impl Tail {
         let redacted = redact(&text, redactor);
         let has_echo = redacted != text;
         if has_echo {
-            // So that it is not found again.
+            // The same secret must not be found again.
             self.bytes = redactor.redact(&text).into_owned().into_bytes();
         }
         if !cut.is_empty() {
@@ -57,26 +57,26 @@ impl Tail {
         has_echo
     }
 
-    /// Whether the next bytes decide if there is an echo.
+    /// Returns whether the next bytes decide if this is a secret.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun
     }
 }
 
-/// How many bytes at the end of the text are the beginning of a secret.
+/// Returns how many bytes at the end of the text are the beginning of a secret.
 fn begun_in(text: &str, redactor: &Redactor) -> usize {
     let (redacted, cut) = (redactor.redact(text), redactor.redact_cut(text));
     if cut == redacted { 0 } else { redacted.len() - (cut.len() - PLACEHOLDER.len()) }
 }
 
-/// The text with its JSON escapes read, and how many bytes at its end may be a part of one; `None` if
-/// it has no escape.
+/// Returns the text without JSON escapes, and how many bytes at its end may be part of one; `None` if it has no
+/// escape.
 fn unescaped(text: &str) -> Option<(String, usize)> {
     let mut read = String::new();
     let mut rest = text;
     while let Some((before, from)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
         read.push_str(before);
-        // A surrogate pair, four digits, or a short one.
+        // A surrogate pair, four digits, or a short escape.
         let char = [2 * LONGEST_ESCAPE, LONGEST_ESCAPE, 2].into_iter().find_map(|length| {
             let (escape, after) = from.split_at_checked(length)?;
             serde_json::from_str::<String>(&format!("\"{escape}\"")).ok().map(|char| (char, after))

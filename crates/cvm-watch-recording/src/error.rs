@@ -1,37 +1,37 @@
-//! What can go wrong.
+//! Errors of recording and of replay.
 
 use std::io;
 
-/// Why a watch is not recorded, or no further.
+/// Why a recording cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// One of its secrets is also part of what a recording begins with; see [`check`](crate::check).
+    /// A secret is part of the values that a recording has to contain; see [`check`](crate::check).
     #[error("a secret is part of the id, of a status or of a header's name; use another one")]
     Secret,
-    /// The core was called in a way that is newer than this crate.
+    /// The driver reported a call that this version of the crate does not know.
     #[error(
         "the watch received an input that this version of cvm-watch-recording does not know; use one of the core's version"
     )]
     Unknown,
-    /// It could not be written.
+    /// Writing failed.
     #[error(transparent)]
     Write(#[from] io::Error),
 }
 
-/// Why a recording cannot be played, or no further.
+/// Why a recording cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// It could not be read.
+    /// Reading failed.
     #[error("line {line} cannot be read")]
     Read {
         /// The line, from 1.
         line: u64,
-        /// What went wrong.
+        /// The I/O error.
         source: io::Error,
     },
-    /// A line is not what it should be.
+    /// A line is malformed.
     #[error("line {line}: {problem}")]
     Line {
         /// The line, from 1.
@@ -42,7 +42,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The line that cannot be read, from 1.
+    /// Returns the number of the line, from 1.
     pub fn line(&self) -> u64 {
         match self {
             Self::Read { line, .. } | Self::Line { line, .. } => *line,

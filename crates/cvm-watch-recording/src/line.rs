@@ -1,5 +1,4 @@
-//! The lines of a recording: one object of JSON each, in ASCII, so that nothing in one can act on a
-//! terminal.
+//! The lines of a recording: one JSON object per line, in ASCII, so that no line can control a terminal.
 
 use std::borrow::Cow;
 use std::io;
@@ -10,9 +9,9 @@ use cvm_watch_driver::cvm_watch_core::{AttemptId, CloseCause, Input, Policy, Res
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 
-/// The version of the format. It changes when a program that reads the old one cannot read the new.
+/// The version of the format. It changes when older programs cannot read the new one.
 pub(crate) const FORMAT: u32 = 2;
-/// What the line of an action begins with.
+/// The beginning of an action's line.
 pub(crate) const ACTION: &str = "{\"action\":";
 
 /// The first line.
@@ -27,8 +26,8 @@ pub(crate) struct First {
     pub(crate) fleet: Option<Fleet>,
 }
 
-/// The first line of format 1, which had one watch, and times since its start. Its actions are written
-/// in another way, so most of them differ.
+/// The first line of format 1, which had one watch and times since its start. Its actions have another form, so most
+/// of them differ.
 #[derive(Debug, Deserialize)]
 pub(crate) struct FirstOfFormat1 {
     pub(crate) start: u64,
@@ -43,7 +42,7 @@ pub(crate) struct ConfigOfFormat1 {
     pub(crate) policy: Policy,
 }
 
-/// That it is a recording of a fleet.
+/// The recording is of a fleet.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fleet {
@@ -64,10 +63,10 @@ pub(crate) enum Until {
 pub(crate) struct Reported {
     /// The time, in nanoseconds of the clock of the watch.
     pub(crate) at: u64,
-    /// The member of the fleet that it concerns. None if it concerns all, or if there is no fleet.
+    /// The member of the fleet that it concerns; `None` if it concerns all, or without a fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) member: Option<u64>,
-    /// Whether there were actions left that had not been polled.
+    /// Whether actions were left that had not been polled.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) undrained: bool,
     #[serde(alias = "told")]
@@ -82,7 +81,7 @@ pub(crate) enum Report {
     Watch {
         id: String,
         seed: u64,
-        /// None if it is the same as that of the watch before.
+        /// `None` if it is the same as that of the previous watch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy: Option<Box<Policy>>,
     },
@@ -100,19 +99,19 @@ pub(crate) enum Report {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wall: Option<u64>,
     },
-    /// A chunk of a body, and how much of it was taken at once.
+    /// A chunk of a body, and how much of it was taken by the first call.
     Chunk {
         attempt: u64,
         bytes: Bytes,
         taken: usize,
     },
-    /// What was left of the member's last chunk.
+    /// The rest of the member's last chunk.
     Rest {
         taken: usize,
     },
     Paused(bool),
     Removed,
-    /// From here on the server has echoed a secret: it is redacted, so nothing can be compared.
+    /// The server repeated a secret, which is redacted, so nothing can be compared from here on.
     SecretEchoed,
 }
 
@@ -123,13 +122,13 @@ pub(crate) struct Header {
     pub(crate) value: Bytes,
 }
 
-/// Bytes: as text where they are UTF-8.
+/// Bytes: as text if they are UTF-8.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Bytes {
     Text(String),
     Base64(String),
-    /// So many, left out since there is a secret among them.
+    /// The number of bytes that were left out because they hold a secret.
     Omitted(usize),
 }
 
@@ -161,7 +160,7 @@ impl Bytes {
 }
 
 impl Report {
-    /// What is written of an input, if it is known here.
+    /// The recorded form of an input; `None` if this version does not know it.
     pub(crate) fn new(input: &Input<'_>) -> Option<Self> {
         Some(match input {
             Input::Abort => Self::Abort,
@@ -180,7 +179,7 @@ impl Report {
     }
 }
 
-/// A head whose values live here.
+/// Makes a head that borrows its values from here.
 pub(crate) struct OwnedHead {
     status: u16,
     headers: Vec<(String, Vec<u8>)>,
@@ -204,16 +203,16 @@ impl OwnedHead {
     }
 }
 
-/// One line of JSON, without its end.
+/// One line of JSON, without a line end.
 pub(crate) fn json(value: &impl Serialize) -> String {
     let mut out = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, Ascii);
-    // Only text, numbers and the like are written, to memory: that cannot fail.
+    // Serializing plain values to memory cannot fail.
     let _ = value.serialize(&mut serializer);
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// A line of JSON with each string in it changed.
+/// Applies a function to each string of a line of JSON.
 pub(crate) fn map_strings(line: &str, change: impl Fn(&str) -> Cow<'_, str>) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -228,7 +227,7 @@ pub(crate) fn map_strings(line: &str, change: impl Fn(&str) -> Cow<'_, str>) -> 
     out
 }
 
-/// Writes strings in ASCII, and breaks up `##`, with which a command of a CI runner begins.
+/// Writes strings in ASCII, and escapes `##`, which begins a command of a CI runner.
 struct Ascii;
 
 impl Formatter for Ascii {

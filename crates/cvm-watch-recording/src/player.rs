@@ -1,4 +1,4 @@
-//! A recording played through the core.
+//! Replays a recording through the core.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
@@ -13,11 +13,11 @@ use crate::action;
 use crate::error::ReadError;
 use crate::line::{self, ConfigOfFormat1, First, FirstOfFormat1, OwnedHead, Report, Reported};
 
-/// The most bytes of one line, so that a hostile file does not fill the memory.
+/// The longest line, in bytes, so that a hostile file cannot exhaust memory.
 const LONGEST_LINE: u64 = 64 << 20;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Plays a recording: reports to the core all that was reported to it then, and compares its actions.
+/// Replays a recording: passes the recorded inputs to the core, and compares its actions with the recorded ones.
 ///
 /// ```
 /// use cvm_watch_recording::Player;
@@ -37,7 +37,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 pub struct Player<R> {
     lines: Lines<R>,
     core: Core,
-    /// What is added to the times, in nanoseconds; 0 but for format 1.
+    /// The offset that is added to times, in nanoseconds; 0 except for format 1.
     start: u64,
     /// The policy of the last watch.
     policy: Option<Arc<Policy>>,
@@ -45,10 +45,10 @@ pub struct Player<R> {
     played: Played,
 }
 
-/// The core, as the first lines of the recording say.
+/// The core that is replayed: a watch or a fleet.
 #[derive(Debug)]
 enum Core {
-    /// A watch that has not begun.
+    /// A watch that was not started yet.
     None,
     Watch(Box<Watch>),
     Fleet(Box<Fleet>),
@@ -58,35 +58,35 @@ enum Core {
 struct Member {
     id: MemberId,
     attempt: AttemptId,
-    /// The last chunk of its body, and how much of it was taken.
+    /// The last chunk of a member's body, and how much of it was taken.
     chunk: Vec<u8>,
     taken: usize,
 }
 
-/// How a recording was played.
+/// The result of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Played {
     /// How many actions there were.
     pub actions: u64,
-    /// Where the core first did something else than it did then, if it did.
+    /// The first difference, if there is one.
     pub difference: Option<Difference>,
-    /// The line from which on nothing was played, since the server had echoed a secret, which the
-    /// recording does not hold.
+    /// The line at which the replay stopped, because the server repeated a secret, which the recording does not
+    /// contain.
     pub echo: Option<u64>,
-    /// The last line, if it is cut off, as that of a program that was killed is. It was left out.
+    /// The last line, if it is incomplete because the program was killed. It was ignored.
     pub unfinished: Option<u64>,
 }
 
-/// Where the core did something else than the recording says.
+/// A difference between the core and the recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
     /// The line of the recording, from 1.
     pub line: u64,
-    /// What the core did then; `None` if nothing.
+    /// The recorded action; `None` if there is none.
     pub then: Option<String>,
-    /// What it does now; `None` if nothing.
+    /// The action of the core now; `None` if there is none.
     pub now: Option<String>,
 }
 
@@ -95,7 +95,7 @@ impl<R: BufRead> Player<R> {
     ///
     /// # Errors
     ///
-    /// A first line that is not that of a recording, or of a format that is not known here.
+    /// Fails if the first line is not that of a recording, or if the version of the format is unknown.
     pub fn new(recording: R) -> Result<Self, ReadError> {
         let mut lines = Lines { from: recording, number: 0, unfinished: None };
         let Some(text) = lines.next()? else {
@@ -132,11 +132,11 @@ impl<R: BufRead> Player<R> {
         Ok(Self { lines, core, start: 0, policy: None, members: BTreeMap::new(), played: Played::default() })
     }
 
-    /// Plays the rest, and gives each action of the core to `each`, as a line without its end.
+    /// Replays the recording, and passes each action of the core to `each`, as a line without a line end.
     ///
     /// # Errors
     ///
-    /// A line that cannot be read, or a policy that is refused. What comes before it was played.
+    /// Fails at a line that cannot be read, or at a policy that is refused. The lines before it were replayed.
     pub fn play(mut self, mut each: impl FnMut(&str)) -> Result<Played, ReadError> {
         while let Some(text) = self.lines.next()? {
             if text.starts_with(line::ACTION) {
@@ -248,7 +248,7 @@ impl<R: BufRead> Player<R> {
         Ok(())
     }
 
-    /// Offers what is left of the member's chunk.
+    /// Passes the rest of the member's chunk.
     fn offer(&mut self, now: Timestamp, member: Option<u64>, then: usize) -> Result<(), ReadError> {
         self.member(member)?;
         let Some(member) = self.members.get_mut(&member.unwrap_or_default()) else { return Ok(()) };
@@ -290,7 +290,7 @@ impl<R: BufRead> Player<R> {
     }
 }
 
-/// As much of the first line as every version has.
+/// The part of the first line that every version has.
 #[derive(serde::Deserialize)]
 struct Format {
     recording: u32,
@@ -305,9 +305,8 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line that is not blank, without its end, which may be that of another system, and
-    /// without the byte order mark that an editor may have put before the first. A last line without
-    /// an end counts if it is whole JSON.
+    /// Returns the next line that is not blank, without its line end (LF or CRLF) and without a byte order mark at
+    /// the start of the file. A last line without a line end counts if it is complete JSON.
     fn next(&mut self) -> Result<Option<String>, ReadError> {
         loop {
             let mut bytes = Vec::new();

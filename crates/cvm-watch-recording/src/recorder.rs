@@ -1,4 +1,4 @@
-//! A watch or a fleet as it happens, written down line by line.
+//! Records a watch or a fleet, line by line.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,15 +11,14 @@ use crate::echo::{self, Tail};
 use crate::error::RecordError;
 use crate::line::{self, Bytes, First, Report, Reported};
 
-/// The most bytes that are held until it is decided whether they hold an echo.
+/// The most bytes that wait until it is known whether they hold a secret.
 const MOST_HELD: usize = 1 << 20;
 
-/// Writes down what an observer of a watch or a fleet sees, with secrets redacted.
+/// Records the calls that an observer of a watch or a fleet sees, with secrets redacted.
 ///
-/// Lines are written and flushed as soon as an action is polled, so if the program is killed, the last
-/// input at most is missing. Only bytes that may be the beginning of an echo of a secret, and what
-/// follows them, wait until the next bytes or the end of the connection decide. Lines that still wait
-/// are written when the recorder is dropped.
+/// Lines are written and flushed as soon as an action is polled, so at most the last input is missing if the program
+/// is killed. Only bytes that may be the beginning of a secret, and the lines after them, wait for the next bytes or
+/// the end of the connection. Lines that still wait are written when the recorder is dropped.
 ///
 /// ```
 /// use cvm_watch_driver::cvm_watch_core::{CvmId, MemberId, Policy, Timestamp};
@@ -44,11 +43,11 @@ pub struct Recorder<W: Write> {
     lines: Lines,
 }
 
-/// Whether a watch can be recorded: whether what a recording begins with holds none of its secrets.
+/// Checks that a watch can be recorded: that the id, the statuses and the header names hold none of its secrets.
 ///
 /// # Errors
 ///
-/// A secret that is also part of the id, of a status or of a header's name.
+/// Fails if a secret is also part of the id, of a status or of a header's name.
 ///
 /// ```
 /// use cvm_watch_driver::cvm_watch_core::{ApiKey, CvmId, Policy};
@@ -63,24 +62,23 @@ pub fn check(policy: &Policy, id: &CvmId) -> Result<(), RecordError> {
     if redact(&line, policy.redactor()) == line { Ok(()) } else { Err(RecordError::Secret) }
 }
 
-/// A line with secrets redacted in its strings.
+/// Redacts the strings of a line.
 fn redact(line: &str, redactor: &Redactor) -> String {
     line::map_strings(line, |text| echo::redact(text, redactor))
 }
 
 impl<W: Write> Recorder<W> {
-    /// A recorder that writes to a file, or to any other writer.
+    /// Makes a recorder that writes to a file or any other writer.
     pub fn new(to: W) -> Self {
         Self { to, has_failed: false, lines: Lines::default() }
     }
 
-    /// Writes down one call.
+    /// Records one call.
     ///
     /// # Errors
     ///
-    /// When a watch starts: see [`check`]. At any time: what could not be written. After an error
-    /// nothing more is written, and no further error is returned: a recording that lacks something in
-    /// the middle would be none.
+    /// Fails when a watch starts that does not pass [`check`], and when writing fails. After an error nothing more is
+    /// written and no further error is returned, since a recording with a gap could not be replayed.
     pub fn observe(&mut self, observed: Observed<'_>) -> Result<(), RecordError> {
         if self.has_failed {
             return Ok(());
@@ -105,7 +103,7 @@ impl<W: Write> Drop for Recorder<W> {
         if !self.has_failed {
             self.lines.end_bodies(None);
             self.lines.release();
-            // There is no caller left to report an error to.
+            // In `drop` an error cannot be reported.
             let _ = self.write();
         }
     }
@@ -116,7 +114,7 @@ impl<W: Write> Drop for Recorder<W> {
 struct Lines {
     /// Lines to be written next.
     ready: String,
-    /// Lines from the first bytes on that may be part of an echo.
+    /// Lines that wait, from the first bytes on that may be part of a secret.
     held: Vec<Held>,
     held_bytes: usize,
     is_fleet: bool,
@@ -132,7 +130,7 @@ struct Lines {
 
 enum Held {
     Line(String),
-    /// A chunk, whose bytes are left out if there is an echo among them.
+    /// A chunk, whose bytes are left out if they hold a secret.
     Chunk(Reported),
 }
 
@@ -237,7 +235,7 @@ impl Lines {
         self.is_drained = action.is_none();
         if let Some((member, action)) = action {
             if !matches!(action, Action::Emit { .. } | Action::SteadyTarget { .. }) {
-                // No further byte of this connection is read.
+                // No more bytes of this connection will be read.
                 self.end_bodies(Some(member));
             }
             let line = action::line(self.number(Some(member)), action);
@@ -252,7 +250,7 @@ impl Lines {
         }
     }
 
-    /// Ends the body of a member, or all bodies: an echo that has begun goes no further.
+    /// Ends the body of a member, or all bodies: an incomplete secret cannot continue.
     fn end_bodies(&mut self, member: Option<MemberId>) {
         let ends = |of: &MemberId| member.is_none_or(|member| *of == member);
         let ended: Vec<_> = self.bodies.keys().copied().filter(ends).collect();
@@ -263,7 +261,7 @@ impl Lines {
         }
     }
 
-    /// There is an echo in what was received last: leaves out the member's bytes that are held.
+    /// The last bytes hold a secret: leaves out the member's bytes that wait.
     fn echoed(&mut self, member: Option<MemberId>) {
         if !self.has_echo {
             self.has_echo = true;
@@ -291,12 +289,12 @@ impl Lines {
         Reported { at: self.now.as_nanos(), member: self.number(member), undrained, input }
     }
 
-    /// A member's number in the recording; a watch that is alone has none.
+    /// A member's number in the recording; `None` without a fleet.
     fn number(&self, member: Option<MemberId>) -> Option<u64> {
         member.filter(|_| self.is_fleet).map(MemberId::number)
     }
 
-    /// Moves the lines that are held to those that are written.
+    /// Releases the lines that wait.
     fn release(&mut self) {
         for held in self.held.drain(..) {
             let line = match held {

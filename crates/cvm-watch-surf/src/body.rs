@@ -1,4 +1,4 @@
-//! A response body as a surf client gives it.
+//! The response body of a surf client.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use cvm_watch_driver::{Body, TransportError};
 
 use crate::fault;
 
-/// A body over surf: what the back end has at hand is a chunk, copied once.
+/// A body over surf. Each read of the back end is a chunk, copied once.
 pub struct SurfBody(surf::Body);
 
 impl SurfBody {

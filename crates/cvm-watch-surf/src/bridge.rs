@@ -21,9 +21,9 @@ use crate::net::AsyncStd;
 
 /// A back end for surf that a watch can rely on: HTTP/1.1 on hyper over async-std, TLS by rustls.
 ///
-/// Each request has a connection of its own and no task is spawned for it: dropping the request or
-/// the response closes the socket at once. Chunks are passed on as they arrive, a body that is cut
-/// off is an error, no redirect is followed, and there is no time limit.
+/// Each request has its own connection and no task is spawned, so dropping the request or the response closes the
+/// socket at once. Chunks are passed on as they arrive, a truncated body is an error, redirects are not followed, and
+/// there is no time limit.
 ///
 /// ```
 /// use cvm_watch_surf::driver::{ConnectOptions, Settings};
@@ -39,18 +39,17 @@ use crate::net::AsyncStd;
 pub struct Bridge(Connector<AsyncStd>);
 
 impl Bridge {
-    /// A back end with these options. The environment is read now, the machine's trusted
-    /// certificates when the first connection needs them.
+    /// Makes a back end with these options. The environment is read now, the machine's trusted certificates when the
+    /// first connection needs them.
     ///
     /// # Errors
     ///
-    /// Root certificates that cannot be read.
+    /// Fails if a root certificate cannot be read.
     pub fn new(options: &ConnectOptions) -> Result<Self, ConfigError> {
         Ok(Self(Connector::new(options)?))
     }
 
-    /// Prepares for requests to this base URL, so that errors show now; returns what must never be
-    /// shown.
+    /// Prepares for requests to this base URL, so that errors are reported early. Returns the secrets of the proxy.
     pub(crate) fn prepare(&self, base: &BaseUrl) -> Result<Vec<String>, ConfigError> {
         self.0.prepare(base)
     }
@@ -61,7 +60,7 @@ impl HttpClient for Bridge {
     async fn send(&self, request: http::Request) -> http::Result<http::Response> {
         let failed = |error: TransportError| http::Error::new(StatusCode::BadGateway, error);
         let destination = destination(request.url()).map_err(failed)?;
-        // A request that no watch made is a first attempt.
+        // A request that was not made by a watch counts as a first attempt.
         let attempt = request.ext().get().map_or(AttemptId::from_number(1), |beside: &Beside| beside.attempt);
         let message = message(request, &destination).await?;
         let (head, body) = self.0.send(&destination, attempt, message).await.map_err(failed)?;
@@ -75,7 +74,7 @@ impl fmt::Debug for Bridge {
     }
 }
 
-/// Where to connect to, what TLS names and what `Host` says, by the same parser as the base URL's.
+/// Returns the destination, by the same parser as for the base URL.
 fn destination(url: &Url) -> Result<BaseUrl, TransportError> {
     let origin = &url[..Position::BeforePath];
     BaseUrl::parse(origin).map_err(|error| TransportError::new(CloseCause::Other, error))
@@ -99,7 +98,7 @@ async fn message(mut request: http::Request, destination: &BaseUrl) -> http::Res
     for (name, value) in request.ext().get::<Beside>().iter().flat_map(|beside| &beside.headers) {
         headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value.as_bytes())?);
     }
-    // The content type that `http-types` gives to a body that is not there.
+    // `http-types` sets a content type for an empty body.
     if request.is_empty() == Some(true)
         && request.content_type().is_some_and(|found| found.essence() == mime::BYTE_STREAM.essence())
     {
@@ -111,8 +110,8 @@ async fn message(mut request: http::Request, destination: &BaseUrl) -> http::Res
 
 fn response(head: Head, body: Http1Body) -> http::Response {
     let exact = Exact::new(head);
-    let mut response = http::Response::new(exact.stand_in());
-    // Without a length: hyper knows the framing, and a body that is cut short is an error.
+    let mut response = http::Response::new(exact.replacement());
+    // Without a length: hyper knows the framing, and reports a truncated body.
     let reader = Reader { body: Mutex::new(body), chunk: Bytes::new() };
     response.set_body(surf::Body::from_reader(reader, None));
     response.remove_header(http::headers::CONTENT_TYPE);
@@ -123,9 +122,9 @@ fn response(head: Head, body: Http1Body) -> http::Response {
     response
 }
 
-/// A body as surf reads it: chunk by chunk, nothing is collected.
+/// A body for surf, without buffering.
 struct Reader {
-    /// surf requires bodies that are `Sync`, which a connection is not: the lock is never taken.
+    /// surf requires bodies that are `Sync`, which a connection is not. The lock is never taken.
     body: Mutex<Http1Body>,
     chunk: Bytes,
 }

@@ -1,4 +1,4 @@
-//! From the errors of surf to the facts that the core judges by.
+//! Maps errors of surf to close causes.
 
 use std::error::Error;
 use std::io;
@@ -7,11 +7,11 @@ use cvm_watch_driver::TransportError;
 use cvm_watch_driver::cvm_watch_core::CloseCause;
 use cvm_watch_http1::close_cause;
 
-/// A surf client returned no response. An error of the bridge is passed on as it was; one of another
-/// back end is judged by the I/O error in it, if there is one.
+/// A surf client returned no response. An error of the bridge is passed on unchanged; one of another back end is
+/// classified by the I/O error in it, if there is one.
 pub(crate) fn in_send(error: surf::Error) -> TransportError {
     error.downcast().unwrap_or_else(|error| {
-        // Judged before it is boxed, since the box hides what is in it.
+        // Classified before it is boxed, since the box hides its sources.
         let cause = close_cause(AsRef::<dyn Error>::as_ref(&error)).unwrap_or(CloseCause::Other);
         TransportError::new(cause, error)
     })

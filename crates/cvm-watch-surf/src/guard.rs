@@ -1,4 +1,4 @@
-//! The last station before the back end: secrets go only where the watch was told to go.
+//! The last middleware before the back end: secrets are sent only to the base URL.
 
 use surf::http::Url;
 use surf::http::headers::{HeaderName, HeaderValue};
@@ -7,12 +7,12 @@ use surf::{Client, Request, Response, Result};
 
 use crate::head::Beside;
 
-/// A middleware of one request. Those run after the client's own, so it has the last word.
+/// A middleware of one request. It runs after the middleware of the client.
 ///
-/// A middleware that follows redirects asks the server by itself, without what is held here, and
-/// then sends the request on with another URL. Here it goes back to the watch's own: the secrets
-/// never leave their origin, and the server's own redirect becomes the answer, which ends the watch
-/// with the right reason. An error in its place would name no redirect, and would be retried.
+/// A middleware that follows redirects sends requests without the secrets that are held here, and then passes on the
+/// request with another URL. This middleware restores the watch's URL, so the secrets are never sent to another
+/// origin, and the server's redirect becomes the answer, which ends the watch with the right cause. An error instead
+/// would not name the redirect, and would be retried.
 pub(crate) struct Guard {
     pub(crate) url: Url,
     pub(crate) secrets: Vec<(HeaderName, HeaderValue)>,

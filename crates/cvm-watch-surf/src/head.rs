@@ -1,12 +1,12 @@
-//! What `http-types` cannot carry, beside it: header values outside ASCII, status codes that it has
-//! no name for, the absence of a content type.
+//! Carries what `http-types` cannot: header values outside ASCII, status codes without a name, and a missing content
+//! type.
 
 use cvm_watch_driver::Head;
 use cvm_watch_driver::cvm_watch_core::AttemptId;
 use surf::StatusCode;
 use surf::http::headers::{CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 
-/// What `http-types` cannot carry of a request, as an extension of the request to the bridge.
+/// The part of a request that `http-types` cannot carry, as an extension of the request to the bridge.
 #[derive(Clone)]
 pub(crate) struct Beside {
     /// The headers whose values are outside ASCII.
@@ -14,12 +14,11 @@ pub(crate) struct Beside {
     pub(crate) attempt: AttemptId,
 }
 
-/// A response head as it came over the wire; the bridge gives it along as an extension of the
-/// response.
+/// The response head from the wire; the bridge passes it as an extension of the response.
 pub(crate) struct Exact {
     head: Head,
-    /// The status that stands for the head's.
-    stand_in: StatusCode,
+    /// The named status that replaces the one of the head in `http-types`.
+    replacement: StatusCode,
 }
 
 impl Exact {
@@ -31,12 +30,12 @@ impl Exact {
             400..500 => StatusCode::BadRequest,
             _ => StatusCode::InternalServerError,
         };
-        let stand_in = StatusCode::try_from(head.status).unwrap_or(class);
-        Self { head, stand_in }
+        let replacement = StatusCode::try_from(head.status).unwrap_or(class);
+        Self { head, replacement }
     }
 
-    pub(crate) fn stand_in(&self) -> StatusCode {
-        self.stand_in
+    pub(crate) fn replacement(&self) -> StatusCode {
+        self.replacement
     }
 
     /// The headers that `http-types` can carry.
@@ -52,12 +51,11 @@ impl Exact {
     }
 }
 
-/// The head of a response as a surf client gave it: what middleware made of it, and what went
-/// beside it.
+/// Returns the head of a surf client's response: the one from the wire, with the changes of middleware.
 pub(crate) fn head(status: StatusCode, headers: &Headers, exact: Option<&Exact>) -> Head {
     let mut all = Vec::new();
     for (name, values) in headers {
-        // `http-types` gives a content type to every body that has none.
+        // `http-types` sets a content type for every body without one.
         if *name == CONTENT_TYPE && exact.is_some_and(|exact| !exact.has_content_type()) {
             continue;
         }
@@ -65,7 +63,7 @@ pub(crate) fn head(status: StatusCode, headers: &Headers, exact: Option<&Exact>)
     }
     let Some(exact) = exact else { return Head { status: status.into(), headers: all } };
     all.extend(exact.head.headers.iter().filter(|(_, value)| !value.is_ascii()).cloned());
-    let status = if status == exact.stand_in { exact.head.status } else { status.into() };
+    let status = if status == exact.replacement { exact.head.status } else { status.into() };
     Head { status, headers: all }
 }
 
@@ -77,7 +75,7 @@ mod tests {
     fn through_surf(status: u16, headers: &[(&str, &[u8])]) -> Head {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
         let exact = Exact::new(Head { status, headers });
-        let mut response = Response::new(exact.stand_in());
+        let mut response = Response::new(exact.replacement());
         response.set_body("x");
         response.remove_header(CONTENT_TYPE);
         for (name, value) in exact.ascii() {

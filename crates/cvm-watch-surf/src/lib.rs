@@ -96,7 +96,7 @@ pub use transport::SurfTransport;
 /// ```
 pub type Client = driver::Client<SurfTransport, AsyncStdTimer>;
 
-/// Collects what a [`Client`] is made with.
+/// Builds a [`Client`].
 pub type ClientBuilder = driver::ClientBuilder<SurfTransport>;
 
 /// Sleeps on async-std's timer, and reads a clock that goes on while the machine is suspended.

@@ -16,27 +16,26 @@ use crate::fault;
 use crate::guard::Guard;
 use crate::head::{self, Beside, Exact};
 
-/// A surf client as a transport. Over the [`Bridge`], each attempt has a connection of its own and
-/// no task is spawned for it: dropping the attempt closes the socket. Over another back end its terms
-/// apply; see [`SurfTransport::over`].
+/// A surf client as a transport. Over the [`Bridge`], each attempt has its own connection and no task is spawned, so
+/// dropping the attempt closes the socket. For other back ends see [`SurfTransport::over`].
 #[derive(Clone)]
 pub struct SurfTransport {
     client: surf::Client,
 }
 
 impl SurfTransport {
-    /// A transport over a surf client of yours, with its middleware, its default headers and its
-    /// back end. Use it with `Client::new`; [`Bridge`] has an example.
+    /// Makes a transport over your surf client, with its middleware, default headers and back end. Use it with
+    /// `Client::new`;
+    /// [`Bridge`] has an example.
     ///
-    /// The request always goes to the base URL: a URL that your middleware changed is changed back
-    /// by the last station before the back end, which also adds the API key and other secrets. So a
-    /// middleware that follows redirects cannot send them elsewhere; it costs a request without them
-    /// before each attempt, and a redirect still ends the watch and is named in its failure.
+    /// The request always goes to the base URL: the last middleware before the back end restores the URL, and adds
+    /// the API key and other secrets. So a middleware that follows redirects cannot send them elsewhere. It costs an
+    /// additional request without secrets before each attempt, and a redirect still ends the watch and is named in
+    /// its failure.
     ///
-    /// Over the [`Bridge`] everything else holds as without a client of yours. Another back end
-    /// brings its own terms: TLS, proxies, when a dropped connection is closed, what a truncated
-    /// body looks like, and whether it follows redirects below surf, where nothing here can see it.
-    /// A header outside ASCII, such as some `Last-Event-ID`, does not pass through it. Of surf's own:
+    /// Over the [`Bridge`] everything else works as with the default client. Other back ends differ: in TLS, in
+    /// proxies, in when a dropped connection is closed, in how a truncated body is reported, and in whether they
+    /// follow redirects. Headers outside ASCII, such as some `Last-Event-ID`, are not sent. surf's own back ends:
     ///
     /// - curl: build the client by `surf::Client::new()`, since one from a `surf::Config` ends every
     ///   body after 60 seconds. A dropped connection is closed only when its next bytes arrive. It
@@ -48,8 +47,8 @@ impl SurfTransport {
     ///
     /// # Errors
     ///
-    /// A header in the settings whose value is outside ASCII: a back end other than the bridge would
-    /// leave it out.
+    /// Fails if a header in the settings has a value outside ASCII, which a back end other than the bridge would not
+    /// send.
     pub fn over(client: surf::Client, settings: &Settings) -> Result<Self, ConfigError> {
         match settings.headers().find(|(_, value)| !value.is_ascii()) {
             Some((name, _)) => {
@@ -96,7 +95,7 @@ async fn open(client: surf::Client, request: Request) -> Result<(Head, SurfBody)
     Ok((head, body))
 }
 
-/// The request as the client's middleware may see it; the guard adds the rest.
+/// Returns the request for the client's middleware, without the secrets, which the guard adds.
 fn message(client: &surf::Client, request: &Request) -> Result<surf::Request, surf::Error> {
     let base = request.base();
     let scheme = if base.is_https() { "https" } else { "http" };

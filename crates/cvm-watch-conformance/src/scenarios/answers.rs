@@ -1,4 +1,4 @@
-//! Answers that are no event stream, and connections that bring none.
+//! Answers that are not an event stream, and connections without an answer.
 
 use std::time::Duration;
 

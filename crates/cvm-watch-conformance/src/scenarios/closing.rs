@@ -1,4 +1,4 @@
-//! That a connection goes when its watch does.
+//! The connection of a watch is closed when the watch ends.
 
 use cvm_watch_sim::{Attempt, Script};
 

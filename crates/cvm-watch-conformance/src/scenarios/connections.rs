@@ -23,7 +23,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             nothing(),
             "failed: gave up after 1 attempt: no response within the connect timeout",
         )
-        // A stack that shares out the time between addresses may be the first to say so.
+        // A stack that divides the time between addresses may report the failure before the core does.
         .or("failed: gave up after 1 attempt: the host could not be reached")
         .at(Server::BlackHole)
         .connect_timeout(Duration::from_millis(400)),
@@ -33,7 +33,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             nothing(),
             "retry: no response within the connect timeout, complete; resolved running; 1 request; closed",
         )
-        // Where the resolver names the address that answers first.
+        // If the resolver returns the working address first.
         .or("complete; resolved running; 1 request; closed")
         .at(Server::FirstAddressSilent(Attempt::stream().complete("running").into()))
         .connect_timeout(Duration::from_millis(500))
@@ -44,7 +44,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             nothing(),
             "failed: gave up after 1 attempt: the host name could not be resolved",
         )
-        // Where the resolver itself does not answer in time.
+        // If the resolver does not answer in time.
         .or("failed: gave up after 1 attempt: no response within the connect timeout")
         .at(Server::NoSuchHost),
     ]

@@ -1,4 +1,4 @@
-//! Heads, in both directions.
+//! Request and response headers.
 
 use cvm_watch_sim::{Attempt, Head, Request, Script};
 
@@ -42,7 +42,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 
 fn request_is_exact(requests: &[Request]) -> Result<(), String> {
     let [request] = requests else { return Err(format!("{} requests", requests.len())) };
-    // The suite's deadline leaves the server ten seconds.
+    // The `timeout` that is sent follows from the suite's deadline.
     let uri = "/api/v1/cvms/my%20cvm/state?target=running&interval=5&timeout=10";
     if (request.method.as_str(), request.uri.as_str()) != ("GET", uri) {
         return Err(format!("the request line was {} {}", request.method, request.uri));

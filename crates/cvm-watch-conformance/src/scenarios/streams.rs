@@ -1,4 +1,4 @@
-//! Bodies: that every byte arrives, when it arrives, and that a broken one is told from an end.
+//! Bodies: every byte arrives in time, and a broken body is distinguished from an end.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ fn boot() -> Attempt {
     Attempt::stream().state("starting").state("running").complete("running")
 }
 
-/// A head, written out, that a transport must understand.
+/// The raw bytes of a head that a transport must understand.
 fn raw_head(status_line: &str) -> String {
     format!("{status_line}\r\ncontent-type: text/event-stream\r\n")
 }
 
-/// A `state` event, written out.
+/// The raw bytes of a `state` event.
 pub(super) const STATE: &str = "event: state\ndata: {\"status\":\"starting\"}\n\n";
 const EVENT: &str = "event: complete\ndata: {\"status\":\"running\"}\n\n";
 
@@ -127,7 +127,7 @@ pub(crate) fn broken() -> Vec<Scenario> {
         Scenario::new(
             "reset-in-body",
             "a reset in the middle of a body is told as one",
-            // The pause lets the client read the event before the reset takes what is unread.
+            // The pause lets the client read the event before the reset discards unread bytes.
             starting().wait(Duration::from_millis(100)).reset(),
             "starting; failed: gave up after 1 attempt: the connection was reset; 1 request; closed",
         ),

@@ -52,7 +52,7 @@ fn a_changed_action_and_a_changed_input_are_found_with_their_line() {
     let difference = how.difference.unwrap();
     assert_eq!(difference.line, 18);
     assert!(difference.then.unwrap().contains("resolved") && difference.now.unwrap().contains("\"resolve\""));
-    // Without the loss nothing is retried, and so on; the first difference is the one that is told.
+    // Without the failed attempt there is no retry, and so on; only the first difference is reported.
     let without: String =
         recording.lines().filter(|line| !line.contains("{\"closed\":{")).map(|line| format!("{line}\n")).collect();
     let difference = play(&without).1.difference.unwrap();

@@ -11,7 +11,7 @@ use crate::scripted::{Answer, actions, play, record};
 
 const CHARS: [&str; 5] = ["abcdefghijklmnopqrstuvwxyzABCDEFGH0123456789", "-_.~+=/&:;@!", "/", "äßñж", "→漢😀𝄞"];
 
-/// A text of six bytes or more that can be told from others.
+/// A text of six bytes or more that differs from all others.
 fn secret(random: &mut Random) -> String {
     let mut secret = String::from("k");
     for _ in 0..6 + random.below(24) {
@@ -64,7 +64,7 @@ fn in_json(text: &str, random: &mut Random) -> String {
     out
 }
 
-/// An echo as it may stand in a JSON string, in any form.
+/// A repeated secret in a JSON string, in any escaped form.
 fn echo_in_json(secret: &str, random: &mut Random) -> String {
     let rarely = *random.pick(&[1, 2, 5, 1000]);
     let text = written(secret, rarely, random);

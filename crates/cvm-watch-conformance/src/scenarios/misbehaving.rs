@@ -1,10 +1,10 @@
-//! That the driver stays right over a transport that does wrong.
+//! The driver behaves correctly over a misbehaving transport.
 
 use std::time::Duration;
 
 use cvm_watch_sim::{Attempt, Script};
 
-use crate::rogue::Fault;
+use crate::misbehaving::Fault;
 use crate::scenario::Scenario;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
