@@ -15,6 +15,7 @@ mod conditions;
 mod deadlines;
 mod events;
 mod fleet;
+mod fleet_picture;
 mod last_event_id;
 mod order;
 mod permits;

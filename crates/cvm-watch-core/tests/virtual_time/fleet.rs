@@ -40,6 +40,8 @@ pub(crate) struct Outcome {
     pub(crate) checks: BTreeMap<u64, Vec<Timestamp>>,
     /// How many streams were open at once, at most.
     pub(crate) most_open: usize,
+    /// Each connection: its member, and from when to when it was open.
+    pub(crate) connections: Vec<(u64, Timestamp, Option<Timestamp>)>,
     pub(crate) refused: usize,
     pub(crate) ticks: usize,
 }
@@ -163,11 +165,15 @@ impl FleetRun<'_> {
                     assert_eq!(self.open.insert(member, attempt), None, "two connections of one watch");
                     self.outcome.most_open = self.outcome.most_open.max(self.open.len());
                     self.outcome.checks.entry(member.number()).or_default().push(self.now);
+                    self.outcome.connections.push((member.number(), self.now, None));
                     self.due.push(Reverse((self.now + self.cvms.latency, member, attempt.number(), true)));
                 }
                 Action::Disconnect { attempt } => {
                     assert_eq!(self.open.remove(&member), Some(attempt));
                     self.closing.push(self.now + self.cvms.close_delay);
+                    let mut connections = self.outcome.connections.iter_mut().rev();
+                    let closed = connections.find(|connection| connection.0 == member.number());
+                    closed.unwrap().2 = Some(self.now);
                 }
                 Action::Resolve(state) => self.end(member, Ok(state.status)),
                 Action::Fail(failure) => self.end(member, Err(failure)),

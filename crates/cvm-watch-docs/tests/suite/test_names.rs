@@ -113,7 +113,7 @@ fn each_rule_of_semantics_has_tests_that_exist() {
         }
     }
     assert!(named.is_empty(), "docs/semantics-tests.md has rules that docs/semantics.md does not: {:?}", named.keys());
-    check_generated("semantics-tests.md", &page, &generated);
+    check_generated("docs/semantics-tests.md", &page, &generated);
 }
 
 #[test]
