@@ -287,8 +287,16 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = number::<usize>(), allow_negative_numbers = true)]
     pub(crate) max_streams: usize,
 
+    /// Print the scenarios, and serve nothing
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Print each request on stderr
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
     /// Refuse requests without a bearer token minted by GET /token, and no longer ago than this
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) require_token: Option<Duration>,
 
     /// Refuse requests whose X-Phala-Workspace is not this

@@ -98,15 +98,18 @@ Ctrl-C, 1 when no local port can be had.";
 pub(crate) const SIM: &str = "\
 The first line on stdout is the base URL; the scenarios follow. The id of the CVM chooses one by its
 prefix, and any other id boots to running in 12 s. Any key will do, unless --require-token is given.
+A CVM boots once: to see a boot again take another id, such as my-cvm-2, or start the simulator anew.
 
 Examples:
-  In one terminal:
-    cvm-watch sim --port 8080
+  In one terminal, with each request on stderr:
+    cvm-watch sim --port 8080 --verbose
   In another:
     export PHALA_CLOUD_API_PREFIX=http://127.0.0.1:8080/api/v1
     cvm-watch wait my-cvm
     cvm-watch wait flaky-1
     curl \"$PHALA_CLOUD_API_PREFIX/cvms/slow-1/state?target=running\"
+  What there is to try:
+    cvm-watch sim --list
 
 Exit codes: 0 after Ctrl-C or SIGTERM, 1 when the port can't be had, 2 for bad usage.";
 

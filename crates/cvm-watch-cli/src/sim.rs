@@ -1,19 +1,22 @@
 //! `cvm-watch sim`: the simulator, until Ctrl-C.
 
 use std::error::Error;
-use std::fmt::Write;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
 
 use cvm_watch_core::printable;
-use cvm_watch_sim::{RefusedRequest, Sim, SimError, scenarios};
+use cvm_watch_sim::{RefusedRequest, Request, Sim, SimError, scenarios};
 
 use crate::args::SimArgs;
 use crate::exit::Exit;
-use crate::output;
 use crate::signals::Signals;
+use crate::{duration, output};
 
 pub(crate) fn run(args: &SimArgs) -> Exit {
+    if args.list {
+        return output::document(table().as_bytes());
+    }
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -26,6 +29,8 @@ pub(crate) fn run(args: &SimArgs) -> Exit {
         .speed(args.speed)
         .stream_limit(args.max_streams)
         .on_refused(report_refused);
+    let started = Instant::now();
+    let builder = if args.verbose { builder.on_request(move |request| report(request, started)) } else { builder };
     let builder = args.cors.iter().fold(builder, |builder, origin| builder.cors(origin));
     let builder = args.require_token.iter().fold(builder, |builder, lifetime| builder.require_token(*lifetime));
     let builder = args.require_workspace.iter().fold(builder, |builder, slug| builder.require_workspace(slug));
@@ -33,7 +38,7 @@ pub(crate) fn run(args: &SimArgs) -> Exit {
     let sim = match builder.start() {
         Ok(sim) => sim,
         Err(SimError::Speed(speed)) => {
-            output::failure(&format!("speed \"{speed}\" must be a number above 0"));
+            output::failure(&format!("--speed \"{speed}\" must be a number above 0"));
             return Exit::Usage;
         }
         Err(error @ SimError::Origin(_)) => {
@@ -60,6 +65,14 @@ fn wait(signals: &Signals) -> io::Result<()> {
     Ok(())
 }
 
+/// Prints a line on stderr for a request, with the time since the start and how often its CVM was asked for.
+fn report(request: &Request, started: Instant) {
+    let passed = duration::passed(request.at.saturating_duration_since(started));
+    let attempt = request.attempt.map(|attempt| format!(", request {attempt} for this id")).unwrap_or_default();
+    let line = format!("{passed:>6} {} {}{attempt}", request.method, request.uri);
+    output::to_stderr(printable(&line, 300));
+}
+
 /// Prints a line on stderr for a request that the simulator refused.
 fn report_refused(refused: &RefusedRequest) {
     let RefusedRequest { status, reason, .. } = refused;
@@ -75,14 +88,19 @@ fn failed(error: &dyn Error) -> Exit {
 }
 
 fn introduction(base_url: &str) -> String {
-    let mut text = String::from("\nThe id of the CVM chooses what happens, by its prefix; any other id is a boot.\n\n");
+    format!(
+        "\nThe id of the CVM chooses what happens, by its prefix; any other id boots.\n\n{}\n\
+         A CVM boots once, at the first request for its id, and then keeps running. To see a boot again take another \
+         id,\nsuch as my-cvm-2, or start the simulator anew.\n\n\
+         Try: cvm-watch wait my-cvm --base-url {base_url}\nCtrl-C ends it.",
+        table()
+    )
+}
+
+/// The scenarios, one per line.
+fn table() -> String {
     let width = scenarios().map(|scenario| scenario.prefix.len()).max().unwrap_or_default();
-    for scenario in scenarios() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {:width$}  {}", scenario.prefix, scenario.description);
-    }
-    let _ = write!(text, "\nTry: cvm-watch wait my-cvm --base-url {base_url}\nCtrl-C ends it.");
-    text
+    scenarios().map(|scenario| format!("  {:width$}  {}\n", scenario.prefix, scenario.description)).collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(crate) fn report(error: &clap::Error, args: impl Iterator<Item = OsString>) 
     }
     let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
     let mut problems = problems(error, &args);
-    if let Some(last) = problems.last_mut() {
+    if let Some(last) = problems.last_mut().filter(|last| !last.ends_with('?')) {
         last.push_str("; try --help");
     }
     match asked_output(args.into_iter()).and_then(|asked| OutputMode::from_str(&asked, false).ok()) {
@@ -118,17 +118,31 @@ fn message(error: &clap::Error) -> String {
             };
             format!("{flag} \"{value}\" is not one of {possible}")
         }
+        // A value that is missing.
+        (ErrorKind::InvalidValue, Some(flag), ..) => format!("{flag} needs a value"),
         (ErrorKind::UnknownArgument, ..) => {
             let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
             let expected = EXPECTED.iter().find(|(flags, _)| flags.contains(&flag)).map(|(_, instead)| *instead);
             let alike = text(error, ContextKind::SuggestedArg).map(|alike| format!("did you mean {alike}?"));
             let instead = expected.map(str::to_owned).or(alike).map(|instead| format!("; {instead}"));
-            let what = if flag.starts_with('-') { "flag" } else { "argument" };
-            format!("there is no {what} {}{}", printable(flag, 60), instead.unwrap_or_default())
+            if !flag.starts_with('-') {
+                return format!("\"{}\" is one argument too many", printable(flag, 60));
+            }
+            format!("there is no flag {}{}", printable(flag, 60), instead.unwrap_or_default())
         }
-        (ErrorKind::InvalidSubcommand, ..) if error.get(ContextKind::SuggestedSubcommand).is_none() => {
+        (ErrorKind::InvalidSubcommand, ..) => {
             let word = text(error, ContextKind::InvalidSubcommand).map(|word| printable(word, 60)).unwrap_or_default();
-            format!("there is no command \"{word}\"; to wait for a CVM of this name: cvm-watch wait {word}")
+            let alike = match error.get(ContextKind::SuggestedSubcommand) {
+                Some(ContextValue::String(alike)) => Some(alike),
+                Some(ContextValue::Strings(alike)) => alike.first(),
+                _ => None,
+            };
+            match alike {
+                Some(alike) => format!("there is no command \"{word}\"; did you mean {alike}?"),
+                None => {
+                    format!("there is no command \"{word}\"; to wait for a CVM of this name: cvm-watch wait {word}")
+                }
+            }
         }
         (ErrorKind::MissingRequiredArgument, ..) => {
             let message = one_line(&error.render().to_string());
@@ -217,9 +231,9 @@ mod tests {
             (
                 "cvm-watch wait a --interval 4x --nope --max-retries=b --timeout 9",
                 "there is no flag --nope | --interval \"4x\" is not a duration; write 500ms, 90s, 10m, 1h30m or 1d | --max-retries \"b\" is not a whole number | --timeout \"9s\" must be whole seconds from 10s to \
-                 600s",
+                 600s; it limits one attempt, and --deadline limits the wait",
             ),
-            ("cvm-watch decode a b", "there is no argument b"),
+            ("cvm-watch decode a b", "\"b\" is one argument too many"),
             ("cvm-watch decode --max-event-bytes 0", "--max-event-bytes \"0\" must be from 1 to 1073741824 (1 GiB)"),
         ] {
             assert_eq!(told(args), expected);

@@ -16,6 +16,7 @@ use crate::scenario::scenario_for;
 use crate::script::{Attempt, Script};
 
 /// Receives each refused request.
+pub(crate) type OnRequest = Box<dyn Fn(&Request) + Send + Sync>;
 pub(crate) type OnRefused = Box<dyn Fn(&RefusedRequest) + Send + Sync>;
 
 /// What holds for every request.
@@ -28,6 +29,7 @@ pub(crate) struct Options {
     pub(crate) hosts: Vec<String>,
     /// The origin whose pages may read the answers.
     pub(crate) cors: Option<String>,
+    pub(crate) on_request: Option<OnRequest>,
     pub(crate) on_refused: Option<OnRefused>,
 }
 
@@ -124,7 +126,11 @@ impl Endpoint {
         let Decision { source, slot, attempt } = decision;
         let RequestHead { method, target: uri, headers, .. } = head;
         let id = request::id(&uri);
-        self.log.requested(Request { connection, method, uri, headers, id, attempt, at: now });
+        let request = Request { connection, method, uri, headers, id, attempt, at: now };
+        if let Some(on_request) = &self.options.on_request {
+            on_request(&request);
+        }
+        self.log.requested(request);
         Answer { source, form, _slot: slot }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::access::{Access, TOKEN_PATH};
 use crate::endpoint::{Endpoint, Options};
 use crate::error::SimError;
-use crate::log::{Log, RefusedRequest};
+use crate::log::{Log, RefusedRequest, Request};
 use crate::request::BASE_PATH;
 use crate::script::Script;
 use crate::server::Server;
@@ -141,6 +141,7 @@ impl Builder {
                 access: Access::default(),
                 hosts: Vec::new(),
                 cors: None,
+                on_request: None,
                 on_refused: None,
             },
             keep_records: KEEP_RECORDS,
@@ -216,6 +217,20 @@ impl Builder {
     /// answers carry no CORS headers, and browsers keep them from pages of other origins.
     pub fn cors(mut self, origin: &str) -> Builder {
         self.options.cors = Some(origin.to_owned());
+        self
+    }
+
+    /// Calls this for each request, refused ones included, on the simulator's own thread, before the answer is sent.
+    ///
+    /// ```
+    /// use cvm_watch_sim::Sim;
+    ///
+    /// let sim = Sim::builder().on_request(|request| println!("{} {}", request.method, request.uri)).start()?;
+    /// # drop(sim);
+    /// # Ok::<(), cvm_watch_sim::SimError>(())
+    /// ```
+    pub fn on_request(mut self, report: impl Fn(&Request) + Send + Sync + 'static) -> Builder {
+        self.options.on_request = Some(Box::new(report));
         self
     }
 

@@ -26,7 +26,10 @@ pub(crate) fn problems(args: &WaitArgs) -> Vec<String> {
 pub(super) fn named(error: &ConfigError) -> String {
     let message = error.to_string();
     let rest = message.strip_prefix(error.field()).unwrap_or(&message);
-    format!("--{}{rest}", flag(error))
+    let flag = flag(error);
+    // Mostly what is meant is a limit of the wait.
+    let meant = if flag == "timeout" { "; it limits one attempt, and --deadline limits the wait" } else { "" };
+    format!("--{flag}{rest}{meant}")
 }
 
 fn flag(error: &ConfigError) -> String {

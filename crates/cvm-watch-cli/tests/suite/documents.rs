@@ -79,9 +79,13 @@ fn commands(text: &str) -> Vec<String> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(command) = list(line, "command: ") {
-            assert_eq!(command, ["cvm-watch"], "a shell as the first process ignores SIGTERM");
-            let args = list(lines.next().unwrap(), "args: ").unwrap();
-            commands.push(format!("cvm-watch {}", args.join(" ")));
+            let (program, args) = command.split_first().unwrap();
+            assert!(program.ends_with("cvm-watch"), "a shell as the first process ignores SIGTERM");
+            let args = if args.is_empty() { list(lines.next().unwrap(), "args: ").unwrap() } else { args.to_vec() };
+            // What only the cluster knows cannot be run here.
+            if !args.iter().any(|arg| arg.contains("$(")) {
+                commands.push(format!("cvm-watch {}", args.join(" ")));
+            }
         } else if let Some(at) = line.find("cvm-watch wait") {
             commands.push(line[at..].to_owned());
         }

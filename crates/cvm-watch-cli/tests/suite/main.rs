@@ -33,3 +33,4 @@ mod target;
 mod terminal;
 mod text;
 mod tls;
+mod transcripts;
