@@ -64,13 +64,16 @@ pub(crate) struct WaitArgs {
     #[arg(long, help_heading = help::TARGET)]
     pub(crate) any: bool,
 
-    /// Status to wait for
+    /// Status to wait for; several as in running,stopped
+    ///
+    /// Of several any is enough, and the result says which one it was.
     ///
     /// Known are running, starting, restarting, stopping, stopped, shutting_down, exited, creating,
     /// removing, deleting, deleted, provisioning, updating, in_progress and error, in any case. Another
     /// one gives a warning.
-    #[arg(long, value_name = "STATUS", default_value = "running", help_heading = help::TARGET)]
-    pub(crate) target: String,
+    #[arg(long, value_name = "STATUS,...", default_value = "running", value_delimiter = ',',
+          help_heading = help::TARGET)]
+    pub(crate) target: Vec<String>,
 
     /// With target running: wait for the end of the boot too
     ///
@@ -85,6 +88,25 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "TIME", value_parser = duration::parse, num_args = 0..=1, require_equals = true,
           default_missing_value = "60s", help_heading = help::TARGET)]
     pub(crate) after_change: Option<Duration>,
+
+    /// Count the target only once it was seen for this long without another status
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::TARGET)]
+    pub(crate) stable_for: Option<Duration>,
+
+    /// Wait for a CVM that does not exist yet
+    ///
+    /// HTTP 404 is retried for this long from the start, 60s without a value, and does not count as a retry.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, num_args = 0..=1, require_equals = true,
+          default_missing_value = "60s", help_heading = help::WAITING)]
+    pub(crate) wait_for_create: Option<Duration>,
+
+    /// Give up when status and boot progress have not changed for this long [default: no limit]
+    ///
+    /// Only while the server reports; a silent server does not count. The exit code is 3.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::WAITING)]
+    pub(crate) stall_timeout: Option<Duration>,
 
     /// Limit of the whole wait [default: no limit]
     ///
@@ -214,11 +236,19 @@ impl WaitArgs {
             "retry-delay" => self.retry_delay.take().is_some(),
             "backoff-max" => self.backoff_max.take().is_some(),
             "after-change" => self.after_change.take().is_some(),
+            "stable-for" => self.stable_for.take().is_some(),
+            "wait-for-create" => self.wait_for_create.take().is_some(),
+            "stall-timeout" => self.stall_timeout.take().is_some(),
             "fail-on" => !std::mem::take(&mut self.fail_on).is_empty(),
             "ready" => std::mem::take(&mut self.ready),
             "base-url" => self.base_url.take().is_some(),
             _ => false,
         }
+    }
+
+    /// The target that the server is asked for.
+    pub(crate) fn first_target(&self) -> &str {
+        self.target.first().map_or("", String::as_str)
     }
 
     /// What to print, by whichever flag that was said.
@@ -368,7 +398,7 @@ mod tests {
         let args = Args::try_parse_from(["cvm-watch", "wait", "my-cvm"]).unwrap();
         let Command::Wait(args) = args.command else { panic!("{args:?}") };
         assert_eq!(
-            (args.ids.as_slice(), args.target.as_str(), args.output),
+            (args.ids.as_slice(), args.first_target(), args.output),
             (&["my-cvm".to_owned()][..], "running", OutputMode::Text)
         );
         let durations =
@@ -381,7 +411,7 @@ mod tests {
     fn two_dashes_end_the_flags() {
         let args = Args::try_parse_from(["cvm-watch", "wait", "--target", "stopped", "--", "--target"]).unwrap();
         let Command::Wait(args) = args.command else { panic!("{args:?}") };
-        assert_eq!((args.ids.as_slice(), args.target.as_str()), (&["--target".to_owned()][..], "stopped"));
+        assert_eq!((args.ids.as_slice(), args.first_target()), (&["--target".to_owned()][..], "stopped"));
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl Ended {
                 add_source(&mut trouble.message, error.source());
                 Exit::GaveUp
             }
+            Failure::Stalled { .. } => Exit::GaveUp,
             Failure::TargetUnreachable { boot_error, .. } => {
                 trouble.boot_error.clone_from(boot_error);
                 Exit::Unreachable

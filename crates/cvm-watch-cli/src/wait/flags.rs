@@ -11,7 +11,7 @@ pub(crate) fn problems(args: &WaitArgs) -> Vec<String> {
     let mut args = args.clone();
     let mut problems = Vec::new();
     loop {
-        let policy = policy::configure(&args, args.deadline, Policy::builder(&args.target)).build();
+        let policy = policy::configure(&args, args.deadline, Policy::builder(args.first_target())).build();
         let url = args.base_url.as_ref().map_or(Ok(()), |url| url.parse::<BaseUrl>().map(drop));
         let Err(error) = policy.map(drop).and(url) else { return problems };
         problems.push(named(&error));
@@ -55,5 +55,11 @@ mod tests {
         let names: Vec<_> = all.iter().map(|problem| problem.split(' ').next().unwrap()).collect();
         assert_eq!(names, ["--interval", "--timeout", "--deadline", "--fail-on", "--base-url"], "{all:?}");
         assert_eq!(found("--target stopped --ready").len(), 1);
+        assert_eq!(found("--target running,stopped --ready"), [""; 0]);
+        let all = found("--target running, --stable-for 0 --stall-timeout 0 --wait-for-create=0");
+        assert_eq!(all, ["--target must not be blank; give a status such as running or stopped"]);
+        let all = found("--stable-for 0 --stall-timeout 0 --wait-for-create=0");
+        let names: Vec<_> = all.iter().map(|problem| problem.split(' ').next().unwrap()).collect();
+        assert_eq!(names, ["--wait-for-create", "--stable-for", "--stall-timeout"], "{all:?}");
     }
 }

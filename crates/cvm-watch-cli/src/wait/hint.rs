@@ -16,6 +16,9 @@ pub(super) fn next_step(failure: &Failure, origins: &Sources) -> Option<String> 
             let has_code = rejection.error_code.is_some();
             Some(after_rejection(&rejection.cause, rejection.status, has_code, origins))
         }
+        Failure::Stalled { .. } => {
+            Some("look at the CVM's log; a longer --stall-timeout waits for a slow step of the boot".to_owned())
+        }
         Failure::ProxyAuthentication => Some(
             "set user name and password in the proxy's URL, percent-encoded, or go around the proxy with NO_PROXY"
                 .to_owned(),

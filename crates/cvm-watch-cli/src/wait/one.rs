@@ -32,7 +32,7 @@ pub(crate) fn watch(client: &Client, watching: WatchHandle, mut report: Report, 
 fn wait(args: &WaitArgs, prepared: &Prepared, id: &str, report: &mut Report) -> Result<Ended, Ended> {
     let Prepared { client, signals, ids, .. } = prepared;
     setup::remarks(args, ids, client.settings()).iter().for_each(|remark| report.remark(remark));
-    let watching = client.watch(id, &args.target).abort_on(signals.first());
+    let watching = client.watch(id, args.first_target()).abort_on(signals.first());
     let mut refused = None;
     let mut watching = watching.configure(|policy| {
         let policy = policy::configure(args, prepared.time_left(args), policy);

@@ -29,16 +29,24 @@ pub(super) fn configure(args: &WaitArgs, deadline: Option<Duration>, mut policy:
     policy = set(policy, deadline, PolicyBuilder::deadline);
     policy = set(policy, fail_early(args), PolicyBuilder::fail_early);
     policy = set(policy, args.after_change, PolicyBuilder::after_change);
+    policy = set(policy, args.stable_for, PolicyBuilder::stable_for);
+    policy = set(policy, args.wait_for_create, PolicyBuilder::wait_for_create);
+    policy = set(policy, args.stall_timeout, PolicyBuilder::stall_timeout);
+    policy = args.target.iter().skip(1).fold(policy, PolicyBuilder::or_target);
     policy.ready(args.ready).keep_raw(args.output() == OutputMode::Ndjson)
 }
 
 /// What ends a watch before its deadline. A boot that has failed will not get to `running`; of other
 /// targets only the user knows what keeps a CVM from them.
 fn fail_early(args: &WaitArgs) -> Option<FailEarly> {
-    let is_boot = args.target.eq_ignore_ascii_case("running");
+    let is_target = |status: &str| args.target.iter().any(|target| target.eq_ignore_ascii_case(status));
+    let is_boot = is_target("running");
     match (args.no_fail_early, args.fail_on.as_slice()) {
         (true, _) => None,
-        (false, []) => is_boot.then(FailEarly::of_a_boot),
+        (false, []) => is_boot.then(|| {
+            let early = FailEarly::of_a_boot();
+            FailEarly::on(early.statuses().filter(|status| !is_target(status))).boot_errors(true)
+        }),
         (false, statuses) => Some(FailEarly::on(statuses).boot_errors(is_boot)),
     }
 }
@@ -69,6 +77,8 @@ mod tests {
             ("--fail-on stopped --fail-on error", on(&["stopped", "error"], true)),
             ("--no-fail-early", None),
             ("--target stopped", None),
+            ("--target stopped,running", on(&BOOT, true)),
+            ("--target running,Exited", on(&["error", "removing", "deleting", "deleted"], true)),
             ("--target stopped --fail-on error", on(&["error"], false)),
             ("--target stopped --no-fail-early", None),
         ] {

@@ -185,7 +185,8 @@ impl Progress {
     fn state(&mut self, state: &CvmState) {
         let said = (printable(&state.status, STATUS_WIDTH), detail(state));
         // Looking again and again at the same would tell the same two things in turns.
-        let is_looked_at = matches!(self.pause, Pause::Look(RetryCause::NotReady | RetryCause::NotChanged));
+        let is_looked_at =
+            matches!(self.pause, Pause::Look(RetryCause::NotReady | RetryCause::NotChanged | RetryCause::NotStable));
         if !is_looked_at || self.last_state.as_ref() != Some(&said) {
             self.pause = Pause::None;
             self.tell(said.0.clone(), said.1.clone(), true);
@@ -223,7 +224,12 @@ impl Progress {
 /// that share streams HTTP 429 says no more than that there is no place.
 pub(super) fn is_look(cause: &RetryCause, is_shared: bool) -> bool {
     match cause {
-        RetryCause::NotReady | RetryCause::NotChanged | RetryCause::Suspended | RetryCause::Yielded => true,
+        RetryCause::NotReady
+        | RetryCause::NotChanged
+        | RetryCause::NotStable
+        | RetryCause::NotCreated { .. }
+        | RetryCause::Suspended
+        | RetryCause::Yielded => true,
         RetryCause::TooManyStreams { .. } => is_shared,
         _ => false,
     }

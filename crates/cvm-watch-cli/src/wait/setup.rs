@@ -45,8 +45,8 @@ fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
 
 pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings) -> Vec<Remark> {
     let notes = if args.verbose { notes(settings) } else { Vec::new() };
-    let warnings =
-        [key_doubt(settings.sources()), warning(settings), target::doubt(&args.target)].into_iter().flatten();
+    let warnings = [key_doubt(settings.sources()), warning(settings)].into_iter().flatten();
+    let warnings = warnings.chain(args.target.iter().filter_map(|target| target::doubt(target)));
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
     let warnings = warnings.chain(ids.doubt()).chain(ids.doubt_of_separators());
     let notes = notes.into_iter().chain(no_limit(args));

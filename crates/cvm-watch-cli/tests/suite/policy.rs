@@ -1,5 +1,7 @@
 //! When a wait gives up early, and what counts as the target: `--fail-on`, `--no-fail-early`,
-//! `--ready`, `--after-change`.
+//! `--ready`, `--after-change`, several targets, `--stable-for`, `--wait-for-create`, `--stall-timeout`.
+
+use std::time::Duration;
 
 use cvm_watch_sim::{Attempt, Script, Sim};
 use serde_json::{Value, json};
@@ -139,4 +141,49 @@ fn a_target_that_was_steady_counts_and_each_output_says_so() {
     let last = finished.stdout.lines().last().unwrap();
     assert!(last.starts_with("::notice title=cvm-watch%3A my-cvm::my-cvm is running after "), "{last}");
     assert!(last.ends_with("s, steady for 2s, which counts without a change"), "{last}");
+}
+
+#[test]
+fn any_of_several_targets_is_enough_and_the_result_says_which() {
+    let stopped = || Attempt::stream().state("stopping").state("stopped").close();
+    let finished = played(stopped(), "--target running,stopped");
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm stopped\n"), "{finished:?}");
+    // A status that fails early by itself does not if it is a target.
+    let exited = Attempt::stream().state("exited").state("exited").close();
+    let finished = played(exited, "--target running,exited");
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm exited\n"), "{finished:?}");
+    let failing = Attempt::stream().state("error").state("error").stall();
+    let finished = played(failing, "--target running,stopped");
+    assert_eq!(finished.code, Some(4), "{finished:?}");
+    let expected = r#""running,stopped" can no longer be reached: the status is "error""#;
+    assert!(finished.last_words().contains(expected), "{finished:?}");
+    // Each is checked for slips of the pen.
+    let finished = played(stopped(), "--target runing,stopped");
+    assert_eq!(finished.stderr.matches("is not a known status; did you mean \"running\"?").count(), 1, "{finished:?}");
+}
+
+#[test]
+fn a_cvm_that_does_not_exist_yet_is_waited_for() {
+    let missing = Attempt::new().head(404, &[]).bytes(r#"{"error_code":"ERR-03-001","message":"no such CVM"}"#).close();
+    let created = Script::new().then(missing.clone()).then(Attempt::stream().complete("running"));
+    let finished = played(created, "--wait-for-create --max-retries 0");
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm running\n"), "{finished:?}");
+    let look = "looking again at once: the CVM does not exist yet: no such CVM\n";
+    assert!(finished.stderr.contains(look), "{finished:?}");
+    let finished = played(missing, "--wait-for-create=100ms");
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+}
+
+#[test]
+fn a_target_must_be_stable_and_a_stalled_boot_ends_the_wait() {
+    let flickers = Attempt::stream().state("running").wait(Duration::from_secs(1));
+    let flickers = flickers.state("restarting").wait(Duration::from_secs(1)).state("running").stall();
+    let finished = played(flickers, "--stable-for 3s");
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm running\n"), "{finished:?}");
+    assert!(finished.stderr.contains("restarting"), "{finished:?}");
+    let stuck =
+        Attempt::stream().repeat("event: state\ndata: {\"status\":\"starting\"}\n\n", Duration::from_secs(1), 60);
+    let finished = played(stuck, "--stall-timeout 3s");
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert!(finished.last_words().contains("no progress for 3s: the status is still \"starting\""), "{finished:?}");
 }

@@ -50,7 +50,7 @@ enum Form {
 
 impl Board {
     pub(super) fn new(args: &WaitArgs, ids: &[String], printing: Printing) -> Self {
-        let roster = Roster::new(ids, &args.target, args.any);
+        let roster = Roster::new(ids, &args.target.join(" or "), args.any);
         let names = || ids.iter().map(String::as_str);
         let form = match (printing.mode, printing.progress) {
             (OutputMode::Ndjson, _) => Form::Ndjson(Ndjson::of_fleet(output::stdout(), names())),

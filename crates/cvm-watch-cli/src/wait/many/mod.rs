@@ -33,7 +33,7 @@ fn wait(args: &WaitArgs, prepared: &Prepared, board: &mut Board) -> Result<(), E
     setup::remarks(args, ids, client.settings()).iter().for_each(|remark| board.remark(remark));
     let mut refused = None;
     let mut watching = client
-        .watch_all(&ids.ids, &args.target)
+        .watch_all(&ids.ids, args.first_target())
         .max_streams(args.max_streams)
         .until(if args.any { Until::Any } else { Until::All })
         .configure(|policy| {
