@@ -102,7 +102,7 @@ other_workspaces() {
 
 # The libraries of the workspace that are published.
 libraries() {
-    git ls-files 'crates/*/src/lib.rs' | cut -d / -f 2 | while read -r crate; do
+    git ls-files ':(glob)crates/*/src/lib.rs' | cut -d / -f 2 | while read -r crate; do
         grep -q '^publish = false' "crates/$crate/Cargo.toml" || echo "$crate"
     done
 }
