@@ -1,5 +1,5 @@
 //! A watch as NDJSON: one object a line on stdout. The format is documented in
-//! `docs/command-line.md`, and stable.
+//! `docs/exit-codes-and-ndjson.md`, and stable.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

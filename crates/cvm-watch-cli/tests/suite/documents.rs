@@ -79,11 +79,15 @@ fn commands(text: &str) -> Vec<String> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(command) = list(line, "command: ") {
-            let (program, args) = command.split_first().unwrap();
-            assert!(program.ends_with("cvm-watch"), "a shell as the first process ignores SIGTERM");
-            let args = if args.is_empty() { list(lines.next().unwrap(), "args: ").unwrap() } else { args.to_vec() };
-            // What only the cluster knows cannot be run here.
-            if !args.iter().any(|arg| arg.contains("$(")) {
+            // A shell as the first process ignores SIGTERM.
+            assert_eq!(command[0].trim_start_matches('/'), "cvm-watch", "{line}");
+            let more = list(lines.next().unwrap(), "args: ").unwrap_or_default();
+            let args = [&command[1..], &more[..]].concat();
+            if args.iter().any(|arg| arg.contains("$(")) {
+                // It needs volumes of Kubernetes; here: that the flags exist.
+                let flags = args.iter().filter(|arg| arg.starts_with("--"));
+                commands.extend(flags.map(|flag| format!("cvm-watch wait --help | grep -e '{flag}' > /dev/null")));
+            } else {
                 commands.push(format!("cvm-watch {}", args.join(" ")));
             }
         } else if let Some(at) = line.find("cvm-watch wait") {
