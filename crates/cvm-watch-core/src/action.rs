@@ -67,6 +67,18 @@ pub enum Action {
     /// [`Input::Permit`]: crate::Input::Permit
     /// [`Watch::with_permits`]: crate::Watch::with_permits
     AskPermit,
+    /// The attempt begins, and waits for its credential: answer with [`Input::Credential`], or with
+    /// [`Input::Closed`] and [`CloseCause::Credential`] if there is none. The connect timeout includes the wait, and
+    /// a `Disconnect` cancels it. Only a watch with [`PolicyBuilder::credential_per_attempt`] asks.
+    ///
+    /// [`Input::Credential`]: crate::Input::Credential
+    /// [`Input::Closed`]: crate::Input::Closed
+    /// [`CloseCause::Credential`]: crate::CloseCause::Credential
+    /// [`PolicyBuilder::credential_per_attempt`]: crate::PolicyBuilder::credential_per_attempt
+    AskCredential {
+        /// The attempt, to be passed back with the answer.
+        attempt: AttemptId,
+    },
     /// The end: the target was reached. Nothing follows.
     Resolve(CvmState),
     /// The end: the target was not reached. Nothing follows.
@@ -102,7 +114,8 @@ pub(crate) struct Pending {
     /// Boxed, like the other rare actions, so that a waiting watch is small.
     pub(crate) retrying: Option<Box<Retrying>>,
     pub(crate) ask_permit: bool,
-    pub(crate) connect: Option<Box<(AttemptId, Request)>>,
+    /// The attempt that begins; without a request it asks for its credential.
+    pub(crate) connect: Option<Box<(AttemptId, Option<Request>)>>,
     pub(crate) end: Option<Box<End>>,
 }
 
@@ -124,7 +137,10 @@ impl Pending {
             return Some(Action::AskPermit);
         }
         if let Some((attempt, request)) = self.connect.take().map(|connect| *connect) {
-            return Some(Action::Connect { attempt, request });
+            return Some(match request {
+                Some(request) => Action::Connect { attempt, request },
+                None => Action::AskCredential { attempt },
+            });
         }
         self.end.take().map(|end| match *end {
             End::Resolved(state) => Action::Resolve(state),

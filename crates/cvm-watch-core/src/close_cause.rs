@@ -43,6 +43,9 @@ pub enum CloseCause {
     /// The body (or, before a head, the connection) ended cleanly.
     #[error("the stream ended")]
     Ended,
+    /// There is no credential for the attempt: its provider failed.
+    #[error("no credential could be obtained")]
+    Credential,
     /// Anything else.
     #[error("the connection failed")]
     Other,

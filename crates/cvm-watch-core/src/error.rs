@@ -135,6 +135,13 @@ pub enum RetryCause {
         /// The server's message, redacted; not yet made [`printable`].
         message: Option<String>,
     },
+    /// The server refused the credential (HTTP 401), and the provider is asked for another one. Does not count as a
+    /// retry.
+    #[error("HTTP 401{}", Said(message.as_deref()))]
+    CredentialRefused {
+        /// The server's message, redacted; not yet made [`printable`].
+        message: Option<String>,
+    },
     /// The server ended this stream with a `timeout` event.
     #[error("the server's timeout for this stream was reached")]
     ServerTimeout,
@@ -176,6 +183,7 @@ impl RetryCause {
         match self {
             Self::TooManyStreams { .. } => Some(429),
             Self::NotCreated { .. } => Some(404),
+            Self::CredentialRefused { .. } => Some(401),
             Self::Status { status, .. } => Some(*status),
             _ => None,
         }
@@ -184,9 +192,10 @@ impl RetryCause {
     /// Returns the server's message in that answer, redacted; not yet made [`printable`].
     pub fn server_message(&self) -> Option<&str> {
         match self {
-            Self::TooManyStreams { message } | Self::NotCreated { message } | Self::Status { message, .. } => {
-                message.as_deref()
-            }
+            Self::TooManyStreams { message }
+            | Self::NotCreated { message }
+            | Self::CredentialRefused { message }
+            | Self::Status { message, .. } => message.as_deref(),
             _ => None,
         }
     }

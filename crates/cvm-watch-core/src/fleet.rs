@@ -219,7 +219,9 @@ impl Fleet {
                 self.settle(member);
                 continue;
             }
-            if let Action::Connect { .. } = action {
+            // The slot is taken when the attempt begins, which is with the question for its credential if it asks.
+            let asks = self.watch(member).is_some_and(|watch| watch.policy().credential_per_attempt());
+            if matches!(action, Action::AskCredential { .. }) || (matches!(action, Action::Connect { .. }) && !asks) {
                 self.slots.begin_slice(member, self.last_now, self.members.time_slice(member));
             }
             self.settle(member);

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::close_cause::CloseCause;
+use crate::credential::Credential;
 use crate::response::ResponseHead;
 use crate::time::UnixSeconds;
 
@@ -67,6 +68,14 @@ pub enum Input<'a> {
     ///
     /// [`Watch::with_permits`]: crate::Watch::with_permits
     Permit,
+    /// The credential of the attempt; see [`Action::AskCredential`](crate::Action::AskCredential). Ignored if the
+    /// attempt did not ask.
+    Credential {
+        /// The attempt that asked.
+        attempt: AttemptId,
+        /// The credential.
+        credential: Credential,
+    },
     /// The attempt's time slice is over, because another watch waits for a connection. A stream is closed without
     /// counting as a retry, and the watch asks for a permit again; if it is at its target, it resolves. A connection
     /// without a head fails by its connect timeout. An error answer is judged by the part of the body that arrived.

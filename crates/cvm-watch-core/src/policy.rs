@@ -50,6 +50,7 @@ pub struct Policy {
     predicate: Option<Predicate>,
     #[serde(alias = "api_key", serialize_with = "placeholder", deserialize_with = "any_credential")]
     credential: Option<Credential>,
+    credential_per_attempt: bool,
     workspace: Option<String>,
     api_version: Option<String>,
     interval: Duration,
@@ -185,6 +186,11 @@ impl Policy {
     /// The credential of every request, if there is one.
     pub fn credential(&self) -> Option<&Credential> {
         self.credential.as_ref()
+    }
+
+    /// Whether each attempt asks the driver for its credential.
+    pub fn credential_per_attempt(&self) -> bool {
+        self.credential_per_attempt
     }
 
     /// The workspace that the requests are for, if it is named.

@@ -43,7 +43,8 @@ const LONGEST_ESCAPED_BYTE: usize = 36;
 pub struct Redactor(Vec<Secret>);
 
 impl Redactor {
-    pub(crate) fn add(&mut self, secret: &str) {
+    /// Adds a secret.
+    pub fn add(&mut self, secret: &str) {
         // A policy that was read from JSON holds the placeholder instead of its secrets.
         if !secret.is_empty() && secret != PLACEHOLDER {
             self.0.push(Secret::new(secret));

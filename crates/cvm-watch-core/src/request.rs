@@ -13,6 +13,7 @@ use crate::cvm_id::CvmId;
 use crate::error::ConfigError;
 use crate::header::{Header, control_byte};
 use crate::policy::Policy;
+use crate::redact::Redactor;
 use crate::url::NOT_UNRESERVED;
 
 const USER_AGENT: &str = concat!("cvm-watch/", env!("CARGO_PKG_VERSION"));
@@ -61,7 +62,14 @@ pub(crate) fn timeout_to_send(policy: &Policy, left: Option<Duration>) -> Durati
 }
 
 /// Makes the request of one attempt.
-pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_id: &str) -> Request {
+pub(crate) fn build(
+    policy: &Policy,
+    id: &CvmId,
+    timeout: Duration,
+    credential: Option<&Credential>,
+    redactor: &Redactor,
+    last_event_id: &str,
+) -> Request {
     let path_and_query = format!(
         "/cvms/{}/state?target={}&interval={}&timeout={}",
         id.path_segment(),
@@ -82,10 +90,10 @@ pub(crate) fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_i
     if let Some(workspace) = policy.workspace() {
         headers.push(Header::plain("X-Phala-Workspace", workspace.to_string()));
     }
-    headers.extend(policy.credential().map(Credential::header));
+    headers.extend(credential.map(Credential::header));
     if can_be_sent(last_event_id) {
         // The id is sent back unredacted. If it holds a secret it is marked sensitive.
-        let sensitive = matches!(policy.redactor().redact(last_event_id), Cow::Owned(_));
+        let sensitive = matches!(redactor.redact(last_event_id), Cow::Owned(_));
         headers.push(Header::plain("Last-Event-ID", last_event_id.to_string()).with_sensitive(sensitive));
     }
     headers.extend_from_slice(policy.headers());
@@ -101,6 +109,10 @@ fn can_be_sent(id: &str) -> bool {
 mod tests {
     use super::*;
     use crate::credential::{ApiKey, BearerToken};
+
+    fn build(policy: &Policy, id: &CvmId, timeout: Duration, last_event_id: &str) -> Request {
+        super::build(policy, id, timeout, policy.credential(), policy.redactor(), last_event_id)
+    }
 
     fn policy() -> crate::PolicyBuilder {
         Policy::builder("run&ning")

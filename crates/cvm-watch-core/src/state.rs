@@ -5,6 +5,7 @@
 //! watch through [`State::end`].
 
 mod bare_json;
+mod credentials;
 mod moves;
 mod reading;
 mod stage;
@@ -18,7 +19,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use bare_json::BareJson;
-use stage::{ErrorAnswer, Stage};
+use credentials::Credentials;
+use stage::{Attempt, ErrorAnswer, Stage};
 pub use transitions::Phase;
 use transitions::Trigger;
 
@@ -31,6 +33,7 @@ use crate::error::{Failure, RetryCause};
 use crate::input::{AttemptId, Input};
 use crate::judge::{Judge, Verdict};
 use crate::policy::Policy;
+use crate::redact::Redactor;
 use crate::request;
 use crate::response::{self, HeadMeaning, MAX_BODY, ResponseHead};
 use crate::sse;
@@ -59,6 +62,8 @@ pub(crate) struct State {
     judge: Judge,
     /// The last state of any attempt.
     last_state: Option<Arc<CvmState>>,
+    /// Where the watch is given a credential before each attempt.
+    credentials: Option<Box<Credentials>>,
     /// Why the last attempt failed.
     last_cause: Option<RetryCause>,
     /// The text of the last `error` event or error answer.
@@ -100,6 +105,7 @@ impl State {
             bare_json: BareJson::new(),
             judge: Judge::default(),
             last_state: None,
+            credentials: cx.policy.credential_per_attempt().then(Box::default),
             last_cause: None,
             last_error: None,
             #[cfg(test)]
@@ -121,7 +127,10 @@ impl State {
             // The connection ended before its `Disconnect` was polled.
             cx.out.disconnect = None;
         }
-        if let Input::Closed { attempt, .. } | Input::Head { attempt, .. } | Input::Yield { attempt } = input
+        if let Input::Closed { attempt, .. }
+        | Input::Head { attempt, .. }
+        | Input::Yield { attempt }
+        | Input::Credential { attempt, .. } = input
             && !self.is_open(attempt, cx)
         {
             return;
@@ -148,6 +157,7 @@ impl State {
             Input::Head { head, wall, .. } => self.head(&head, wall, cx),
             Input::Resumed => self.resumed(cx),
             Input::Permit => self.permit(cx),
+            Input::Credential { credential, .. } => self.credential(&credential, cx),
             Input::Yield { .. } => self.yield_slot(cx),
         }
     }
@@ -241,11 +251,13 @@ impl State {
 
     /// A response head arrived.
     fn head(&mut self, head: &ResponseHead<'_>, wall: Option<UnixSeconds>, cx: &mut Context<'_>) {
-        let Stage::Connecting(attempt) = self.stage else {
+        // A head before its request is a bug of the transport.
+        let Stage::Connecting(attempt @ Attempt { asking: false, .. }) = self.stage else {
             return;
         };
-        match response::judge(head, wall, cx.policy.redactor()) {
+        match response::judge(head, wall, self.redactor(cx.policy)) {
             HeadMeaning::Stream => {
+                self.credentials.as_deref_mut().map(Credentials::accept).unwrap_or_default();
                 self.judge.begin_stream();
                 self.go(Trigger::EventStream, Stage::Streaming(attempt, cx.now));
             }
@@ -311,6 +323,11 @@ impl State {
 
     fn has_reached(&self) -> bool {
         self.latest() == Verdict::Reached
+    }
+
+    /// Returns the redactor for the policy's secrets and every credential given.
+    pub(crate) fn redactor<'a>(&'a self, policy: &'a Policy) -> &'a Redactor {
+        Credentials::redactor(self.credentials.as_deref(), policy)
     }
 
     pub(crate) fn attempts(&self) -> u64 {

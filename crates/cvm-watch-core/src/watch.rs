@@ -9,6 +9,7 @@ use crate::error::RetryCause;
 use crate::input::{AttemptId, Input};
 use crate::judge::Verdict;
 use crate::policy::Policy;
+use crate::redact::Redactor;
 use crate::state::{Context, Phase, State};
 use crate::time::Timestamp;
 use crate::timer::Wake;
@@ -158,6 +159,12 @@ impl Watch {
     /// Returns the policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Returns a redactor for the policy's secrets and the credentials that were given, of which it keeps the last
+    /// 288 that differ.
+    pub fn redactor(&self) -> &Redactor {
+        self.state.redactor(&self.policy)
     }
 
     /// Returns the current phase.

@@ -8,6 +8,7 @@ use cvm_watch_core::{ConfigError, PolicyBuilder};
 
 use crate::account::{BaseUrl, Settings, SettingsBuilder};
 use crate::connect_options::ConnectOptions;
+use crate::credential_provider::CredentialProvider;
 use crate::fleet_handle::FleetHandle;
 use crate::handle::Place;
 use crate::pool::{Pool, PoolDriver};
@@ -186,6 +187,12 @@ impl<T: NetworkTransport> ClientBuilder<T> {
     /// A bearer token, such as the OIDC token of a CI system, instead of an API key.
     pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
         self.settings = self.settings.bearer_token(token);
+        self
+    }
+
+    /// Asks for a credential before each attempt, for credentials that expire or are rotated.
+    pub fn credential_provider(mut self, provider: impl CredentialProvider + 'static) -> Self {
+        self.settings = self.settings.credential_provider(provider);
         self
     }
 

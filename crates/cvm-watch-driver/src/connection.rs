@@ -5,9 +5,12 @@ use core::task::{Context, Poll, ready};
 use std::error::Error;
 use std::sync::Arc;
 
-use cvm_watch_core::{Action, AttemptId, CloseCause, Failure, Input, MemberId, ResponseHead, Timestamp, Watch};
+use cvm_watch_core::{
+    Action, AttemptId, CloseCause, Credential, Failure, Input, MemberId, ResponseHead, Timestamp, Watch,
+};
 use tracing::debug;
 
+use crate::credential_provider::CredentialFuture;
 use crate::engine::Engine;
 use crate::error::WatchError;
 use crate::observed::Observable;
@@ -25,6 +28,7 @@ pub(crate) struct Connection<T: Transport> {
 
 enum Stage<T: Transport> {
     Closed,
+    Asking(AttemptId, CredentialFuture),
     Opening(AttemptId, Pin<Box<T::Open>>),
     Open(AttemptId, Pin<Box<T::Body>>),
 }
@@ -38,6 +42,7 @@ struct Chunk<T: Transport> {
 
 /// An input that a connection has for the core.
 enum Arrived {
+    Credential(Credential),
     Head(Head),
     Closed(TransportError),
 }
@@ -58,6 +63,12 @@ impl<T: Transport> Connection<T> {
                 self.error = None;
                 self.stage = Stage::Opening(attempt, Box::pin(shared.transport.open(request)));
                 Update::Connecting { attempt }
+            }
+            Action::AskCredential { attempt } => {
+                debug!(%cvm, %attempt, "asking for the credential");
+                self.error = None;
+                self.stage = Stage::Asking(attempt, shared.settings.ask_credential());
+                return None;
             }
             Action::Disconnect { attempt } => {
                 debug!(%cvm, %attempt, "disconnecting");
@@ -101,6 +112,12 @@ impl<T: Transport> Connection<T> {
         if self.chunk.is_none() {
             let (attempt, arrived) = match &mut self.stage {
                 Stage::Closed => return Poll::Pending,
+                Stage::Asking(attempt, credential) => {
+                    let (attempt, answer) = (*attempt, ready!(credential.as_mut().poll(cx)));
+                    self.stage = Stage::Closed;
+                    let failed = |error| Arrived::Closed(TransportError::new(CloseCause::Credential, error));
+                    (attempt, Some(answer.map_or_else(failed, Arrived::Credential)))
+                }
                 Stage::Opening(attempt, open) => match ready!(open.as_mut().poll(cx)) {
                     Ok((head, body)) => {
                         let attempt = *attempt;
@@ -156,6 +173,9 @@ impl<T: Transport> Connection<T> {
     ) {
         let cvm = engine.watch(member).map(|watch| tracing::field::display(watch.id()));
         match arrived {
+            Arrived::Credential(credential) => {
+                engine.handle(timer.now(), Some(member), Input::Credential { attempt, credential });
+            }
             Arrived::Head(head) => {
                 debug!(cvm, %attempt, status = head.status, "response");
                 let mut response = ResponseHead::new(head.status);
@@ -166,7 +186,7 @@ impl<T: Transport> Connection<T> {
             }
             Arrived::Closed(error) => {
                 let error = match engine.watch(member) {
-                    Some(watch) => error.redacted(watch.policy().redactor()),
+                    Some(watch) => error.redacted(watch.redactor()),
                     None => error,
                 };
                 let cause = error.cause();

@@ -82,6 +82,7 @@ mod client;
 mod clock;
 mod connect_options;
 mod connection;
+mod credential_provider;
 mod engine;
 mod error;
 mod fleet_handle;
@@ -111,6 +112,7 @@ pub use client::{Client, ClientBuilder, NetworkTransport};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use clock::BootClock;
 pub use connect_options::{ConnectOptions, ProxyChoice};
+pub use credential_provider::{CredentialFuture, CredentialProvider, provider_fn};
 pub use error::WatchError;
 pub use fleet_handle::{FleetFuture, FleetHandle};
 pub use observed::Observed;

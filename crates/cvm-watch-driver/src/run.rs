@@ -141,7 +141,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         while let Some((id, action)) = self.engine.poll_action() {
             let Some(member) = find(&mut self.members, id) else { continue };
             let Some(watch) = self.engine.watch(id) else { continue };
-            if let Action::Connect { .. } = action {
+            if let Action::Connect { .. } | Action::AskCredential { .. } = action {
                 self.ready.push_back(&member.entry);
             }
             let Some(report) = member.connection.execute(&self.shared, watch, action) else { continue };

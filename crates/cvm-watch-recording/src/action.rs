@@ -18,6 +18,7 @@ pub(crate) fn line(member: Option<u64>, action: &Action) -> String {
             path: request.path_and_query(),
             headers: request.headers().iter().map(|header| (header.name(), value(header))).collect(),
         },
+        Action::AskCredential { attempt } => Shown::AskCredential { attempt: attempt.number() },
         Action::Disconnect { attempt } => Shown::Disconnect { attempt: attempt.number() },
         Action::Emit { attempt, id, event, .. } => Shown::Emit { attempt: attempt.number(), id, event },
         Action::SteadyTarget { after, .. } => Shown::SteadyTarget { after: *after },
@@ -55,6 +56,9 @@ enum Shown<'a> {
         attempt: u64,
         path: &'a str,
         headers: Vec<(&'a str, &'a str)>,
+    },
+    AskCredential {
+        attempt: u64,
     },
     Disconnect {
         attempt: u64,

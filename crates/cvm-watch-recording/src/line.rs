@@ -5,7 +5,9 @@ use std::io;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cvm_watch_driver::cvm_watch_core::{AttemptId, CloseCause, Input, Policy, ResponseHead, UnixSeconds};
+use cvm_watch_driver::cvm_watch_core::{
+    ApiKey, AttemptId, BearerToken, CloseCause, ConfigError, Credential, Input, Policy, ResponseHead, UnixSeconds,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 
@@ -99,6 +101,12 @@ pub(crate) enum Report {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wall: Option<u64>,
     },
+    /// The credential that an attempt asked for. The same number is the same credential.
+    Credential {
+        attempt: u64,
+        kind: Kind,
+        number: usize,
+    },
     /// A chunk of a body, and how much of it was taken by the first call.
     Chunk {
         attempt: u64,
@@ -113,6 +121,29 @@ pub(crate) enum Report {
     Removed,
     /// The server repeated a secret, which is redacted, so nothing can be compared from here on.
     SecretEchoed,
+}
+
+/// The kind of a credential.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    ApiKey,
+    BearerToken,
+}
+
+impl Kind {
+    pub(crate) fn of(credential: &Credential) -> Self {
+        if let Credential::ApiKey(_) = credential { Self::ApiKey } else { Self::BearerToken }
+    }
+
+    /// A credential in place of one that is not in the recording.
+    pub(crate) fn placeholder(self, number: usize) -> Result<Credential, ConfigError> {
+        let text = format!("***{number}***");
+        Ok(match self {
+            Self::ApiKey => ApiKey::new(text)?.into(),
+            Self::BearerToken => BearerToken::new(text)?.into(),
+        })
+    }
 }
 
 #[derive(Debug, Deserialize, Serialize)]

@@ -177,6 +177,10 @@ impl<R: BufRead> Player<R> {
                 let head = OwnedHead::new(status, headers).map_err(|problem| self.lines.wrong(problem))?;
                 self.handle(now, member, head.input(attempt, wall))?;
             }
+            Report::Credential { attempt, kind, number } => {
+                let credential = kind.placeholder(number).map_err(|error| self.lines.wrong(error.to_string()))?;
+                self.handle(now, member, Input::Credential { attempt: AttemptId::from_number(attempt), credential })?;
+            }
             Report::Chunk { attempt, bytes, taken } => {
                 let chunk = bytes.into_vec().map_err(|problem| self.lines.wrong(problem))?;
                 let of = self.member(member)?;

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use cvm_watch_driver::Observed;
-use cvm_watch_driver::cvm_watch_core::{Action, AttemptId, CvmId, Input, MemberId, Policy, Redactor, Timestamp, Until};
+use cvm_watch_driver::cvm_watch_core::{
+    Action, AttemptId, Credential, CvmId, Input, MemberId, Policy, Redactor, Timestamp, Until,
+};
 
 use crate::action;
 use crate::echo::{self, Tail};
 use crate::error::RecordError;
-use crate::line::{self, Bytes, First, Report, Reported};
+use crate::line::{self, Bytes, First, Kind, Report, Reported};
 
 /// The most bytes that wait until it is known whether they hold a secret.
 const MOST_HELD: usize = 1 << 20;
@@ -120,6 +122,8 @@ struct Lines {
     is_fleet: bool,
     /// The secrets of all members.
     redactor: Redactor,
+    /// The credentials that attempts were given.
+    credentials: Vec<Credential>,
     /// The policy of the last watch, as it was written.
     policy: String,
     bodies: BTreeMap<MemberId, Body>,
@@ -201,6 +205,11 @@ impl Lines {
         if let (Input::Closed { .. }, Some(member)) = (input, member) {
             self.end_bodies(Some(member));
         }
+        if let Input::Credential { attempt, credential } = input {
+            let report = self.credential(*attempt, credential);
+            self.report(member, report);
+            return Ok(());
+        }
         let mut report = Report::new(input).ok_or(RecordError::Unknown)?;
         if let (Report::Head { headers, .. }, Input::Head { head, .. }) = (&mut report, input) {
             for (header, (_, value)) in headers.iter_mut().zip(head.headers()) {
@@ -214,6 +223,16 @@ impl Lines {
         }
         self.report(member, report);
         Ok(())
+    }
+
+    fn credential(&mut self, attempt: AttemptId, credential: &Credential) -> Report {
+        let known = self.credentials.iter().position(|known| known == credential);
+        let number = known.unwrap_or_else(|| {
+            self.credentials.push(credential.clone());
+            self.redactor.add(credential.expose());
+            self.credentials.len() - 1
+        });
+        Report::Credential { attempt: attempt.number(), kind: Kind::of(credential), number: number + 1 }
     }
 
     fn chunk(&mut self, member: MemberId, attempt: AttemptId, chunk: &[u8], taken: usize) {

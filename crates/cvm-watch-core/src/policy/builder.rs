@@ -42,6 +42,7 @@ impl PolicyBuilder {
             other_targets: Vec::new(),
             predicate: None,
             credential: None,
+            credential_per_attempt: false,
             workspace: None,
             api_version: Some(API_VERSION.to_owned()),
             interval: Duration::from_secs(5),
@@ -79,6 +80,29 @@ impl PolicyBuilder {
     /// [`BearerToken`](crate::BearerToken), sent as `Authorization: Bearer`. None by default.
     pub fn credential(mut self, credential: impl Into<Credential>) -> Self {
         self.0.credential = Some(credential.into());
+        self
+    }
+
+    /// Whether each attempt asks for its credential with [`Action::AskCredential`](crate::Action::AskCredential), for
+    /// credentials that expire. After an HTTP 401 the watch asks once more, which does not count as a retry: with a
+    /// different credential it makes one more attempt, with the same one it ends as
+    /// [`Rejected`](crate::Failure::Rejected). Off by default.
+    ///
+    /// ```
+    /// use cvm_watch_core::{Action, BearerToken, Input, Policy, Timestamp, Watch};
+    ///
+    /// let policy = Policy::builder("running").credential_per_attempt(true).build()?;
+    /// let now = Timestamp::ZERO;
+    /// let mut watch = Watch::new(policy.into(), "my-cvm".parse()?, 1, now);
+    /// let Some(Action::AskCredential { attempt }) = watch.poll_action() else { panic!("no question") };
+    /// let credential = BearerToken::new("eyJhbGciOi")?.into();
+    /// watch.handle(now, Input::Credential { attempt, credential });
+    /// let Some(Action::Connect { request, .. }) = watch.poll_action() else { panic!("no attempt") };
+    /// assert_eq!(request.headers().last().unwrap().value(), "Bearer eyJhbGciOi");
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn credential_per_attempt(mut self, per_attempt: bool) -> Self {
+        self.0.credential_per_attempt = per_attempt;
         self
     }
 
@@ -321,6 +345,10 @@ impl PolicyBuilder {
             return Err(ConfigError::new("max event bytes", &value, problem).with_kind(Kind::OutOfRange));
         }
         if let Some(credential) = &policy.credential {
+            if policy.credential_per_attempt {
+                let problem = "is given, and asked for before each attempt; leave out one of them";
+                return Err(ConfigError::new("credential", "", problem).with_kind(Kind::Conflict));
+            }
             policy.redactor.add(credential.expose());
         }
         sendable("workspace", policy.workspace.as_deref())?;
@@ -328,7 +356,8 @@ impl PolicyBuilder {
         for header in &policy.headers {
             header.check()?;
             let is_authorization = header.name().eq_ignore_ascii_case("authorization");
-            if is_authorization && matches!(policy.credential, Some(Credential::BearerToken(_))) {
+            let may_be_token = matches!(policy.credential, Some(Credential::BearerToken(_)));
+            if is_authorization && (may_be_token || policy.credential_per_attempt) {
                 let problem = "is set by the bearer token; leave out one of them";
                 return Err(ConfigError::new("header name", header.name(), problem).with_kind(Kind::Conflict));
             }

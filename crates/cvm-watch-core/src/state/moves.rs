@@ -12,8 +12,9 @@ use super::stage::{Attempt, Stage};
 use super::transitions::{self, Phase, Trigger};
 use super::{Context, State};
 use crate::action::{End, Retrying};
+use crate::credential::Credential;
 use crate::cvm_state::CvmState;
-use crate::error::{Failure, RetryCause};
+use crate::error::{Failure, Rejection, RetryCause};
 use crate::input::AttemptId;
 use crate::judge::{Judge, Verdict};
 use crate::request;
@@ -47,11 +48,38 @@ impl State {
 
     fn connect(&mut self, cx: &mut Context<'_>) {
         let timeout = request::timeout_to_send(cx.policy, self.time_left(cx.now));
-        let request = request::build(cx.policy, cx.id, timeout, self.decoder.last_event_id());
         self.attempts += 1;
-        cx.out.connect = Some(Box::new((AttemptId(self.attempts), request)));
+        let asks = self.credentials.is_some();
+        if asks {
+            cx.out.connect = Some(Box::new((AttemptId(self.attempts), None)));
+        } else {
+            self.send_request(cx.policy.credential(), timeout, cx);
+        }
         let deadline = cx.now + (timeout + ATTEMPT_MARGIN);
-        self.go(Trigger::Permit, Stage::Connecting(Attempt { started: cx.now, deadline, closed: false }));
+        let attempt = Attempt { started: cx.now, deadline, closed: false, asking: asks };
+        self.go(Trigger::Permit, Stage::Connecting(attempt));
+    }
+
+    /// The credential that the attempt asked for.
+    pub(super) fn credential(&mut self, credential: &Credential, cx: &mut Context<'_>) {
+        let Stage::Connecting(attempt) = &mut self.stage else { return };
+        let Some(credentials) = self.credentials.as_mut().filter(|_| core::mem::take(&mut attempt.asking)) else {
+            return;
+        };
+        if let Some(rejection) = credentials.give(credential, cx.policy) {
+            // No connection was opened.
+            attempt.closed = true;
+            return self.end(Trigger::Rejected, End::Failed(Failure::Rejected(rejection)), cx);
+        }
+        let timeout = attempt.deadline.since(attempt.started).saturating_sub(ATTEMPT_MARGIN);
+        self.send_request(Some(credential), timeout, cx);
+    }
+
+    fn send_request(&self, credential: Option<&Credential>, timeout: Duration, cx: &mut Context<'_>) {
+        let redactor = self.redactor(cx.policy);
+        let last_event_id = self.decoder.last_event_id();
+        let request = request::build(cx.policy, cx.id, timeout, credential, redactor, last_event_id);
+        cx.out.connect = Some(Box::new((AttemptId(self.attempts), Some(request))));
     }
 
     /// No more of the error answer will be read.
@@ -61,12 +89,17 @@ impl State {
         };
         let head = answer.head.clone();
         let body = core::mem::take(&mut answer.body);
-        match head.judge(&body, cx.policy.redactor()) {
+        match head.judge(&body, self.redactor(cx.policy)) {
             Answer::Reject(rejection)
                 if rejection.is_not_found() && self.create_until.is_some_and(|until| cx.now < until) =>
             {
                 self.last_error = rejection.message.clone().or(self.last_error.take());
                 self.attempt_failed(RetryCause::NotCreated { message: rejection.message }, None, cx);
+            }
+            Answer::Reject(rejection) if rejection.status == 401 && self.may_ask_again(&rejection) => {
+                let message = rejection.message;
+                self.last_error = message.clone().or(self.last_error.take());
+                self.attempt_failed(RetryCause::CredentialRefused { message }, None, cx);
             }
             Answer::Reject(rejection) => {
                 self.end(Trigger::Rejected, End::Failed(Failure::Rejected(Box::new(rejection))), cx);
@@ -77,6 +110,11 @@ impl State {
                 self.attempt_failed(cause, retry_after, cx);
             }
         }
+    }
+
+    /// Returns whether the provider may have another credential than the one that was refused.
+    fn may_ask_again(&mut self, rejection: &Rejection) -> bool {
+        self.credentials.as_mut().is_some_and(|credentials| credentials.refuse(rejection))
     }
 
     /// Every failed attempt goes through here.
@@ -105,7 +143,7 @@ impl State {
         self.close(cx);
         let delay = match &cause {
             // Nothing went wrong, so there is no delay.
-            RetryCause::Yielded | RetryCause::Suspended => None,
+            RetryCause::Yielded | RetryCause::Suspended | RetryCause::CredentialRefused { .. } => None,
             RetryCause::NotReady | RetryCause::NotChanged | RetryCause::NotStable => Some(cx.policy.interval()),
             RetryCause::NotCreated { .. } => Some(self.delays.next(cx.policy, retry_after)),
             // In a fleet it means that the server has no free slot, so it does not count as a retry.
@@ -126,13 +164,14 @@ impl State {
             return self.ask_or_connect(cx);
         }
         self.last_cause = Some(cause.clone());
+        let is_refused = matches!(cause, RetryCause::CredentialRefused { .. });
         let reported = delay.unwrap_or_default();
         let reported = self.time_left(cx.now).map_or(reported, |left| left.min(reported));
         cx.out.retrying =
             Some(Box::new(Retrying { attempt: AttemptId(self.attempts), delay: reported, cause, routine }));
         match delay {
             None => {
-                self.go(Trigger::Suspended, Stage::Queued);
+                self.go(if is_refused { Trigger::AskAgain } else { Trigger::Suspended }, Stage::Queued);
                 self.ask_or_connect(cx);
             }
             Some(delay) => self.go(Trigger::AttemptFailed, Stage::Waiting { until: cx.now + delay }),

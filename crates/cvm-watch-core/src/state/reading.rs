@@ -3,6 +3,7 @@
 use alloc::string::ToString;
 use alloc::sync::Arc;
 
+use super::credentials::Credentials;
 use super::transitions::Trigger;
 use super::{Context, State};
 use crate::action::End;
@@ -20,7 +21,7 @@ const MAX_ERROR_TEXT: usize = 512;
 impl State {
     /// Reads up to the end of one event.
     pub(super) fn read_stream(&mut self, attempt: AttemptId, bytes: &[u8], cx: &mut Context<'_>) -> usize {
-        let redactor = cx.policy.redactor();
+        let redactor = Credentials::redactor(self.credentials.as_deref(), cx.policy);
         let mut chunk = sse::Chunk::new(bytes);
         while let Some(item) = self.decoder.decode(&mut chunk) {
             let (event, verdict, id) = match item {
@@ -67,7 +68,7 @@ impl State {
 
     /// Keeps the text of an error for the final failure.
     pub(super) fn keep_error(&mut self, text: &str, cx: &Context<'_>) {
-        self.last_error = Some(redacted_and_cut(cx.policy.redactor(), text, MAX_ERROR_TEXT));
+        self.last_error = Some(redacted_and_cut(self.redactor(cx.policy), text, MAX_ERROR_TEXT));
     }
 
     /// Acts on an event.

@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     pub(super) deadline: Timestamp,
     /// Whether the transport reported `Closed`, so that no `Disconnect` is needed.
     pub(super) closed: bool,
+    /// Whether it waits for its credential.
+    pub(super) asking: bool,
 }
 
 #[derive(Debug)]

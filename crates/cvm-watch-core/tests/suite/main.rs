@@ -12,6 +12,7 @@
 mod abort;
 mod answers;
 mod conditions;
+mod credentials;
 mod deadlines;
 mod events;
 mod fleet;

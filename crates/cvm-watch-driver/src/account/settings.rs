@@ -1,6 +1,7 @@
 //! The settings of a client, and how they are built and checked.
 
 use core::fmt;
+use core::future::ready;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::base_url::BaseUrl;
 use super::environment::{API_KEY_VARIABLE, Environment};
 use super::hidden::Hidden;
 use super::sources::{Source, Sources};
+use crate::credential_provider::{CredentialFuture, CredentialProvider, Provider};
 
 /// Checked settings of a client.
 ///
@@ -28,7 +30,7 @@ use super::sources::{Source, Sources};
 #[derive(Clone, Debug)]
 pub struct Settings {
     base_url: BaseUrl,
-    pub(super) credential: Option<Credential>,
+    pub(super) credential: Option<Checked>,
     workspace: Option<String>,
     /// `Some(None)` leaves the header out.
     api_version: Option<Option<String>>,
@@ -76,11 +78,22 @@ impl Settings {
         self.workspace.as_deref()
     }
 
+    /// Asks for the credential of an attempt.
+    pub(crate) fn ask_credential(&self) -> CredentialFuture {
+        match &self.credential {
+            Some(Checked::Provider(provider)) => provider.0.credential(),
+            // Only a default or a setter of the handle can ask where there is no provider.
+            _ => Box::pin(ready(Err("the client has no credential provider".into()))),
+        }
+    }
+
     /// The policy of a watch, with what the client decides: the credential and the headers.
     pub(crate) fn policy(&self, target: impl Into<String>) -> PolicyBuilder {
         let mut policy = Policy::builder(target);
-        if let Some(credential) = &self.credential {
-            policy = policy.credential(credential.clone());
+        match &self.credential {
+            Some(Checked::Credential(credential)) => policy = policy.credential(credential.clone()),
+            Some(Checked::Provider(_)) => policy = policy.credential_per_attempt(true),
+            None => {}
         }
         if let Some(workspace) = &self.workspace {
             policy = policy.workspace(workspace);
@@ -125,14 +138,32 @@ pub struct SettingsBuilder {
 pub(super) enum Given {
     ApiKey(Hidden),
     BearerToken(Hidden),
+    Provider(Provider),
+}
+
+/// A credential, or what gives one before each attempt.
+#[derive(Clone, Debug)]
+pub(super) enum Checked {
+    Credential(Credential),
+    Provider(Provider),
 }
 
 impl Given {
-    fn check(self) -> Result<Credential, ConfigError> {
+    fn check(self) -> Result<Checked, ConfigError> {
         Ok(match self {
-            Self::ApiKey(key) => ApiKey::new(key.0)?.into(),
-            Self::BearerToken(token) => BearerToken::new(token.0)?.into(),
+            Self::ApiKey(key) => Checked::Credential(ApiKey::new(key.0)?.into()),
+            Self::BearerToken(token) => Checked::Credential(BearerToken::new(token.0)?.into()),
+            Self::Provider(provider) => Checked::Provider(provider),
         })
+    }
+}
+
+impl Checked {
+    pub(super) fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Credential(credential) => Some(credential),
+            Self::Provider(_) => None,
+        }
     }
 }
 
@@ -166,9 +197,16 @@ impl SettingsBuilder {
         self
     }
 
-    /// A bearer token, such as the OIDC token of a CI system, instead of an API key.
+    /// A bearer token, such as the OIDC token of a CI system, instead of an API key. For one that expires during the
+    /// watch there is [`credential_provider`](Self::credential_provider).
     pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
         self.credential = Some((Given::BearerToken(Hidden(token.into())), Source::Given));
+        self
+    }
+
+    /// Asks for a credential before each attempt, for credentials that expire or are rotated.
+    pub fn credential_provider(mut self, provider: impl CredentialProvider + 'static) -> Self {
+        self.credential = Some((Given::Provider(Provider(Arc::new(provider))), Source::Given));
         self
     }
 
@@ -283,11 +321,15 @@ mod tests {
         Settings::builder().overridden_from(&Environment::new(&variable, &|| None))?.build()
     }
 
+    fn expose(settings: &Settings) -> Option<&str> {
+        settings.credential.as_ref().and_then(Checked::credential).map(Credential::expose)
+    }
+
     #[test]
     fn the_environment_gives_key_and_base_url_and_blank_counts_as_unset() {
         let settings = from(&[(API_KEY_VARIABLE, "phak_1"), (BASE_URL_VARIABLE, "https://x.example/v9")]).unwrap();
         assert_eq!(settings.base_url().to_string(), "https://x.example/v9");
-        assert_eq!(settings.credential.as_ref().map(Credential::expose), Some("phak_1"));
+        assert_eq!(expose(&settings), Some("phak_1"));
         let settings = from(&[(API_KEY_VARIABLE, "phak_1"), (BASE_URL_VARIABLE, " \t")]).unwrap();
         assert_eq!(settings.base_url().to_string(), BaseUrl::DEFAULT);
     }
@@ -299,7 +341,7 @@ mod tests {
             assert!(error.contains("PHALA_CLOUD_API_KEY"), "{error}");
         }
         let settings = from(&[(BASE_URL_VARIABLE, "http://127.0.0.1:9")]).unwrap();
-        assert_eq!(settings.credential, None);
+        assert_eq!(expose(&settings), None);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use core::fmt;
 use std::path::PathBuf;
 
-use cvm_watch_core::{ConfigError, Credential, printable};
+use cvm_watch_core::{ConfigError, printable};
 
 use super::base_url::BaseUrl;
 use super::hidden::shown;
+use super::settings::Checked;
 
 /// What errors call the profile file.
 pub(super) const PROFILE_FILE_FIELD: &str = "profile file";
@@ -97,8 +98,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    pub(super) fn new(credential: Option<(&Credential, Source)>, base_url: Source, url: &BaseUrl) -> Self {
-        let credential_doubt = credential.as_ref().and_then(|(credential, _)| credential.doubt());
+    pub(super) fn new(credential: Option<(&Checked, Source)>, base_url: Source, url: &BaseUrl) -> Self {
+        let credential_doubt = credential.as_ref().and_then(|(given, _)| given.credential()?.doubt());
         let credential = credential.map(|(_, source)| source);
         // The base URL that a profile has unless it was set up for another server.
         let is_phalas = matches!(base_url, Source::Profile { .. }) && url.to_string() == BaseUrl::DEFAULT;
@@ -123,7 +124,7 @@ impl Sources {
     }
 
     /// What looks like a mistake made in copying the credential, for a program to show: see
-    /// [`Credential::doubt`].
+    /// [`Credential::doubt`](cvm_watch_core::Credential::doubt).
     pub fn credential_doubt(&self) -> Option<&str> {
         self.credential_doubt.as_deref()
     }

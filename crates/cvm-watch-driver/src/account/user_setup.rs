@@ -242,7 +242,7 @@ mod tests {
     const URL: (&str, &str) = (BASE_URL_VARIABLE, "https://env.example");
 
     fn key(settings: &Settings) -> &str {
-        settings.credential.as_ref().map_or("", |key| key.expose())
+        settings.credential.as_ref().and_then(|given| given.credential()).map_or("", |key| key.expose())
     }
 
     /// The key, the base URL, and whether the program should warn that they are from two places.

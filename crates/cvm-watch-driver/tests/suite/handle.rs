@@ -238,7 +238,8 @@ fn both_handles_have_every_setter_of_the_policy() {
     let policy = names(builder);
     assert!(policy.len() > 12, "{policy:?}");
     for name in policy {
-        let is_the_clients = ["credential", "workspace", "api_version"].contains(&name.as_str());
+        let is_the_clients =
+            ["credential", "credential_per_attempt", "workspace", "api_version"].contains(&name.as_str());
         let is_there = setters.contains(&format!(" {name}(")) || setters.contains(&format!(" {name}<"));
         assert!(is_there || is_the_clients, "no handle has {name}");
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may panic too")]
 
+mod credentials;
 mod fleet;
 mod handle;
 mod loop_order;

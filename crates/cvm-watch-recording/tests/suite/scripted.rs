@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use cvm_watch_driver::Observed;
 use cvm_watch_driver::cvm_watch_core::{
-    Action, AttemptId, CloseCause, CvmId, Input, MemberId, Policy, ResponseHead, Timestamp, UnixSeconds, Watch,
+    Action, AttemptId, BearerToken, CloseCause, CvmId, Input, MemberId, Policy, ResponseHead, Timestamp, UnixSeconds,
+    Watch,
 };
 use cvm_watch_recording::{Played, Player, Recorder};
 
@@ -76,6 +77,14 @@ impl Run {
             let action = self.watch.poll_action();
             self.see(Observed::Polled(action.as_ref().map(|action| (ALONE, action))));
             match action {
+                Some(Action::AskCredential { attempt }) => {
+                    // A new token for every second attempt.
+                    let token = format!("hunter-token-{}", attempt.number().div_ceil(2));
+                    let credential = BearerToken::new(token).unwrap().into();
+                    let input = Input::Credential { attempt, credential };
+                    self.see(Observed::Handled { now: self.now, member: Some(ALONE), input: &input });
+                    self.watch.handle(self.now, input);
+                }
                 Some(action) => self.actions.push(action),
                 None => return,
             }

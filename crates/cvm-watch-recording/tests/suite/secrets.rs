@@ -375,3 +375,22 @@ fn random_echoes_in_every_form_and_cut_are_in_no_recording_and_it_replays_up_to_
     }
     assert!(with_echo > 25 && without > 20, "{with_echo} with an echo, {without} without");
 }
+
+/// Contract rows 24 and 27.
+#[test]
+fn credentials_of_attempts_are_in_no_recording_which_replays_all_the_same() {
+    let policy = Policy::builder("running").credential_per_attempt(true).max_retries(9).build().unwrap();
+    let refused = || Answer { status: 401, headers: Vec::new(), ..Answer::stream(&[]) };
+    // The second attempt has the token that was refused.
+    let recording = record(&policy, &[Answer::stream(&[]), Answer::stream(&[]), refused(), refused()]);
+    assert!(!recording.contains("hunter"), "{recording}");
+    assert!(recording.contains(r#"{"credential":{"attempt":3,"kind":"bearer_token","number":2}}"#), "{recording}");
+    let (played, result) = play(&recording);
+    assert_eq!((result.difference, result.echo), (None, None), "{recording}");
+    assert_eq!(played, actions(&recording));
+    assert!(played.last().unwrap().contains(r#""kind":"rejected""#), "{played:?}");
+
+    let echo = Answer::stream(&["data: hunter-", "token-1 was it\n\n"]);
+    let recording = record(&policy, &[Answer::stream(&[]), Answer::stream(&[]), echo]);
+    assert!(!recording.contains("hunter") && recording.contains("secret_echoed"), "{recording}");
+}
