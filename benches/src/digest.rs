@@ -59,7 +59,7 @@ impl Sink for Counted {
     }
 }
 
-/// Copies each event into strings of its own first, as most peers hand them out.
+/// Copies each event into owned strings first, as most peers return them.
 #[derive(Default)]
 pub struct Owned(Sum);
 

@@ -1,5 +1,5 @@
 //! Whole clients over loopback sockets: the server they meet, and the readers they are measured
-//! beside. Server and client each run in a process of their own, started from the benchmark's own
+//! beside. Server and client each run in a separate process, started from the benchmark's own
 //! program with a word as first argument.
 
 pub mod client;

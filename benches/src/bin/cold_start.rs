@@ -22,7 +22,7 @@ const SCRIPT: Script = Script::Burst { states: 1 };
 const REPEATS: usize = 101;
 const MOST_CPU: f64 = 10.0;
 const MOST_MEMORY: f64 = 8.0;
-/// The word that makes this program a watch of its own: the client library, and nothing else.
+/// The argument that makes this program a bare watch: only the client library.
 const LIBRARY: &str = "library";
 const BARE: &str = "bare";
 
@@ -103,7 +103,7 @@ fn compare(program: &Path) {
     table.print();
 }
 
-/// Runs one command to its end and says what it used. A process of its own does this, since the
+/// Runs one command to its end and says what it used. A separate process does this, since the
 /// system keeps the highest peak of all the children that ended.
 fn launch(command: &[String]) {
     let start = Instant::now();

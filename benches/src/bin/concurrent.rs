@@ -45,7 +45,7 @@ fn compare(only: Option<usize>) {
     let burst = Script::Burst { states: STATES };
     let paced = Script::Paced { states: STATES, pause: PAUSE };
     for (name, script) in
-        [("All in one write", burst), ("Each event in a write of its own, 5 ms after the one before", paced)]
+        [("All in one write", burst), ("Each event in a separate write, 5 ms after the one before", paced)]
     {
         let measured: Vec<Vec<Measured>> = counts.iter().map(|&count| of_all(script, count)).collect();
         println!("### {name}\n");

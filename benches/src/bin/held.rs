@@ -89,7 +89,7 @@ fn client(arguments: &[String]) {
     let address = address.parse().expect("an address");
     let runtime = Runtime::of(who);
     let clients = Clients::new(address);
-    // What is made once, whoever reads, is there before the counting begins.
+    // One-time allocations are made before the counting begins.
     stay(who, &runtime, address, &clients, SCRIPT, 1, || ());
     let (resident, region) = (process::resident(), Region::new(ALLOCATOR));
     stay(who, &runtime, address, &clients, SCRIPT, count, || {

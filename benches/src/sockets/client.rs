@@ -56,7 +56,7 @@ impl FromStr for Who {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|who| who.to_string() == text).ok_or_else(|| format!("{text} is nobody"))
+        Self::ALL.into_iter().find(|who| who.to_string() == text).ok_or_else(|| format!("{text} is not a client"))
     }
 }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::{CLIENT, SERVE};
 
-/// A server in a process of its own, ended with this value.
+/// A server in a separate process, ended with this value.
 pub struct Server {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -41,7 +41,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs a client in a process of its own, and reads what it measured: its last line, as JSON.
+/// Runs a client in a separate process, and reads what it measured: its last line, as JSON.
 pub fn client<T: DeserializeOwned>(arguments: &[String]) -> T {
     // One thread for async-std too: all clients have the same.
     let mut command = itself();

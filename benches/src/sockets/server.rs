@@ -18,8 +18,8 @@ const BACKLOG: u32 = 16 * 1024;
 
 type Pieces = Arc<Vec<Vec<u8>>>;
 
-/// Serves until standard input ends. The first line of standard output is the port; a script whose
-/// end is told prints `closed NAME TIME` for each of its connections.
+/// Serves until standard input ends. The first line of standard output is the port; a script that reports its end prints
+/// `closed NAME TIME` for each of its connections.
 pub fn serve() {
     allow_many_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -112,7 +112,7 @@ fn fault(error: hyper::Error) -> TransportError {
     TransportError::new(cause, error)
 }
 
-/// The first I/O error of the chain: hyper may wrap it in one of its own.
+/// The first I/O error of the chain: hyper may wrap it in another error.
 fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
     match error.downcast_ref::<io::Error>() {
         Some(error) => Some(error.kind()),

@@ -34,7 +34,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_scenario_has_a_name_of_its_own_and_a_claim() {
+    fn every_scenario_has_a_unique_name_and_a_claim() {
         let all = super::scenarios();
         let names: BTreeSet<_> = all.iter().map(|scenario| scenario.name).collect();
         assert_eq!(names.len(), all.len());

@@ -26,9 +26,9 @@ const LONGEST_ESCAPED_BYTE: usize = 36;
 
 /// Redacts secrets in text that a server sent: each becomes `***`.
 ///
-/// Found are the secret as it is; in JSON escapes, percent-encoded and as HTML entities, also several times over; and in
-/// base64, base64url and hex. A secret under 6 bytes is only redacted where it stands alone. The time that it takes
-/// grows with the length of the text, whatever is in it.
+/// A secret is found literally, with JSON escapes, percent-encoded or as HTML entities, also encoded several times, and in
+/// base64, base64url and hex. A secret under 6 bytes is redacted only where it is a separate word. The time is linear in
+/// the length of the text, for any text.
 ///
 /// ```
 /// use cvm_watch_core::{ApiKey, Policy};

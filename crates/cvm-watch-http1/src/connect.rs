@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn each_retry_begins_with_the_next_address_whatever_order_the_name_server_gives() {
+    fn each_retry_begins_with_the_next_address_in_any_order_of_the_name_server() {
         let mut addresses = vec![at(3, 1), at(1, 1), at(2, 1)];
         let mut first = Vec::new();
         for attempt in 2..=7 {

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_ends_where_its_framing_says_whatever_follows() {
+    fn a_body_ends_where_its_framing_says_even_if_more_follows() {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n";
         let counted = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabcde";
         let again = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx";

@@ -6,7 +6,7 @@
 //! a [`Transport`](https://docs.rs/cvm-watch-driver/latest/cvm_watch_driver/trait.Transport.html), [`NetTimer`] a [`Timer`](https://docs.rs/cvm-watch-driver/latest/cvm_watch_driver/trait.Timer.html), and
 //! `cvm_watch_driver::Client<Http1Transport<N>, NetTimer<N>>` a client with a builder.
 //!
-//! - **Connections**: HTTP/1.1 by hyper, a connection of its own for each attempt, no pool, no task.
+//! - **Connections**: HTTP/1.1 by hyper, a separate connection for each attempt, no pool, no task.
 //!   Dropping an attempt closes its socket at once. The addresses of a host are tried in turn, 250 ms
 //!   apart (RFC 8305); `localhost` is this machine without a name lookup. TCP keep-alive and no-delay are
 //!   on. After each 64 KiB the task yields, so that deadlines and aborts are noticed in any flood.

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_missing_is_told_from_one_that_holds_nothing() {
+    fn a_missing_file_is_distinguished_from_one_without_certificates() {
         let missing = problem(Some("/no/such/file.pem"), None);
         assert!(missing.starts_with("SSL_CERT_FILE \"/no/such/file.pem\" cannot be read: No such file"), "{missing}");
         let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");

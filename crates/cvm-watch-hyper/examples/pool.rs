@@ -14,11 +14,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let driver = tokio::spawn(driver.max_streams(2));
     let mut boots = Vec::new();
     for id in ["web", "worker", "db"] {
-        // Each watch has a handle of its own, which any task may hold.
+        // Each watch has a separate handle, which any task may hold.
         let watch = pool.watch(id, "running").on_event(move |_| println!("{id}: an event"));
         boots.push(tokio::spawn(watch.into_future()));
     }
-    // One that nobody needs any more: its slot goes to another.
+    // Dropping a handle gives its slot to another watch.
     drop(pool.watch("canary", "running"));
     for boot in boots {
         assert!(boot.await??.is("running"));

@@ -1,4 +1,4 @@
-//! A service that waits for the CVMs of many customers at once, each with a key of its own:
+//! A service that waits for the CVMs of many customers at once, each with a separate key:
 //! `cargo run -p cvm-watch-hyper --example service`.
 //!
 //! One task a customer, one fleet a key: the endpoint counts streams by user. What ends is put on a
@@ -46,11 +46,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn wait_for_all(client: Client, customer: usize, ended: mpsc::Sender<Ended>) {
     let ids = (0..CVMS_EACH).map(|number| format!("cvm-{customer}-{number}"));
     let watches = client.watch_all(ids, "running").configure(|config| {
-        // Nobody waits for ever, nor for what will not come.
+        // A watch has a deadline, and fails early if the CVM cannot reach the target.
         config.deadline(Duration::from_secs(600)).fail_early(FailEarly::of_a_boot())
     });
     for (cvm, outcome) in watches.await {
-        // The service is going down when nobody takes it.
+        // The receiver is gone when the service shuts down.
         let _ = ended.send(Ended { customer, cvm, outcome }).await;
     }
 }

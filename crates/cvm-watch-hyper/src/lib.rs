@@ -32,7 +32,7 @@
 //! socket at once. Only a name lookup that the system has begun goes on in tokio's blocking pool, where
 //! a runtime that is dropped would wait for it: end with `Runtime::shutdown_background` if that matters.
 //!
-//! - **Connections**: HTTP/1.1, a fresh connection for each attempt, no pool, no task of its own. The
+//! - **Connections**: HTTP/1.1, a fresh connection for each attempt, no pool, no spawned task. The
 //!   addresses of a host are tried in turn, 250 ms apart. TCP keep-alive and no-delay are on.
 //! - **TLS**: rustls with ring. The machine's certificate authorities are trusted (`SSL_CERT_FILE` and
 //!   `SSL_CERT_DIR` are honoured), and those given by [`ClientBuilder::root_certificates`]. The feature

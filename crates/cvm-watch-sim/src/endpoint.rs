@@ -42,7 +42,7 @@ pub(crate) struct Endpoint {
 #[derive(Default)]
 struct State {
     scripts: HashMap<String, Arc<Script>>,
-    /// For the CVMs that have no script of their own.
+    /// For the CVMs without their own script.
     other_script: Option<Arc<Script>>,
     cvms: HashMap<String, Cvm>,
     streams: HashMap<String, usize>,

@@ -66,7 +66,7 @@ impl Sim {
         self.endpoint.set_script(id, script.into());
     }
 
-    /// Plays this script, from its first attempt, for each CVM that has no script of its own.
+    /// Runs this script, from its first attempt, for each CVM without its own script.
     pub fn script_others(&self, script: impl Into<Script>) {
         self.endpoint.set_other_script(script.into());
     }

@@ -361,7 +361,7 @@ pub struct VirtualSim {
 }
 
 impl VirtualSim {
-    /// A simulator with every setting at its default, at the beginning of its own time.
+    /// Starts a simulator with default settings and a new clock.
     pub fn start() -> VirtualSim {
         Sim::builder().start_virtual()
     }

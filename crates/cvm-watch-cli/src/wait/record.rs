@@ -52,7 +52,7 @@ pub(super) fn observer(
 /// Opens the file, to be read by its owner only: what a server reports may be confidential.
 ///
 /// A file that was there before has its rights changed before anything is written. What is no file,
-/// as a pipe, may keep its writer waiting, so that has a thread of its own.
+/// as a pipe, may keep its writer waiting, so that has a separate thread.
 fn open(file: &Path, name: &str, mode: OutputMode) -> io::Result<Box<dyn Write + Send>> {
     if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
         return Ok(Box::new(Pipe::new(file.to_owned(), name.to_owned(), mode)));

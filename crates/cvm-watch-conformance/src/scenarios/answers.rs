@@ -67,25 +67,25 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             "no-answer",
-            "a connection that ends before any answer is told as that",
+            "a connection that ends before any answer is reported as that",
             Attempt::new().refuse(),
             "failed: gave up after 1 attempt: the server closed the connection without an answer; 1 request; closed",
         ),
         Scenario::new(
             "reset-before-head",
-            "a reset before any answer is told as one",
+            "a reset before any answer is reported as one",
             Attempt::new().reset(),
             "failed: gave up after 1 attempt: the connection was reset; 1 request; closed",
         ),
         Scenario::new(
             "not-http",
-            "an answer that is not HTTP is told as that",
+            "an answer that is not HTTP is reported as that",
             Attempt::new().raw("SSH-2.0-OpenSSH_9.2\r\n").stall(),
             "failed: gave up after 1 attempt: the answer is not valid HTTP; 1 request; closed",
         ),
         Scenario::new(
             "head-cut",
-            "a head that is cut off is told as that",
+            "a head that is cut off is reported as that",
             Attempt::new().raw("HTTP/1.1 200 OK\r\ncontent-ty").truncate(),
             "failed: gave up after 1 attempt: the response was cut off; 1 request; closed",
         )
@@ -117,7 +117,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         .deadline(Duration::from_secs(1)),
         Scenario::new(
             "silence",
-            "no answer within the connect timeout loses the attempt",
+            "an attempt without an answer within the connect timeout fails",
             Attempt::new().stall(),
             "failed: gave up after 1 attempt: no response within the connect timeout; 1 request; closed",
         )

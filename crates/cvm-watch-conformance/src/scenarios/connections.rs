@@ -11,7 +11,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "refused",
-            "a refused connection is told as one",
+            "a refused connection is reported as one",
             nothing(),
             "retry: the connection was refused; failed: gave up after 2 attempts: the connection was refused",
         )
@@ -40,7 +40,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         .retries(1),
         Scenario::new(
             "no-such-host",
-            "a name that does not exist is told as that",
+            "a name that does not exist is reported as that",
             nothing(),
             "failed: gave up after 1 attempt: the host name could not be resolved",
         )
@@ -94,7 +94,7 @@ pub(crate) fn tls() -> Vec<Scenario> {
         .retries(1),
         Scenario::new(
             "tls-truncated",
-            "a body that is cut off under TLS is told as cut off",
+            "a body that is cut off under TLS is reported as cut off",
             Script::new(),
             "starting; failed: gave up after 1 attempt: the response was cut off; 1 request; closed",
         )

@@ -102,38 +102,38 @@ pub(crate) fn broken() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "clean-end",
-            "a body that ends properly is told as an end",
+            "a body that ends properly is reported as an end",
             starting().close(),
             "starting; failed: gave up after 1 attempt: the stream ended; 1 request; closed",
         ),
         Scenario::new(
             "truncated-chunked",
-            "a chunked body without its last chunk is told as cut off",
+            "a chunked body without its last chunk is reported as cut off",
             starting().truncate(),
             "starting; failed: gave up after 1 attempt: the response was cut off; 1 request; closed",
         ),
         Scenario::new(
             "truncated-length",
-            "a body shorter than its Content-Length is told as cut off",
+            "a body shorter than its Content-Length is reported as cut off",
             starting().framing(Framing::ContentLength).truncate(),
             "starting; failed: gave up after 1 attempt: the response was cut off; 1 request; closed",
         ),
         Scenario::new(
             "truncated-in-chunk",
-            "a body cut inside a chunk is told as cut off",
+            "a body cut inside a chunk is reported as cut off",
             Attempt::new().raw(cut_chunk).truncate(),
             "failed: gave up after 1 attempt: the response was cut off; 1 request; closed",
         ),
         Scenario::new(
             "reset-in-body",
-            "a reset in the middle of a body is told as one",
+            "a reset in the middle of a body is reported as one",
             // The pause lets the client read the event before the reset discards unread bytes.
             starting().wait(Duration::from_millis(100)).reset(),
             "starting; failed: gave up after 1 attempt: the connection was reset; 1 request; closed",
         ),
         Scenario::new(
             "bad-chunk",
-            "a chunk whose size is no number is told as bad HTTP",
+            "a chunk whose size is no number is reported as bad HTTP",
             Attempt::new().raw(bad_chunk).stall(),
             "failed: gave up after 1 attempt: the answer is not valid HTTP; 1 request; closed",
         ),

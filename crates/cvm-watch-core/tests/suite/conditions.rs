@@ -28,7 +28,7 @@ fn any_of_several_targets_resolves_and_the_state_says_which() {
         3.000 resolve status=Stopped
         "#,
     );
-    // The server completes at the target that it was asked for, and a proxy of its own idea at another.
+    // The server completes at the target of the request, and a proxy completes at another one.
     for reached in ["running", "stopped"] {
         let end = scripted(Attempt::stream().complete(reached)).with(|c| c.or_target("stopped")).end();
         assert_eq!(end, format!("0.000 resolve status={reached}"));

@@ -223,7 +223,7 @@ fn bytes_that_are_ready_on_any_stream_are_read_before_a_timer_is_judged() {
 }
 
 #[test]
-fn after_a_nap_every_stream_is_opened_anew() {
+fn after_a_resume_every_stream_of_a_fleet_is_reopened() {
     let sim = start();
     let mut task = pin!(
         client(&sim, boot()).watch_all(["a", "b"], "running").configure(|config| config.max_retries(0)).into_future()
@@ -235,7 +235,7 @@ fn after_a_nap_every_stream_is_opened_anew() {
 }
 
 #[test]
-fn a_nap_in_which_no_timer_came_due_is_noticed_too() {
+fn a_system_sleep_without_a_due_timer_is_noticed_too() {
     let sim = start();
     let mut task = pin!(client(&sim, boot()).watch_all(["a", "b"], "running").into_future());
     assert!(sim.time().poll(task.as_mut()).is_pending());
@@ -262,7 +262,7 @@ fn a_flood_on_one_stream_keeps_no_timer_of_another_from_being_judged() {
 }
 
 #[test]
-fn a_steady_target_that_counts_is_told() {
+fn a_steady_target_that_counts_is_reported() {
     let sim = start();
     let client = client(&sim, Attempt::stream().state("running").stall());
     let mut alone = client.watch("my-cvm", "running").configure(|config| config.after_change(20 * SECOND));
@@ -283,7 +283,7 @@ fn a_steady_target_that_counts_is_told() {
 }
 
 #[test]
-fn a_caller_that_takes_its_time_does_not_starve_a_crowd() {
+fn a_slow_caller_does_not_starve_other_members() {
     for (cvms, streams, seconds) in [(5, 4, 3), (8, 4, 3), (2, 1, 11)] {
         let sim = start();
         let script = || Script::new().then(Attempt::stream().wait(SECOND / 10).state("running").complete("running"));

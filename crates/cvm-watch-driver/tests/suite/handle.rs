@@ -81,7 +81,7 @@ fn a_callback_hears_each_event_and_nothing_else() {
 }
 
 #[test]
-fn a_callback_can_stop_the_watch_with_an_error_of_its_own() {
+fn a_callback_can_stop_the_watch_with_its_own_error() {
     let sim = start();
     let watch = client(&sim, boot()).watch("my-cvm", "running").on_event(|event| match event {
         Event::State(_) => ControlFlow::Break("enough"),

@@ -32,7 +32,7 @@ fn no_sleep_is_longer_than_the_timer_allows() {
 }
 
 #[test]
-fn after_a_nap_of_the_machine_the_loss_is_noticed_at_the_next_look() {
+fn after_a_system_sleep_a_closed_connection_is_noticed_when_the_clock_is_read() {
     let sim = start();
     let script =
         Script::new().then(Attempt::stream().state("starting").stall()).then(Attempt::stream().complete("running"));
@@ -82,7 +82,7 @@ fn what_arrived_while_the_process_was_stopped_is_read_before_a_timer_is_judged()
 }
 
 #[test]
-fn after_a_nap_that_the_clock_knows_of_it_reconnects_at_once_and_counts_no_retry() {
+fn after_a_system_sleep_that_the_clock_reports_it_reconnects_at_once_without_a_retry() {
     let sim = start();
     let script =
         Script::new().then(Attempt::stream().state("starting").stall()).then(Attempt::stream().complete("running"));
@@ -99,7 +99,7 @@ fn after_a_nap_that_the_clock_knows_of_it_reconnects_at_once_and_counts_no_retry
 }
 
 #[test]
-fn what_came_before_a_nap_is_read_before_the_connection_is_given_up() {
+fn input_from_before_a_system_sleep_is_read_before_the_connection_is_closed() {
     let sim = start();
     let script = Attempt::stream().state("starting").wait(SECOND).complete("running");
     let mut watch = client(&sim, script).watch("my-cvm", "running");
@@ -135,7 +135,7 @@ fn a_flood_of_events_lets_other_tasks_run_too() {
 }
 
 #[test]
-fn a_nap_is_not_forgotten_while_the_caller_has_news_to_take() {
+fn a_system_sleep_is_reported_even_while_updates_wait_for_the_caller() {
     for is_fleet in [false, true] {
         let sim = start();
         let first = Attempt::stream().state("starting").state("starting").wait(SECOND).state("starting").stall();

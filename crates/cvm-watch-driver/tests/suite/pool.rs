@@ -37,7 +37,7 @@ fn boot() -> Script {
     Script::new().then(stall()).then(Attempt::stream().state("running").complete("running"))
 }
 
-/// Awaits each of these watches in a task of its own.
+/// Awaits each of these watches in a separate task.
 fn await_each(
     sim: &VirtualSim,
     tasks: &mut Tasks,

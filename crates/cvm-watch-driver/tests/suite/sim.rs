@@ -13,7 +13,7 @@ pub(crate) fn start() -> VirtualSim {
     Sim::builder().stream_limit(0).start_virtual()
 }
 
-/// A client for whose CVMs the simulator plays this script, where they have none of their own.
+/// A client of a simulator that runs this script for every CVM without its own script.
 pub(crate) fn client(sim: &VirtualSim, script: impl Into<Script>) -> Client<VirtualSim, VirtualTime> {
     sim.script_others(script);
     sim.client()

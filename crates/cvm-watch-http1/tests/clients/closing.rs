@@ -91,7 +91,7 @@ async fn an_abort_while_connecting_or_looking_up_the_name_is_heard_at_once() {
         assert!(matches!(watch.next_update().await, Some(Update::Connecting { .. })));
         begin(&mut watch).await;
         abort(());
-        // The very next poll has to end it, whatever the system is still busy with.
+        // The next poll has to end it, even if the system is still busy.
         let mut outcome = pin!(watch.into_future());
         let outcome = poll_fn(|cx| Poll::Ready(outcome.as_mut().poll(cx))).await;
         let Poll::Ready(Err(error)) = outcome else { panic!("still {outcome:?}") };

@@ -59,7 +59,7 @@ async fn complete_with_another_status_is_reported_and_retried() {
 
 /// Contract row 3.
 #[crate::runtime_test]
-async fn at_the_target_whatever_ends_the_attempt_resolves() {
+async fn at_the_target_any_end_of_the_attempt_resolves() {
     let cut_in_chunk = Attempt::stream().state("running").raw("40\r\ndata: cut");
     for script in [
         at_target().close(),
@@ -262,7 +262,7 @@ async fn passing_answers_are_retried_and_the_last_words_kept() {
 
 /// Contract row 13.
 #[crate::runtime_test]
-async fn final_answers_end_it_after_one_request_with_the_servers_words() {
+async fn final_answers_end_it_after_one_request_with_the_servers_message() {
     for status in [201, 206, 400, 401, 402, 403, 404, 405, 410, 422, 451] {
         check(
             Attempt::json(status, "{\"message\":\"no\",\"error_code\":\"ERR-1\"}"),
@@ -383,7 +383,7 @@ async fn nothing_that_follows_the_end_is_seen() {
 
 /// Contract row 23.
 #[crate::runtime_test]
-async fn the_id_goes_back_as_raw_utf_8_unless_it_cannot_stand_in_a_header() {
+async fn the_id_is_sent_as_raw_utf_8_unless_a_header_cannot_hold_it() {
     for (line, sent) in [
         ("id: 7", Some("7")),
         ("id: grün→é", Some("grün→é")),

@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::subject::{Client, CloseCause, Failure, RetryCause};
 
-/// A server on a thread of its own that does this with its one connection.
+/// A server on a separate thread that does this with its one connection.
 fn serve(play: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -31,7 +31,7 @@ async fn lost_to(addr: SocketAddr) -> RetryCause {
 }
 
 #[crate::runtime_test]
-async fn a_server_that_speaks_first_in_another_protocol_is_told_as_not_http() {
+async fn a_server_of_another_protocol_is_reported_as_not_http() {
     let addr = serve(|mut socket| {
         socket.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
         // Until the client has left.
@@ -49,7 +49,7 @@ async fn a_connection_that_closes_before_it_is_asked_anything_gave_no_answer() {
 }
 
 #[crate::runtime_test]
-async fn half_a_head_is_told_as_cut_off_and_not_as_no_answer() {
+async fn half_a_head_is_reported_as_cut_off_and_not_as_no_answer() {
     let addr = serve(|mut socket| {
         read_request(&mut socket);
         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-ty").unwrap();
@@ -60,7 +60,7 @@ async fn half_a_head_is_told_as_cut_off_and_not_as_no_answer() {
 }
 
 #[crate::runtime_test]
-async fn a_bad_trailer_is_told_as_not_http_and_a_good_one_is_passed_over() {
+async fn a_bad_trailer_is_reported_as_not_http_and_a_good_one_is_ignored() {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\ntrailer: x-a\r\n\r\n";
     for (trailer, expected) in [

@@ -215,9 +215,10 @@ async fn a_refused_tunnel_fails_the_attempt_and_names_the_proxy_its_status_and_i
 async fn a_base_url_on_this_machine_goes_through_no_proxy() {
     let sim = Sim::start().unwrap();
     sim.script("my-cvm", Attempt::stream().complete("running"));
-    let nobody = RefusedPort::new().unwrap();
+    let closed_port = RefusedPort::new().unwrap();
     for host in ["127.0.0.1", "localhost"] {
-        let builder = Client::builder().base_url(sim.base_url_for(host)).proxy(format!("http://{}", nobody.addr()));
+        let builder =
+            Client::builder().base_url(sim.base_url_for(host)).proxy(format!("http://{}", closed_port.addr()));
         builder.build().unwrap().watch("my-cvm", "running").max_retries(0).await.unwrap();
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn channel<T>() -> (impl FnOnce(T), impl Future<Output = T>) {
     (send, receive)
 }
 
-/// Runs this on a thread of its own at once. The future ends with what it returns; if it panics, the
+/// Runs this on a separate thread at once. The future ends with what it returns; if it panics, the
 /// future never ends.
 pub(crate) fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> {
     let (send, receive) = channel();

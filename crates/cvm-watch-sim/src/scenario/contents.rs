@@ -10,7 +10,7 @@ pub(super) static SCENARIOS: &[Scenario] = &[
     stream("odd-fields-", "known fields of wrong types and unknown fields, then complete", odd_fields),
     stream("other-event-", "events of unknown names and of none, then complete", other_event),
     stream("odd-format-", "BOM, CR and CRLF, comments, data over several lines, then complete", odd_format),
-    stream("bytewise-", "each byte in a packet of its own, then complete", bytewise),
+    stream("bytewise-", "each byte in a separate packet, then complete", bytewise),
     stream("hostile-text-", "terminal escapes and CI commands in a boot_error, then complete", hostile_text),
     always("echo-key-", "403 and an error text that repeat the key sent", echo_key),
 ];

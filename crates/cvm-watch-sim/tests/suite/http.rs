@@ -151,7 +151,7 @@ fn without_cors_no_answer_has_its_headers() {
 }
 
 #[test]
-fn an_origin_that_can_not_stand_in_a_header_is_refused() {
+fn an_origin_that_a_header_cannot_hold_is_refused() {
     let error = Sim::builder().cors("http://a\r\nx: y").start().unwrap_err();
     assert!(matches!(error, SimError::Origin(_)), "{error}");
 }

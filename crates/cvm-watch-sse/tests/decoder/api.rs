@@ -72,7 +72,7 @@ fn a_reset_forgets_a_cut_crlf() {
     let mut decoder = Decoder::default();
     assert_eq!(decoder.decode(&mut Chunk::new(b": beat\r")), None);
     decoder.reset();
-    // The LF is a line of its own, so the mark after it is text.
+    // The LF is a separate line, so the mark after it is text.
     assert_eq!(decoder.decode(&mut Chunk::new("\n\u{feff}data: a\n\n".as_bytes())), None);
 }
 

@@ -191,7 +191,7 @@ fn a_reset_decoder_differs_from_a_new_one_in_its_last_event_id_only() {
         let id = decoder.last_event_id().len();
         decoder.reset();
         assert_eq!(decoder.last_event_id().len(), id);
-        // An id of its own first, so that no event shows the id kept from before.
+        // Each stream begins with an id, so that no event shows the previous one.
         let opened = [b"id\n\n", after.as_slice()].concat();
         let mut fresh = Decoder::new(limits);
         let (mut left, mut right) = (Chunk::new(&opened), Chunk::new(&opened));

@@ -1,7 +1,7 @@
 //! What the decoder holds on the heap, by an allocator that counts: never more than is documented,
-//! whatever arrives and however it is cut.
+//! for any input and any cuts.
 //!
-//! A program of its own, since a program has one allocator. It counts per thread.
+//! A separate program, since a program has one allocator. It counts per thread.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

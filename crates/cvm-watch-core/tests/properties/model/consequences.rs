@@ -84,12 +84,12 @@ impl Model {
             self.changed = true;
         }
         self.completed_wordless = 0;
-        if self.rules.is_hopeless(&state, before.as_deref()) {
-            self.hopeless_row.push((attempt, self.now));
+        if self.rules.is_unreachable(&state, before.as_deref()) {
+            self.unreachable_row.push((attempt, self.now));
         } else {
-            self.hopeless_row.clear();
+            self.unreachable_row.clear();
         }
-        if self.is_hopeless() {
+        if self.is_unreachable() {
             self.disconnect();
             return self.end(Expected::Fail(ExpectedFailure::Exactly(Failure::TargetUnreachable {
                 target: self.rules.targets(),
@@ -125,11 +125,11 @@ impl Model {
     }
 
     /// Whether the last two unreachable states are of one stream, or an interval apart.
-    fn is_hopeless(&self) -> bool {
-        let [.., (before, _), (last, moment)] = self.hopeless_row[..] else { return false };
+    fn is_unreachable(&self) -> bool {
+        let [.., (before, _), (last, moment)] = self.unreachable_row[..] else { return false };
         // A second less, for network jitter.
         let interval = Duration::from_secs(self.rules.interval - 1);
-        before == last || moment >= after(self.hopeless_row[0].1, interval)
+        before == last || moment >= after(self.unreachable_row[0].1, interval)
     }
 
     fn has_changed(&self) -> bool {

@@ -51,7 +51,7 @@ pub struct Model {
     /// Since when status and boot progress are the same.
     unchanged_since: Option<u64>,
     /// The unreachable states in a row: the attempt and the time of each.
-    hopeless_row: Vec<(u64, u64)>,
+    unreachable_row: Vec<(u64, u64)>,
     /// How many attempts since the last state had a `complete` and no state.
     completed_wordless: u32,
     last_cause: Option<RetryCause>,
@@ -118,7 +118,7 @@ impl Model {
             steady_since: None,
             stable_since: None,
             unchanged_since: None,
-            hopeless_row: Vec::new(),
+            unreachable_row: Vec::new(),
             completed_wordless: 0,
             last_cause: None,
             last_error: None,

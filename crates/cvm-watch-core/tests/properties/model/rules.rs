@@ -107,7 +107,7 @@ impl Rules {
     }
 
     /// Whether the target cannot be reached from a state; `before` is the boot error of the first state.
-    pub fn is_hopeless(&self, state: &CvmState, before: Option<&str>) -> bool {
+    pub fn is_unreachable(&self, state: &CvmState, before: Option<&str>) -> bool {
         let Some(statuses) = self.fail_on else { return false };
         let error = state.boot_error.as_deref();
         let booting = state.boot_progress.as_deref() != Some("done");
