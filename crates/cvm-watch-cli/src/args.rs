@@ -128,7 +128,7 @@ pub(crate) struct WaitArgs {
           help_heading = help::WAITING)]
     pub(crate) fail_on: Vec<String>,
 
-    /// Keep waiting whatever the CVM reports, boot errors included
+    /// Keep waiting even if the CVM reports a failure, such as a boot error
     #[arg(long, help_heading = help::WAITING)]
     pub(crate) no_fail_early: bool,
 
@@ -246,12 +246,12 @@ impl WaitArgs {
         }
     }
 
-    /// The target that the server is asked for.
+    /// Returns the target of the request.
     pub(crate) fn first_target(&self) -> &str {
         self.target.first().map_or("", String::as_str)
     }
 
-    /// What to print, by whichever flag that was said.
+    /// Returns the output mode, from `--quiet` or `--output`.
     pub(crate) fn output(&self) -> OutputMode {
         if self.quiet { OutputMode::Quiet } else { self.output }
     }

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Exit {
             output::failure(&format!("cannot read {}: {error}", input::shown(&args.file)));
             Exit::Failure
         }
-        // Whoever closed it, as `head` does, has all that was wanted.
+        // A reader that closes the pipe, such as `head`, has all it needs.
         Err(Broken::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
         Err(Broken::Output(error)) => {
             output::failure(&format!("cannot write to stdout: {error}"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn events_retries_and_dropped_events_are_objects_of_their_own() {
+    fn events_retries_and_dropped_events_are_separate_objects() {
         let stream = "\u{feff}: hi\nid: 7\nevent: state\ndata: {\"a\":1}\ndata: \"b\"\n\n\
                       retry: 99999999999999999999999\nretry: 1x\ndata\n\nevent: big\ndata: 0123456789abcdef012\n\n\
                       id\ndata: \x1b[2J\u{9b}##[x]\n\ndata: unfinished";

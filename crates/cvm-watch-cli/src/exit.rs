@@ -5,7 +5,7 @@
 pub(crate) enum Exit {
     /// The target was reached, or what was asked for is done.
     Success,
-    /// A failure that has no code of its own.
+    /// A failure without a specific code.
     Failure,
     /// Bad usage or input; nothing was requested.
     Usage,
@@ -22,7 +22,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// The one that tells most of many: a signal first, then what the user can mend soonest.
+    /// Returns the most important of several: a signal first, then what the user can fix soonest.
     pub(crate) fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
         exits.into_iter().max_by_key(|exit| exit.weight()).unwrap_or(Self::Success)
     }

@@ -124,7 +124,7 @@ Examples:
   curl -sN -H \"X-API-Key: $PHALA_CLOUD_API_KEY\" \\
     'https://cloud-api.phala.com/api/v1/cvms/my-cvm/state?target=running' | cvm-watch decode --cvm
 
-Exit codes: 0 at the end of the input, whatever its bytes; 1 when reading or writing fails, 2 for
+Exit codes: 0 at the end of the input, even if malformed; 1 when reading or writing fails, 2 for
 bad usage or a file that can't be opened.";
 
 pub(crate) const REPLAY: &str = "\

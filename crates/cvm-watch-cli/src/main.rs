@@ -1,5 +1,4 @@
-//! The program `cvm-watch`: waits for a confidential VM on Phala Cloud, and tells the truth about
-//! how that ended.
+//! The program `cvm-watch`: waits for a confidential VM on Phala Cloud, and reports exactly how the wait ended.
 
 mod args;
 mod completions;

@@ -12,7 +12,7 @@ pub(crate) fn run() -> Exit {
     output::document(page().as_bytes())
 }
 
-/// One page for the program and all its commands, each with a section of its own.
+/// One page for the program and all its commands, with a section per command.
 fn page() -> String {
     let mut program = Args::command().disable_help_subcommand(true);
     program.build();

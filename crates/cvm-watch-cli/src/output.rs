@@ -20,7 +20,7 @@ pub(crate) use taskbar::Taskbar;
 
 /// The most bytes that wait to be printed before the next update is read.
 const MOST_WAITING: usize = 4 << 20;
-/// How long output that nobody reads holds up the end of the program after its deadline.
+/// How long unread output delays the exit after the deadline.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The most bytes of a failure's last line, its line end included.
 const FAILURE_LINE: usize = 299;
@@ -52,8 +52,8 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// Standard output or error of a command that must go on while nobody reads: what is written is
-/// queued, and a thread prints it.
+/// Standard output or error of a command that must not block while its output is not read: writes are queued, and a
+/// thread prints them.
 pub(crate) struct Queued(Standard);
 
 /// Standard output, queued.

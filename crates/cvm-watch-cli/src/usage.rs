@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_in_one_line_that_names_it() {
+    fn a_usage_error_is_one_line_that_names_it() {
         for (args, expected) in [
             ("cvm-watch wait", "no id is given; name a CVM, or give a list with --ids-from"),
             ("cvm-watch completions", "the following required arguments were not provided: <SHELL>"),

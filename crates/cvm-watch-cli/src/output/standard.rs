@@ -86,7 +86,7 @@ mod system {
                 Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => wait(fd, PollFlags::POLLOUT)?,
-                // Not open for writing: nobody reads it, as in the standard library.
+                // Not open for writing, which is ignored, as in the standard library.
                 Err(Errno::EBADF) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }

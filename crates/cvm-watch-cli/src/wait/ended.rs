@@ -209,11 +209,11 @@ impl Trouble {
     /// What the server has to say beside its message, and what to do next: a line each, for people.
     pub(super) fn particulars(&self) -> impl Iterator<Item = String> {
         let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
-        self.servers_words().chain(hint)
+        self.server_messages().chain(hint)
     }
 
     /// What the server has to say beside its message: a line each, for people.
-    pub(super) fn servers_words(&self) -> impl Iterator<Item = String> + use<> {
+    pub(super) fn server_messages(&self) -> impl Iterator<Item = String> + use<> {
         let named = |name: &'static str, texts: &[String]| {
             texts.iter().take(5).map(|text| format!("{name}: {}", printable(text, 160))).collect::<Vec<_>>()
         };
@@ -340,12 +340,12 @@ mod tests {
 
     #[test]
     fn an_io_error_is_added_where_the_line_stays_short() {
-        let source = io::Error::other(io::Error::other("nobody\nthere"));
+        let source = io::Error::other(io::Error::other("refused\nthere"));
         let mut message = "the connection was refused".to_owned();
         add_source(&mut message, Some(&source));
-        assert_eq!(message, r"the connection was refused: nobody\nthere");
+        assert_eq!(message, r"the connection was refused: refused\nthere");
         add_source(&mut message, Some(&source));
-        assert_eq!(message, r"the connection was refused: nobody\nthere", "once is enough");
+        assert_eq!(message, r"the connection was refused: refused\nthere", "once is enough");
         let mut long = "x".repeat(270);
         add_source(&mut long, Some(&source));
         add_source(&mut long, None);

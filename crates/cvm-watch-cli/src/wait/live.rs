@@ -16,7 +16,7 @@ use crate::duration;
 use crate::output::{self, Taskbar};
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
-/// How often the lines are drawn, and the spinner turns.
+/// How often the lines are drawn, and the spinner advances.
 pub(super) const BEAT: Duration = Duration::from_millis(100);
 /// The most columns of the name and the reason in the last line.
 const END_WIDTH: usize = 200;
@@ -93,8 +93,8 @@ pub(super) fn drawn_by(
 
 /// The spinner at this time.
 pub(super) fn spinner(passed: Duration) -> String {
-    let turn = usize::try_from(passed.as_millis() / BEAT.as_millis()).unwrap_or_default() % SPINNER.len();
-    style(SPINNER.get(turn).copied().unwrap_or_default()).cyan().for_stderr().to_string()
+    let frame = usize::try_from(passed.as_millis() / BEAT.as_millis()).unwrap_or_default() % SPINNER.len();
+    style(SPINNER.get(frame).copied().unwrap_or_default()).cyan().for_stderr().to_string()
 }
 
 /// The time that has passed, and the limit if there is one: `1m05s / 10m`.

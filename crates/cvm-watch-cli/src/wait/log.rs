@@ -75,7 +75,7 @@ impl<W: Write> Log<W> {
     }
 }
 
-/// What is told of a CVM after so long, on an attempt that is worth telling from the second on.
+/// A line about a CVM: the time passed, its name, the text, and the attempt from the second on.
 pub(super) fn line(passed: &str, name: &str, text: &str, attempt: u64) -> String {
     let attempt = match attempt {
         0 | 1 => String::new(),

@@ -170,7 +170,7 @@ struct Line<'a> {
     body: Body<'a>,
 }
 
-/// What each type has of its own.
+/// The fields that depend on the type.
 #[derive(Default, Serialize)]
 struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,7 +201,7 @@ struct Body<'a> {
     summary: Option<Summary<'a>>,
 }
 
-/// What the last line about several CVMs has of its own.
+/// The additional fields of the last line about several CVMs.
 #[derive(Serialize)]
 struct Summary<'a> {
     exit_code: i32,

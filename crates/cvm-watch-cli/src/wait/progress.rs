@@ -1,4 +1,4 @@
-//! What people are told of a watch while it runs.
+//! The progress of a watch, as shown to people.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(super) struct Progress {
     is_shared: bool,
 }
 
-/// What the watch waits for between two attempts, as far as people are told.
+/// What the watch waits for between two attempts, as shown to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pause {
     None,
@@ -81,12 +81,12 @@ impl Progress {
         }
     }
 
-    /// One of many, which waits for its turn at first.
+    /// The progress of one of several watches, which first waits for a slot.
     pub(super) fn of_many() -> Self {
         Self { headline: "waiting".to_owned(), is_shared: true, ..Self::new() }
     }
 
-    /// Takes in an update; says whether anything changed that people are told of.
+    /// Takes an update; returns whether anything changed that is shown.
     pub(super) fn update(&mut self, update: &Update) -> bool {
         let before = (self.attempt, self.text());
         match update {
@@ -154,8 +154,7 @@ impl Progress {
     }
 
     fn connecting(&mut self) {
-        // An attempt that follows no retry, as when the watch looks again or has its turn among
-        // others, is no news.
+        // An attempt without a retry before it, as for a repeated check or a new time slice, is not shown.
         if self.attempt == 0 || self.pause == Pause::Retry {
             self.attempt += 1;
             self.pause = Pause::None;
@@ -208,8 +207,8 @@ impl Progress {
                 self.detail = format!("server error: {}", printable(text, TEXT_WIDTH));
                 self.live_detail = None;
             }
-            // What `complete` and `timeout` lead to is told right after them; the rest is no news
-            // of the CVM.
+            // The result of `complete` and `timeout` is reported right after them; other events do not concern the
+            // CVM.
             _ => {}
         }
     }
@@ -326,7 +325,7 @@ mod tests {
         assert_eq!(progress.attempt, 2);
     }
 
-    /// What is told of these updates, a line each.
+    /// The text that is shown for these updates, one per line.
     fn told(progress: &mut Progress, updates: impl IntoIterator<Item = Update>) -> Vec<String> {
         let line = |update| progress.update(&update).then(|| format!("{} #{}", progress.text(), progress.attempt));
         updates.into_iter().filter_map(line).collect()
@@ -345,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_again_is_no_retry_and_is_told_once_for_each_thing_seen() {
+    fn a_repeated_check_is_no_retry_and_is_reported_once_for_each_change() {
         let look = |attempt| {
             [Update::connecting(AttemptId::from_number(attempt)), booting("a"), lost(attempt, RetryCause::NotReady)]
         };
@@ -384,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_target_is_told_with_its_status() {
+    fn a_steady_target_is_reported_with_its_status() {
         let mut progress = Progress::new();
         progress.update(&booting("done"));
         progress.update(&lost(1, RetryCause::NotChanged));

@@ -10,7 +10,7 @@ use super::ids::Ids;
 use super::target;
 use crate::args::WaitArgs;
 
-/// What is told before the wait begins.
+/// A message before the wait begins.
 pub(super) enum Remark {
     /// Something that was asked for.
     Note(String),

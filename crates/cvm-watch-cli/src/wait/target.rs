@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_is_told_with_the_nearest_status() {
+    fn a_typo_is_reported_with_the_nearest_status() {
         for (target, expected) in [
             ("runing", "running"),
             ("RUNNIG", "running"),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_like_none_is_told_with_all_of_them() {
+    fn a_status_similar_to_none_is_reported_with_all_of_them() {
         for target in ["frobnicate", "hibernated", "五", "x", "\n"] {
             assert_eq!(nearest(target), None, "{target}");
         }

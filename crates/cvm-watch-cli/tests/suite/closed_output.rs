@@ -1,4 +1,4 @@
-//! Closed outputs: the printing stops, the wait goes on, the exit code tells the truth.
+//! Closed outputs: printing stops; the wait and its exit code are unaffected.
 
 #[cfg(target_os = "linux")]
 use std::fs::File;
@@ -37,7 +37,7 @@ fn a_closed_stderr_ends_the_printing_and_not_the_wait() {
 }
 
 #[test]
-fn nobody_has_to_read_the_help_the_usage_or_the_base_url() {
+fn help_usage_and_base_url_may_be_left_unread() {
     for (args, code) in [("wait --help", 0), ("--version", 0), ("wait", 2), ("", 2), ("sim --speed 0", 2)] {
         let mut running = cvm_watch(args).start();
         running.close_stdout();
@@ -47,7 +47,7 @@ fn nobody_has_to_read_the_help_the_usage_or_the_base_url() {
 }
 
 #[test]
-fn decode_stops_in_peace_when_nobody_reads() {
+fn decode_stops_without_an_error_when_stdout_closes() {
     let mut running = cvm_watch("decode").stdin(Stdio::piped()).start();
     running.close_stdout();
     let mut stdin = running.stdin();
@@ -58,7 +58,7 @@ fn decode_stops_in_peace_when_nobody_reads() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_under_stdout_is_told_once_and_the_exit_code_stays_the_cvms() {
+fn a_full_disk_under_stdout_is_reported_once_and_the_exit_code_is_that_of_the_wait() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
     for (ids, code) in [("boot-1", 0), ("http-403-1", 5), ("boot-2 http-403-2", 5)] {
         for mode in ["text", "ndjson", "github", "quiet"] {
@@ -68,9 +68,13 @@ fn a_full_disk_under_stdout_is_told_once_and_the_exit_code_stays_the_cvms() {
             assert_eq!(finished.code, Some(code), "{ids} {mode}: {finished:?}");
             let warning = "warning: cannot write to stdout: No space left on device (os error 28)\n";
             // The result of one CVM that failed is on stderr.
-            let is_told = mode != "quiet" && (mode != "text" || ids != "http-403-1");
-            assert_eq!(finished.stderr.matches(warning).count(), usize::from(is_told), "{mode} {ids}: {finished:?}");
-            assert_eq!(finished.stderr.matches("No space").count(), usize::from(is_told), "{finished:?}");
+            let is_reported = mode != "quiet" && (mode != "text" || ids != "http-403-1");
+            assert_eq!(
+                finished.stderr.matches(warning).count(),
+                usize::from(is_reported),
+                "{mode} {ids}: {finished:?}"
+            );
+            assert_eq!(finished.stderr.matches("No space").count(), usize::from(is_reported), "{finished:?}");
             if code != 0 && mode != "quiet" {
                 assert!(finished.last_words().starts_with("error: "), "{finished:?}");
             }

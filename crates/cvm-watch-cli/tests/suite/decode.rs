@@ -71,7 +71,7 @@ fn the_end_of_any_bytes_is_exit_code_0() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_by_name() {
+fn a_file_that_cannot_be_read_is_named() {
     let finished = cvm_watch("decode /no/such/file").run();
     assert_eq!(finished.code, Some(2));
     assert_eq!(finished.stderr, "error: cannot open \"/no/such/file\": No such file or directory (os error 2)\n");

@@ -25,7 +25,7 @@ fn played(script: impl Into<Script>) -> Sim {
 /// The head of the table in the summary.
 const TABLE: &str = "\n| CVM | Outcome | Status | Time | Detail |\n| --- | --- | --- | ---: | --- |\n";
 
-/// The two files, and a run that is told of them.
+/// The two files, and a run that uses them.
 fn with_files(name: &str, run: Program) -> (Scratch, Scratch, Program) {
     let outputs = Scratch::new(&format!("{name}-output"), b"before=1\n");
     let summary = Scratch::new(&format!("{name}-summary"), b"# Before\n");

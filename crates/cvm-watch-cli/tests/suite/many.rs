@@ -16,7 +16,7 @@ fn sim() -> Sim {
     let sim = Sim::start().unwrap();
     sim.script("good", Attempt::stream().progress("starting", "booting").state("running").complete("running"));
     sim.script("fine", Attempt::stream().state("Running").complete("Running"));
-    sim.script("hopeless", Attempt::stream().state("starting").state("exited").state("exited").stall());
+    sim.script("exited", Attempt::stream().state("starting").state("exited").state("exited").stall());
     sim.script("lost", Attempt::stream().state("starting").close());
     sim.script("stuck", Attempt::stream().progress("starting", "pre-launch").stall());
     sim
@@ -63,19 +63,19 @@ fn the_worst_end_is_the_exit_code_and_the_last_line_counts() {
     let sim = sim();
     for (ids, code, words) in [
         ("good lost", 3, "1 of 2 CVMs did not get to running"),
-        ("lost hopeless good", 4, "2 of 3 CVMs did not get to running"),
-        ("http-404-1 lost good hopeless", 5, "3 of 4 CVMs did not get to running"),
+        ("lost exited good", 4, "2 of 3 CVMs did not get to running"),
+        ("http-404-1 lost good exited", 5, "3 of 4 CVMs did not get to running"),
     ] {
         let finished = wait(&sim, ids).run();
         assert_eq!(finished.code, Some(code), "{finished:?}");
         assert_eq!(finished.last_words(), format!("error: {words}"));
     }
-    let finished = wait(&sim, "http-404-1 lost hopeless").run();
+    let finished = wait(&sim, "http-404-1 lost exited").run();
     let expected = [
         &["CVM", "OUTCOME", "STATUS", "TIME", "DETAIL"][..],
         &["http-404-1", "rejected", "-", "T", "the server rejected the watch: HTTP 404 (ERR-03-001): CVM not found"],
         &["lost", "max_retries_exceeded", "starting", "T", "gave up after 2 attempts: the stream ended"],
-        &["hopeless", "unreachable", "exited", "T", "\"running\" can no longer be reached: the status is \"exited\""],
+        &["exited", "unreachable", "exited", "T", "\"running\" can no longer be reached: the status is \"exited\""],
     ];
     assert_eq!(rows(&finished.stdout), expected);
     assert_eq!(finished.stderr.matches("hint: ").count(), 3, "{finished:?}");
@@ -125,12 +125,12 @@ fn any_is_done_with_the_first_and_leaves_the_others() {
     assert_eq!(stuck[..3], ["stuck", "cancelled", "starting"]);
     assert!(stuck[4].starts_with("another CVM got there first; the last status was \"starting\""), "{stuck:?}");
     sim.log().wait_until_idle(SOON).unwrap();
-    let finished = wait(&sim, "hopeless lost --any").run();
+    let finished = wait(&sim, "exited lost --any").run();
     assert_eq!((finished.code, finished.last_words()), (Some(4), "error: none of 2 CVMs got to running"));
 }
 
 #[test]
-fn one_deadline_is_for_all_of_them_the_turns_included() {
+fn one_deadline_is_for_all_cvms_waits_for_a_slot_included() {
     let sim = sim();
     let started = Instant::now();
     let finished = wait(&sim, "stuck stall-2 stall-3 --deadline 3s --max-streams 1").run();
@@ -269,7 +269,7 @@ fn nothing_that_the_server_says_acts_on_a_terminal_or_a_ci_runner() {
 }
 
 #[test]
-fn bad_parameters_are_told_once_and_before_any_request() {
+fn bad_parameters_are_reported_once_and_before_any_request() {
     let sim = sim();
     for mode in ["text", "ndjson", "github", "quiet"] {
         let finished = wait(&sim, &format!("good fine --interval 4s --output {mode}")).run();

@@ -79,7 +79,7 @@ fn the_statuses_are_named_instead_and_boot_errors_still_count() {
 }
 
 #[test]
-fn another_target_is_waited_for_whatever_comes_unless_it_is_named() {
+fn another_target_is_waited_for_despite_failures_unless_they_are_named() {
     let script = Attempt::stream().state("error").state("error").state("stopped").complete("stopped");
     assert_eq!(played(script.clone(), "--target stopped").code, Some(0));
     assert_eq!(played(script, "--target stopped --fail-on error").code, Some(4));

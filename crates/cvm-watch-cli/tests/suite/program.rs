@@ -15,7 +15,7 @@ pub(crate) const KEY: &str = "phak_3Xample/key+of-tests=";
 /// A run that takes longer hangs, and is killed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A home directory that nobody has, so that no run reads the machine's own set-up.
+/// A home directory that does not exist, so that no run reads the machine's set-up.
 const NO_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-home");
 
 /// A run to come, in an environment of nothing but a key and a home directory that is not there.
@@ -170,7 +170,7 @@ impl Running {
         self.until_stderr_has_all(&[text]);
     }
 
-    /// Reads stderr until each of these was in a line, whichever came first.
+    /// Reads stderr until each of these was in a line, in any order.
     pub(crate) fn until_stderr_has_all(&mut self, texts: &[&str]) {
         let mut missing = texts.to_vec();
         let mut line = String::new();

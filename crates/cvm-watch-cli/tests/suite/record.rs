@@ -200,7 +200,7 @@ fn what_cannot_be_recorded_is_refused_before_any_request() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told_once_and_the_wait_goes_on() {
+fn a_full_disk_is_reported_once_and_the_wait_goes_on() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
     let run = cvm_watch("wait boot-1 --record /dev/full").base_url(&sim.base_url()).run();
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "boot-1 running\n"), "{run:?}");
@@ -208,7 +208,7 @@ fn a_full_disk_is_told_once_and_the_wait_goes_on() {
 }
 
 #[test]
-fn a_recording_is_for_its_owner_only_whatever_was_there_before() {
+fn a_recording_is_for_its_owner_only_even_if_the_file_existed() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
     for mode in [None, Some(0o600), Some(0o644), Some(0o666), Some(0o755)] {
         let file = Scratch::new("record-mode", b"what was here before is gone\n");
@@ -262,7 +262,7 @@ fn a_pipe_takes_a_recording_as_a_file_does() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_holds_up_neither_the_wait_nor_its_deadline() {
+fn an_unread_pipe_delays_neither_the_wait_nor_its_deadline() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
     let long = "x".repeat(1 << 20);
     sim.script("my-cvm", Attempt::stream().event("note", long).state("running").complete("running"));

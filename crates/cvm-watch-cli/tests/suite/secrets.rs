@@ -1,4 +1,4 @@
-//! The key is in no output, whatever the server does with it.
+//! The key is in no output, even if the server repeats it.
 
 use cvm_watch_sim::{Attempt, Script, Sim};
 

@@ -78,7 +78,7 @@ fn the_environment_comes_before_the_current_profile_and_a_named_one_before_the_e
 }
 
 #[test]
-fn a_key_and_a_base_url_from_two_places_are_told_once() {
+fn a_key_and_a_base_url_from_two_places_are_reported_once() {
     let sim = sim();
     let home = Home::new("mixed", &profiles(&sim.base_url()));
     let run = |args: &str| cvm_watch(&format!("wait my-cvm {args}")).home(home.path());
@@ -277,7 +277,7 @@ fn a_file_of_another_schema_counts_as_none() {
 }
 
 #[test]
-fn no_source_is_told_where_there_is_no_key() {
+fn no_source_is_reported_without_a_key() {
     let sim = sim();
     let finished = cvm_watch("wait my-cvm --verbose --output ndjson").without_key().base_url(&sim.base_url()).run();
     let expected = format!(

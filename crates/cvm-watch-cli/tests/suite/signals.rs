@@ -149,7 +149,7 @@ fn a_signal_is_heard_in_a_flood() {
 }
 
 #[test]
-fn a_signal_is_heard_while_nobody_reads_the_output() {
+fn a_signal_takes_effect_while_the_output_is_not_read() {
     let sim = Sim::start().unwrap();
     sim.script("flood", Attempt::stream().flood("event: state\ndata: {\"status\":\"starting\"}\n\n", u64::MAX));
     let mut running = wait("flood", &sim.base_url());

@@ -13,7 +13,7 @@ use crate::program::{Program, cvm_watch};
 use crate::scratch::Scratch;
 use crate::terminal::open_terminal;
 
-/// More states than the program keeps while nobody reads its lines, and than the kernel does.
+/// More states than the program and the kernel buffer while the output is not read.
 const STATES: usize = 20_000;
 
 fn flood(states: usize) -> Attempt {
@@ -42,7 +42,7 @@ fn read(mut from: PipeReader) -> String {
 }
 
 #[test]
-fn a_deadline_ends_the_wait_though_nobody_reads_its_output() {
+fn a_deadline_ends_the_wait_although_its_output_is_not_read() {
     let sim = Sim::start().unwrap();
     sim.script("my-cvm", flood(STATES).stall());
     sim.script("other", flood(STATES).stall());
@@ -66,7 +66,7 @@ fn a_deadline_ends_the_wait_on_a_terminal_that_is_stopped() {
     let sim = Sim::start().unwrap();
     let ids: Vec<_> = (0..20).map(|n| format!("stall-{n}")).collect();
     for ids in ["stall-1", &ids.join(" ")] {
-        // Nobody reads what is drawn, as if Ctrl-S had been pressed.
+        // The terminal is not read, as after Ctrl-S.
         let (terminal, end) = open_terminal(80);
         let run = wait(&sim, &format!("{ids} --deadline 2s")).env("TERM", "xterm");
         assert_eq!(run.stderr(end).run().code, Some(3), "{ids}");

@@ -18,7 +18,7 @@ fn wait(sim: &Sim, args: &str) -> Program {
 }
 
 #[test]
-fn an_unknown_target_is_told_once_with_the_nearest_known_and_the_watch_goes_on() {
+fn an_unknown_target_is_reported_once_with_the_nearest_known_and_the_watch_goes_on() {
     let sim = sim();
     let finished = wait(&sim, "Runing").run();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm runing\n"));
@@ -42,7 +42,7 @@ fn each_output_tells_it_in_its_own_way() {
 }
 
 #[test]
-fn an_unknown_status_to_fail_on_is_told_with_the_nearest_known_and_counts_all_the_same() {
+fn an_unknown_status_to_fail_on_is_reported_with_the_nearest_known_and_still_counts() {
     let sim = Sim::start().unwrap();
     let stuck = Attempt::stream().state("starting").state("exitd").state("exitd").stall();
     sim.script("my-cvm", stuck.clone());

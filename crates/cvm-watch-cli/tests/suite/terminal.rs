@@ -98,7 +98,7 @@ fn a_failure_is_the_last_line_on_a_terminal_too() {
 }
 
 #[test]
-fn a_warning_stands_on_a_line_of_its_own_above_the_live_one() {
+fn a_warning_is_on_a_separate_line_above_the_live_one() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
     let run = cvm_watch("wait my-cvm --target runing --deadline 1s").base_url(&sim.base_url()).env("TERM", "xterm");
     let (finished, screen) = on_terminal(run, 200);

@@ -22,8 +22,8 @@ use crate::output::{self, Lines, Queued};
 
 /// The most different hints that are given to people.
 const MOST_HINTS: usize = 5;
-/// The most CVMs of which people are told what else the server says.
-const MOST_TOLD: usize = 10;
+/// The most CVMs whose further server messages are shown.
+const MOST_SHOWN: usize = 10;
 
 /// An output of a wait for many.
 pub(super) struct Board {
@@ -222,9 +222,9 @@ fn people(roster: &Roster, exit: Exit) {
 fn advise(roster: &Roster, exit: Exit) {
     // Where one was enough, the others are no trouble.
     if exit != Exit::Success {
-        let mut told = roster.servers_words();
-        told.by_ref().take(MOST_TOLD).flatten().for_each(output::to_stderr);
-        match told.count() {
+        let mut messages = roster.server_messages();
+        messages.by_ref().take(MOST_SHOWN).flatten().for_each(output::to_stderr);
+        match messages.count() {
             0 => {}
             1 => output::to_stderr("the server says more about another CVM; --output ndjson has all of it"),
             more => output::to_stderr(format!(

@@ -147,10 +147,10 @@ impl Roster {
 
     /// What the server has to say beside its messages, of each CVM that failed and of which it does:
     /// lines that name the CVM.
-    pub(super) fn servers_words(&self) -> impl Iterator<Item = Vec<String>> {
+    pub(super) fn server_messages(&self) -> impl Iterator<Item = Vec<String>> {
         let of = |member: &Member| {
             let trouble = member.end.as_ref()?.ended.outcome.as_ref().err()?;
-            let lines = trouble.servers_words().map(|words| format!("{}: {words}", member.name));
+            let lines = trouble.server_messages().map(|words| format!("{}: {words}", member.name));
             Some(lines.collect::<Vec<_>>()).filter(|lines| !lines.is_empty())
         };
         self.members.iter().filter_map(of)
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_among_others_is_no_news() {
+    fn a_new_time_slice_is_not_reported() {
         let mut roster = roster(false, vec![None]);
         let busy = cvm_watch_core::RetryCause::TooManyStreams { message: None };
         assert!(roster.update(0, &Update::connecting(AttemptId::from_number(1))));
