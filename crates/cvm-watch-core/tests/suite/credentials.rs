@@ -183,7 +183,7 @@ fn what_makes_no_sense_while_a_credential_is_asked_for_is_ignored() {
     scene.input(Input::Head { attempt, head: ResponseHead::new(200), wall: None });
     let _ = scene.watch.receive(scene.now, attempt, b"data: x\n\n");
     assert_eq!(scene.trace, "ask 1\n");
-    // Nor is a credential taken that nobody asked for.
+    // A credential that was not requested is ignored too.
     scene.give("one").give("two");
     assert_eq!(scene.trace, "ask 1\nconnect 1 Bearer one\n");
 }

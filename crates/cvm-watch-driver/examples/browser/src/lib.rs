@@ -1,8 +1,8 @@
 //! Watches a CVM from a web page: a [`Transport`](cvm_watch_driver::Transport) on `fetch` and a
 //! [`Timer`](cvm_watch_driver::Timer) on `setTimeout`.
 //!
-//! The page is for a simulator or for a server of your own that adds the key. An API key does not belong in a page:
-//! whoever can open the page can read it and act with it.
+//! The page is for a simulator or for your own server that adds the key. Do not put an API key into a page: everyone who
+//! can open the page can read and use it.
 
 mod fetch;
 mod timer;
