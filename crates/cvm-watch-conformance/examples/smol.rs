@@ -50,7 +50,7 @@ impl Transport for Smol {
                 message = message.header(header.name(), header.value().as_bytes());
             }
             let message = message.body(Empty::new()).map_err(|error| TransportError::new(CloseCause::Other, error))?;
-            let (mut sender, connection) = http1::handshake(FuturesIo::new(socket)).await.map_err(fault)?;
+            let (mut sender, connection) = lenient().handshake(FuturesIo::new(socket)).await.map_err(fault)?;
             let mut connection: Option<Connection> = Some(Box::pin(connection));
             let mut response = Box::pin(sender.send_request(message));
             let response = poll_fn(|cx| {
@@ -97,6 +97,16 @@ impl Body for SmolBody {
             }
         }
     }
+}
+
+/// Reads heads as browsers do.
+fn lenient() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .max_headers(1000);
+    builder
 }
 
 fn fault(error: hyper::Error) -> TransportError {

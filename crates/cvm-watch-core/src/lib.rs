@@ -108,7 +108,7 @@
 //! ## Secrets
 //!
 //! The [`ApiKey`] never appears in a `Debug`, an error or an event: where a server
-//! sends it back it is redacted, however it is escaped. Show server text through [`printable`].
+//! sends it back it is redacted, in the forms that [`Redactor`] lists. Show server text through [`printable`].
 //!
 //! ## Features
 //!

@@ -206,7 +206,7 @@ impl<T: Transport, C: Timer> Plan<T, C> {
         let policy = self.check();
         let (mut accepted, mut refused) = (Vec::new(), Vec::new());
         for (index, member) in members.iter_mut().enumerate() {
-            match policy.clone().and_then(|_| CvmId::new(&member.id)) {
+            match policy.as_ref().map_err(Clone::clone).and_then(|_| CvmId::new(&member.id)) {
                 Ok(id) => accepted.push((index, id)),
                 Err(error) => {
                     member.outcome = Some(Box::new(Err(error.into())));

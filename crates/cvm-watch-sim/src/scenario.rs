@@ -6,6 +6,7 @@ mod connections;
 mod contents;
 mod endings;
 mod floods;
+mod heads;
 mod proxies;
 mod timeline;
 
@@ -142,6 +143,7 @@ pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
         connections::SCENARIOS,
         proxies::SCENARIOS,
         answers::SCENARIOS,
+        heads::SCENARIOS,
     ];
     families.into_iter().flatten()
 }

@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use cvm_watch_sim::{Attempt, Sim};
+use rustix::process::Signal;
 
 use crate::program::{Program, Running, cvm_watch};
 use crate::terminal::open_terminal;
@@ -78,16 +82,20 @@ fn ctrl_c_leaves_no_half_line() {
     }
     let sim = Sim::start().unwrap();
     for ids in ["stall-1", "stall-1 stall-2 stall-3"] {
-        let mut session = Session::start(cvm_watch(&format!("wait {ids}")).base_url(&sim.base_url()));
+        // The shell keeps the terminal open: it would drop its `^C` if the program's end came first.
+        let shell = ["sh", "-c", "trap : INT; \"$@\"; code=$?; read line; exit $code", "sh"];
+        let program = cvm_watch(&format!("wait {ids}")).base_url(&sim.base_url());
+        let mut session = Session::start(program.under(&shell));
         let mut before = session.until("starting");
         session.type_in("\x03");
-        let (mut after, code) = session.end();
-        // The terminal may drop its `^C` when the program ends first.
-        if let Some((drawn, rest)) = after.split_once("^C") {
-            before += drawn;
-            assert!(before.ends_with('\r'), "the cursor is at the beginning of the last line: {before:?}");
-            after = rest.to_owned();
-        }
+        before += &session.until("^C");
+        let drawn = before.trim_end_matches("^C").rsplit(['\r', '\n']).next().unwrap();
+        let is_at_line_start = console::strip_ansi_codes(drawn).is_empty();
+        assert!(is_at_line_start, "the cursor is at the beginning of a line: {before:?}");
+        session.type_in("\n");
+        let (after, code) = session.end();
+        // What the program printed may come before or after the `^C`.
+        let after = before.split_once("starting").unwrap().1.replace("^C", "") + &after;
         assert_eq!(code, Some(130), "{after:?}");
         let (erased, words) = after.split_once(if ids == "stall-1" { "✗" } else { "CVM " }).unwrap();
         // Frames before the end, one that only erases, and the last line.
@@ -169,4 +177,52 @@ fn a_job_that_comes_back_erases_nothing_of_the_shells() {
     shell.until("ended by SIGINT");
     shell.type_in("exit 3\n");
     assert_eq!(shell.end().1, Some(3));
+}
+
+/// A server that sends `first` to a request, reports that, sends `then` once it is asked to, and stays open.
+fn in_two_parts(first: String, then: String) -> (String, Receiver<()>, Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
+    let ((report, asked), (go, wait)) = (channel(), channel());
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        client.write_all(first.as_bytes()).unwrap();
+        report.send(()).unwrap();
+        let _ = wait.recv();
+        client.write_all(then.as_bytes()).unwrap();
+        // Until the program has left.
+        let _ = client.read_to_end(&mut Vec::new());
+    });
+    (url, asked, go)
+}
+
+/// Contract row 34. The timer is over when the process goes on, and what arrived meanwhile is read before it.
+#[test]
+fn what_arrived_while_the_process_was_stopped_is_read_before_a_timer_fires() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n".to_owned();
+    let state = head.clone() + "event: state\ndata: {\"status\":\"starting\"}\n\n";
+    let end = "event: complete\ndata: {\"status\":\"running\"}\n\n";
+    let timer = Duration::from_secs(3);
+    for (flag, first, then) in
+        [("--idle-timeout", state, end.to_owned()), ("--connect-timeout", String::new(), head + end)]
+    {
+        let (url, asked, go) = in_two_parts(first, then);
+        let flags = format!("wait my-cvm --max-retries 0 --output ndjson {flag} {}ms", timer.as_millis());
+        let running = cvm_watch(&flags).base_url(&url).start();
+        asked.recv().unwrap();
+        running.signal(Signal::STOP);
+        running.wait_until_stopped();
+        go.send(()).unwrap();
+        // Longer than the timer; how much does not matter.
+        thread::sleep(timer + Duration::from_millis(500));
+        running.signal(Signal::CONT);
+        let finished = running.finish();
+        assert_eq!(finished.code, Some(0), "{flag}: {finished:?}");
+    }
 }

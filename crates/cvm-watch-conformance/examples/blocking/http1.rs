@@ -9,6 +9,8 @@ use cvm_watch_driver::cvm_watch_core::{AttemptId, CloseCause, Request};
 
 /// The most bytes of a response head.
 const MAX_HEAD: usize = 64 << 10;
+/// The most lines of a response head.
+const MAX_HEADER_LINES: usize = 1000;
 
 /// What came of waiting.
 pub(crate) enum Arrival {
@@ -177,9 +179,13 @@ impl Body {
     }
 
     fn head(&mut self, read: &mut Vec<u8>) -> io::Result<Option<Arrival>> {
-        let mut space = [httparse::EMPTY_HEADER; 100];
+        let mut space = vec![httparse::EMPTY_HEADER; MAX_HEADER_LINES];
         let mut head = httparse::Response::new(&mut space);
-        let length = match head.parse(read).map_err(|_| ErrorKind::InvalidData)? {
+        // Reads heads as browsers do.
+        let mut parser = httparse::ParserConfig::default();
+        parser.allow_obsolete_multiline_headers_in_responses(true).ignore_invalid_headers_in_responses(true);
+        let parsed = parser.parse_response(&mut head, read).map_err(|_| ErrorKind::InvalidData)?;
+        let length = match parsed {
             httparse::Status::Complete(length) => length,
             httparse::Status::Partial if read.len() > MAX_HEAD => return Err(ErrorKind::FileTooLarge.into()),
             httparse::Status::Partial => return Ok(None),

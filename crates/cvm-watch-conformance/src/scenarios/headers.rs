@@ -37,7 +37,61 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             Attempt::new().head_exactly(Head::new(200)).event("complete", r#"{"status":"running"}"#),
             DONE,
         ),
+        Scenario::new(
+            "folded-header",
+            "a header value that goes on in the next line is read",
+            behind("content-type: text/event-stream;\r\n charset=utf-8\r\nx-folded: a\r\n\tb\r\n"),
+            DONE,
+        ),
+        Scenario::new(
+            "odd-header-lines",
+            "header lines that are wrong are left out",
+            behind("x-control: a\x01b\r\nx-blank : 1\r\nno colon\r\ncontent-type: text/event-stream\r\n"),
+            DONE,
+        ),
+        Scenario::new(
+            "many-header-lines",
+            "a head of 1,000 lines is read",
+            behind(&("x-line: y\r\n".repeat(998) + "content-type: text/event-stream\r\n")),
+            DONE,
+        ),
+        Scenario::new(
+            "encoding-none",
+            "a stream with an encoding of none or of nothing is plain",
+            done().header("content-encoding", "none").header("content-encoding", ""),
+            DONE,
+        ),
+        Scenario::new(
+            "two-content-types",
+            "each Content-Type reaches the watch",
+            done().header("content-type", "text/html"),
+            "failed: the server rejected the watch: HTTP 200 with content type \"text/html\", not text/event-stream; check \
+             the base URL; 1 request; closed",
+        ),
+        Scenario::new(
+            "transfer-gzip",
+            "a transfer encoding other than chunked is rejected by its name",
+            Attempt::new().raw(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: gzip, chunked\r\n\r\n3\r\n",
+            ),
+            "failed: the server rejected the watch: HTTP 200 with transfer encoding \"gzip, chunked\", which is not \
+             supported; check proxies on the way; 1 request; closed",
+        ),
+        Scenario::new(
+            "bad-length",
+            "a Content-Length that is no number is bad HTTP",
+            Attempt::new()
+                .raw("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 12x\r\n\r\n")
+                .stall(),
+            "failed: gave up after 1 attempt: the answer is not valid HTTP; 1 request; closed",
+        ),
     ]
+}
+
+/// A head with these lines, and an event that completes the watch.
+fn behind(lines: &str) -> Attempt {
+    let head = format!("HTTP/1.1 200 OK\r\n{lines}connection: close\r\n\r\n");
+    Attempt::new().raw(head).event("complete", r#"{"status":"running"}"#)
 }
 
 fn request_is_exact(requests: &[Request]) -> Result<(), String> {

@@ -369,3 +369,18 @@ fn a_fleet_of_none_ends_at_once() {
     assert!(watches.is_empty());
     assert_eq!(sim.time().run(watches).len(), 0);
 }
+
+#[test]
+fn an_id_given_several_times_is_watched_as_often_and_costs_no_more_than_other_ids() {
+    let polls = |ids: Vec<String>| {
+        let sim = start();
+        let client = client(&sim, Attempt::stream().complete("running"));
+        let count = ids.len();
+        let outcomes = sim.time().run(client.watch_all(ids, "running"));
+        assert!(outcomes.len() == count && outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+        assert_eq!(sim.log().requests().len(), count);
+        sim.time().polls()
+    };
+    let others = polls((0..500).map(|number| format!("cvm-{number}")).collect());
+    assert_eq!(polls(vec!["cvm".to_owned(); 500]), others);
+}

@@ -159,3 +159,31 @@ async fn a_silent_stream_costs_no_work() {
     run_until(pause, counted).await;
     assert!(polls < 20, "polled {polls} times with nothing to do");
 }
+
+#[crate::runtime_test]
+async fn the_longest_duration_is_as_good_as_none_wherever_one_is_given() {
+    let sim = Sim::start().unwrap();
+    let script =
+        Script::new().then(Attempt::stream().state("starting").close()).then(Attempt::stream().complete("running"));
+    for id in ["alone", "fleet"] {
+        sim.script(id, script.clone());
+    }
+    let watch = client(&sim)
+        .watch("alone", "running")
+        .connect_timeout(Duration::MAX)
+        .idle_timeout(Duration::MAX)
+        .deadline(Duration::MAX)
+        .complete_grace(Duration::MAX)
+        .retry_delay(Duration::ZERO);
+    assert_eq!(watch.await.unwrap().status, "running");
+    let fleet = client(&sim).watch_all(["fleet"], "running");
+    let fleet = fleet.connect_timeout(Duration::MAX).idle_timeout(Duration::MAX).deadline(Duration::MAX);
+    assert!(fleet.retry_delay(Duration::ZERO).await.iter().all(|(_, outcome)| outcome.is_ok()));
+    // A delay that never ends is cut by an abort.
+    sim.script("waits", Attempt::stream().state("starting").close());
+    let mut watch = client(&sim).watch("waits", "running").retry_delay(Duration::MAX);
+    while !matches!(watch.next_update().await, Some(Update::Retrying { delay: Duration::MAX, .. })) {}
+    drop(watch);
+    let error = client(&sim).watch("waits", "running").interval(Duration::MAX).await.unwrap_err();
+    assert!(matches!(error, WatchError::Config(_)), "{error}");
+}

@@ -89,6 +89,13 @@ fn blocking(client: &mut TcpStream) -> io::Result<(String, bool)> {
     Ok((head, false))
 }
 
+/// A `CONNECT` proxy that answers with this head.
+fn granting(client: &mut TcpStream, head: &str) -> io::Result<(String, bool)> {
+    let asked = read_head(client)?;
+    client.write_all(head.as_bytes())?;
+    Ok((asked, true))
+}
+
 /// A SOCKS 5 proxy for those who log in as `me:hunter2`; returns the name and port that were asked
 /// for.
 fn socks(client: &mut TcpStream) -> io::Result<(String, bool)> {
@@ -159,6 +166,38 @@ async fn plain_http_goes_through_a_tunnel_too() {
     client.watch("my-cvm", "running").await.unwrap();
     assert!(proxy.asked()[0].starts_with("CONNECT cloud.example:8080 HTTP/1.1\r\n"), "{:?}", proxy.asked());
     assert_eq!(sim.log().requests()[0].header("proxy-authorization"), None);
+}
+
+#[crate::runtime_test]
+async fn any_2xx_opens_the_tunnel_also_after_interim_answers_and_in_a_long_head() {
+    let openers: [fn(&mut TcpStream) -> io::Result<(String, bool)>; 5] = [
+        |client| granting(client, "HTTP/1.0 200 Connection established\r\n\r\n"),
+        |client| granting(client, "HTTP/1.1 201 Created\r\nProxy-Agent: x\r\n\r\n"),
+        |client| granting(client, "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n"),
+        |client| {
+            granting(
+                client,
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            )
+        },
+        |client| {
+            granting(
+                client,
+                &format!("HTTP/1.1 200 OK\r\n{}\r\n", format!("x-line: {}\r\n", "y".repeat(90)).repeat(300)),
+            )
+        },
+    ];
+    for (number, open) in openers.into_iter().enumerate() {
+        let (sim, pem) = secure_sim();
+        let proxy = Proxy::start(open, sim.addr());
+        let client = to_host("cloud.example", pem).proxy(proxy.addr.to_string()).build().unwrap();
+        let watch = client.watch("my-cvm", "running").max_retries(0);
+        assert_eq!(
+            watch.await.map(|state| state.status).map_err(|error| chain(&error)),
+            Ok("running".to_owned()),
+            "{number}"
+        );
+    }
 }
 
 /// The error and its sources.

@@ -1,10 +1,12 @@
 //! The simulator's scenarios over real sockets: how each ends, and how often the server is asked.
 
+use std::error::Error;
 use std::time::Duration;
 
 use cvm_watch_sim::Sim;
 
 use super::client;
+use crate::subject::Failure;
 
 /// The id, which picks the scenario; how the watch ends, with three retries; requests.
 const EXPECTED: &[(&str, &str, usize)] = &[
@@ -72,6 +74,35 @@ const EXPECTED: &[(&str, &str, usize)] = &[
          the way",
         1,
     ),
+    // Heads and error bodies of old servers, gateways and CDNs.
+    ("folded-header-x", "resolved running", 1),
+    ("odd-lines-x", "resolved running", 1),
+    ("many-lines-x", "resolved running", 1),
+    ("too-many-lines-x", "gave up after 4 attempts: the response head is too large", 4),
+    ("encoding-none-x", "resolved running", 1),
+    ("encoding-empty-x", "resolved running", 1),
+    ("two-types-x", "resolved running", 1),
+    (
+        "other-type-x",
+        "the server rejected the watch: HTTP 200 with content type \"text/html\", not text/event-stream; check the base URL",
+        1,
+    ),
+    (
+        "transfer-gzip-x",
+        "the server rejected the watch: HTTP 200 with transfer encoding \"gzip, chunked\", which is not supported; check proxies on the way",
+        1,
+    ),
+    ("bad-length-x", "gave up after 4 attempts: the answer is not valid HTTP", 4),
+    ("bom-body-x", "the server rejected the watch: HTTP 403: no quota is left", 1),
+    ("gzip-body-x", "the server rejected the watch: HTTP 403: 3 KiB of gzip", 1),
+    ("cdn-403-x", "the server rejected the watch: HTTP 403: a proxy or CDN answered, not the API: error code: 1010", 1),
+    (
+        "cdn-429-x",
+        "gave up after 4 attempts: HTTP 429: a proxy or CDN answered, not the API: Too many requests from your network",
+        4,
+    ),
+    ("cdn-522-x", "gave up after 4 attempts: HTTP 522: a proxy or CDN answered, not the API: Connection timed out", 4),
+    ("bare-404-x", "the server rejected the watch: HTTP 404: Not Found", 1),
     // Rows 23 and 24.
     ("resume-x", "resolved running", 2),
     ("echo-key-x", "the server rejected the watch: HTTP 403 (forbidden): key *** may not do this", 1),
@@ -81,10 +112,36 @@ const EXPECTED: &[(&str, &str, usize)] = &[
 async fn every_scenario_ends_as_the_contract_says() {
     let sim = Sim::builder().speed(20.0).start().unwrap();
     let client = client(&sim);
+    let mut wrong = Vec::new();
     for &(id, expected, requests) in EXPECTED {
         let before = sim.log().requests().len();
         let watch = client.watch(id, "running").max_retries(3).retry_delay(Duration::ZERO);
         let end = watch.await.map_or_else(|error| error.to_string(), |state| format!("resolved {}", state.status));
-        assert_eq!((end.as_str(), sim.log().requests().len() - before), (expected, requests), "{id}");
+        let found = sim.log().requests().len() - before;
+        if (end.as_str(), found) != (expected, requests) {
+            wrong.push(format!("{id}: {end}, {found} requests; expected: {expected}, {requests}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[crate::runtime_test]
+async fn a_head_that_cannot_be_read_is_named_for_what_it_is() {
+    let sim = Sim::start().unwrap();
+    for (id, expected) in
+        [("too-many-lines-x", "2000 header lines are over the limit of 1000"), ("bad-length-x", "content-length")]
+    {
+        let error = client(&sim).watch(id, "running").max_retries(0).await.unwrap_err();
+        let sources = std::iter::successors(error.source(), |error| (*error).source());
+        let sources: Vec<_> = sources.map(ToString::to_string).collect();
+        assert!(sources.iter().any(|source| source.contains(expected)), "{sources:?}");
+    }
+}
+
+#[crate::runtime_test]
+async fn a_cdns_answer_has_its_request_id() {
+    let sim = Sim::start().unwrap();
+    let error = client(&sim).watch("cdn-403-x", "running").await.unwrap_err();
+    let Some(Failure::Rejected(rejection)) = error.failure() else { panic!("{error}") };
+    assert_eq!(rejection.request_id.as_deref(), Some("sim-ray-0001"));
 }

@@ -34,7 +34,7 @@ fn cut(_: &StateRequest) -> Attempt {
 }
 
 /// A boot behind a raw head, which takes the place of the first `replaced` steps.
-fn boot_after(raw: &str, request: &StateRequest, replaced: usize) -> Attempt {
+pub(super) fn boot_after(raw: &str, request: &StateRequest, replaced: usize) -> Attempt {
     let boot = BOOT.stream(request, request.target());
     boot.steps().iter().skip(replaced).cloned().fold(Attempt::new().raw(raw), Attempt::step)
 }
