@@ -167,7 +167,7 @@ fn a_job_that_comes_back_erases_nothing_of_the_shells() {
     shell.type_in("bg; echo mar''ker\n");
     shell.until("marker\r\n");
     // Until a frame was left out.
-    std::thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     shell.type_in("fg\n");
     let before = shell.until("stall-1");
     assert!(!before.contains("\x1b[2A") && !before.contains(ERASE), "{before:?}");
