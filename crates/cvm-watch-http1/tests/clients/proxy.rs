@@ -24,7 +24,7 @@ struct Proxy {
 
 impl Proxy {
     /// `open` speaks the proxy's protocol, and returns what was asked and whether it is granted.
-    fn start(open: fn(&mut TcpStream) -> io::Result<(String, bool)>, to: SocketAddr) -> Self {
+    fn start(open: Opener, to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -88,6 +88,9 @@ fn blocking(client: &mut TcpStream) -> io::Result<(String, bool)> {
     write!(client, "HTTP/1.1 403 No\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
     Ok((head, false))
 }
+
+/// Speaks the protocol of a proxy; what was asked for, and whether it is granted.
+type Opener = fn(&mut TcpStream) -> io::Result<(String, bool)>;
 
 /// A `CONNECT` proxy that answers with this head.
 fn granting(client: &mut TcpStream, head: &str) -> io::Result<(String, bool)> {
@@ -170,7 +173,7 @@ async fn plain_http_goes_through_a_tunnel_too() {
 
 #[crate::runtime_test]
 async fn any_2xx_opens_the_tunnel_also_after_interim_answers_and_in_a_long_head() {
-    let openers: [fn(&mut TcpStream) -> io::Result<(String, bool)>; 5] = [
+    let openers: [Opener; 5] = [
         |client| granting(client, "HTTP/1.0 200 Connection established\r\n\r\n"),
         |client| granting(client, "HTTP/1.1 201 Created\r\nProxy-Agent: x\r\n\r\n"),
         |client| granting(client, "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n"),
