@@ -224,6 +224,19 @@ pub(crate) struct WaitArgs {
 }
 
 impl WaitArgs {
+    /// The value of the flag of this name, if it is a duration.
+    pub(crate) fn duration(&self, flag: &str) -> Option<Duration> {
+        match flag {
+            "interval" => self.interval,
+            "timeout" => self.timeout,
+            "deadline" => self.deadline,
+            "connect-timeout" => self.connect_timeout,
+            "idle-timeout" => self.idle_timeout,
+            "backoff-max" => self.backoff_max,
+            _ => None,
+        }
+    }
+
     /// Leaves out the flag of this name, as far as it has a value that can be refused; returns whether that
     /// changed anything.
     pub(crate) fn leave_out(&mut self, flag: &str) -> bool {

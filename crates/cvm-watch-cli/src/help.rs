@@ -1,13 +1,13 @@
 //! The text that `--help` and the manual page print after the flags of each command.
 
 pub(crate) const PROGRAM: &str = "\
+The key is read from PHALA_CLOUD_API_KEY, or from where the phala command line keeps it.
+
 Examples:
   cvm-watch demo                             see it work, without an account
   cvm-watch wait my-cvm                      wait until my-cvm is running
   cvm-watch wait my-cvm --deadline 10m && ./deploy
-  cvm-watch wait --help                      every flag, exit code and variable
-
-The key is read from PHALA_CLOUD_API_KEY, or from where the phala command line keeps it.";
+  cvm-watch wait --help                      every flag, exit code and variable";
 
 pub(crate) const TARGET: &str = "Target";
 pub(crate) const WAITING: &str = "Waiting";

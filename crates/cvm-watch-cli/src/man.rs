@@ -28,7 +28,7 @@ fn page() -> String {
         roff.text([bold(usage.trim_start_matches("Usage: "))]);
     }
     roff.control("SH", ["DESCRIPTION"]);
-    prose(&mut roff, &notes(&program));
+    prose(&mut roff, &part(&notes(&program), None));
     let mut page = roff.render();
     program.get_subcommands().for_each(|command| page.push_str(&section(command)));
     let wait = program.find_subcommand("wait").map(notes).unwrap_or_default();
@@ -72,7 +72,7 @@ fn section(command: &Command) -> String {
     let mut options = Vec::new();
     // Writing to a Vec cannot fail.
     let _ = Man::new(command.clone()).render_options_section(&mut options);
-    let options = String::from_utf8_lossy(&options).replace(".SH OPTIONS", ".SS Options");
+    let options = String::from_utf8_lossy(&options).replace(".SH OPTIONS", ".SS Options").replace(".SH ", ".SS ");
     let mut rest = Roff::new();
     rest.control("SS", ["Notes"]);
     // Of `wait` the rest is in sections of the page.

@@ -5,6 +5,7 @@ use cvm_watch_driver::BaseUrl;
 
 use super::policy;
 use crate::args::WaitArgs;
+use crate::duration;
 
 /// What is wrong with the flags, one message for each that is refused.
 pub(crate) fn problems(args: &WaitArgs) -> Vec<String> {
@@ -14,7 +15,13 @@ pub(crate) fn problems(args: &WaitArgs) -> Vec<String> {
         let policy = policy::configure(&args, args.deadline, Policy::builder(args.first_target())).build();
         let url = args.base_url.as_ref().map_or(Ok(()), |url| url.parse::<BaseUrl>().map(drop));
         let Err(error) = policy.map(drop).and(url) else { return problems };
-        problems.push(named(&error));
+        let problem = named(&error);
+        // As it was typed, or nearly so: 20m rather than 1200s.
+        let problem = match args.duration(&flag(&error)) {
+            Some(given) => problem.replacen(&format!("\"{given:?}\""), &format!("\"{}\"", duration::limit(given)), 1),
+            None => problem,
+        };
+        problems.push(problem);
         // The next one is found without it.
         if !args.leave_out(&flag(&error)) {
             return problems;

@@ -18,6 +18,8 @@ use crate::output::{self, Taskbar};
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// How often the lines are drawn, and the spinner advances.
 pub(super) const BEAT: Duration = Duration::from_millis(100);
+/// On a terminal of fewer columns the step is more useful than the limit.
+const LIMIT_COLUMNS: usize = 60;
 /// The most columns of the name and the reason in the last line.
 const END_WIDTH: usize = 200;
 
@@ -36,7 +38,7 @@ impl Live {
         let progress = Arc::new(Mutex::new(Progress::new()));
         let (drawn, name) = (Arc::clone(&progress), printable(id, 200));
         let bar = drawn_by(move |passed, _, columns| {
-            let time = time(passed, limit);
+            let time = time(passed, limit.filter(|_| columns >= LIMIT_COLUMNS));
             let room = columns.saturating_sub(measure_text_width(&time) + 3);
             format!("{} {time} {}", spinner(passed), line(&name, &lock(&drawn), room))
         });

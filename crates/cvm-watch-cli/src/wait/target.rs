@@ -46,7 +46,12 @@ fn likely(status: &str) -> Option<String> {
     if lower.trim().is_empty() || KNOWN.contains(&lower.as_str()) {
         return None;
     }
-    Some(match nearest(&lower) {
+    if lower == "ready" {
+        return Some("--ready waits for running and the end of the boot.".to_owned());
+    }
+    let running = ["up", "started", "online", "active", "healthy", "available", "booted"];
+    let known = if running.contains(&lower.as_str()) { Some("running") } else { nearest(&lower) };
+    Some(match known {
         Some(known) => format!("did you mean \"{known}\"?"),
         None => format!("known are {}.", KNOWN.join(", ")),
     })
@@ -102,6 +107,8 @@ mod tests {
         for target in ["frobnicate", "hibernated", "五", "x", "\n"] {
             assert_eq!(nearest(target), None, "{target}");
         }
+        assert!(doubt("up").unwrap().contains("did you mean \"running\"?"));
+        assert!(doubt("Ready").unwrap().contains("not a known status; --ready waits for running"));
         let doubt = doubt("x\ny").unwrap();
         assert!(doubt.starts_with(r#"target "x\ny" is not a known status; known are running, starting, "#), "{doubt}");
         assert!(doubt.ends_with(", error. Waiting for it all the same"), "{doubt}");
