@@ -17,10 +17,10 @@ pub(super) fn next_step(failure: &Failure, origins: &Sources) -> Option<String> 
             Some(after_rejection(&rejection.cause, rejection.status, has_code, origins))
         }
         Failure::Stalled { .. } => {
-            Some("look at the CVM's log; a longer --stall-timeout waits for a slow step of the boot".to_owned())
+            Some("look at the CVM's logs; raise --stall-timeout if a step of the boot is slow".to_owned())
         }
         Failure::ProxyAuthentication => Some(
-            "set user name and password in the proxy's URL, percent-encoded, or go around the proxy with NO_PROXY"
+            "set user name and password in the proxy's URL, percent-encoded, or bypass the proxy with NO_PROXY"
                 .to_owned(),
         ),
         Failure::Tls(TlsFault::Authority) => {
@@ -29,7 +29,7 @@ pub(super) fn next_step(failure: &Failure, origins: &Sources) -> Option<String> 
         Failure::Tls(TlsFault::HostName) => {
             Some(format!("check the host in the base URL, which is {}", base_url(origins)))
         }
-        Failure::Tls(_) => Some("a certificate authority of your own goes into SSL_CERT_FILE, as PEM".to_owned()),
+        Failure::Tls(_) => Some("put your own certificate authority into SSL_CERT_FILE, as PEM".to_owned()),
         // An abort was the user's decision.
         _ => None,
     }
@@ -41,10 +41,10 @@ fn after_rejection(cause: &RejectCause, status: u16, has_code: bool, origins: &S
             format!("give the final address as --base-url; the one in use is {}", base_url(origins))
         }
         (RejectCause::ContentType { .. }, _) => {
-            format!("what answers is not Phala Cloud's API: check the base URL, which is {}", base_url(origins))
+            format!("the answer is not from Phala Cloud's API: check the base URL, which is {}", base_url(origins))
         }
         (RejectCause::ContentEncoding { .. } | RejectCause::TransferEncoding { .. }, _) => {
-            "a proxy on the way changes the answers; go around it with NO_PROXY".to_owned()
+            "a proxy changes the response; bypass it with NO_PROXY".to_owned()
         }
         (_, 401) => format!("check the API key, which is {}", key(origins)),
         (_, 403) => format!("check the id, and that the API key may see this CVM; the key is {}", key(origins)),
@@ -57,9 +57,9 @@ fn after_rejection(cause: &RejectCause, status: u16, has_code: bool, origins: &S
             "check the id, and that the CVM belongs to the API key's workspace (--profile chooses another); the key is {}",
             key(origins)
         ),
-        (_, 400 | 422) => "check the id and the flags against what the server says".to_owned(),
+        (_, 400 | 422) => "check the id and the flags; the server's message names the problem".to_owned(),
         (_, 200..=299) => format!("check the base URL, which is {}", base_url(origins)),
-        _ => "trying again does not change this answer; do what the server says, or ask Phala's support".to_owned(),
+        _ => "retrying does not help; follow the server's message, or ask Phala's support".to_owned(),
     }
 }
 
@@ -67,7 +67,7 @@ fn after_deadline(last_status: Option<&str>, last_cause: Option<&RetryCause>, or
     match (last_status, last_cause) {
         (_, Some(RetryCause::NotReady)) => "raise --deadline, or leave out --ready if the status is enough".to_owned(),
         (_, Some(RetryCause::NotChanged)) => {
-            "check that the change was asked for, or give --after-change a shorter time than --deadline".to_owned()
+            "check that the restart or update was requested, or set --after-change to less than --deadline".to_owned()
         }
         // The last attempts did not get to the server, so the last status is old.
         (Some(_), Some(cause)) if is_network(cause) => after_failed_attempts(cause, origins),
@@ -76,13 +76,13 @@ fn after_deadline(last_status: Option<&str>, last_cause: Option<&RetryCause>, or
             format!("raise --deadline, or find out why the CVM stays \"{status}\"")
         }
         (None, Some(cause)) => after_failed_attempts(cause, origins),
-        (None, None) => "raise --deadline; the server has not said anything yet".to_owned(),
+        (None, None) => "raise --deadline; the server has not reported a status yet".to_owned(),
     }
 }
 
 fn after_failed_boot(has_error: bool) -> String {
     let step = if has_error { "fix what the boot error names" } else { "look for the reason in the CVM's logs" };
-    format!("{step}; if it recovers by itself, --no-fail-early waits for that")
+    format!("{step}; if the CVM recovers by itself, use --no-fail-early")
 }
 
 /// Whether an attempt failed before the server answered.
@@ -100,7 +100,7 @@ fn after_failed_attempts(cause: &RetryCause, origins: &Sources) -> String {
             format!("check the network and the base URL, which is {}", base_url(origins))
         }
         RetryCause::Closed(CloseCause::Proxy) => {
-            "check the proxy and the variable that names it, or go around it with NO_PROXY".to_owned()
+            "check the proxy and the variable that names it, or bypass it with NO_PROXY".to_owned()
         }
         RetryCause::Closed(CloseCause::NotHttp | CloseCause::HeadTooLarge | CloseCause::Tls(_)) => {
             format!("check what listens at the base URL, which is {}", base_url(origins))
@@ -109,13 +109,11 @@ fn after_failed_attempts(cause: &RetryCause, origins: &Sources) -> String {
             format!("raise --connect-timeout, or check the base URL, which is {}", base_url(origins))
         }
         RetryCause::IdleTimeout => "raise --idle-timeout, or leave it out for no limit".to_owned(),
-        RetryCause::CompletedElsewhere { .. } => {
-            "check --target: the CVM has come to rest in another status".to_owned()
-        }
+        RetryCause::CompletedElsewhere { .. } => "check --target: the CVM settled in another status".to_owned(),
         RetryCause::TooManyStreams { .. } => {
-            "end other waits of the same user, of which five may run at a time, or space them out".to_owned()
+            "a user may have five event streams: stop other waits, or run one wait for all CVMs".to_owned()
         }
-        _ => "raise --max-retries, or leave it out to go on until --deadline".to_owned(),
+        _ => "raise --max-retries, or leave it out and set --deadline".to_owned(),
     }
 }
 
@@ -162,10 +160,10 @@ mod tests {
             (RejectCause::Status, 404, "check the id, and that the CVM belongs to the API key's workspace"),
             (RejectCause::Status, 422, "check the id and the flags"),
             (RejectCause::Status, 204, "check the base URL, which is the default"),
-            (RejectCause::Status, 410, "trying again does not change this answer"),
+            (RejectCause::Status, 410, "retrying does not help"),
             (RejectCause::Redirect { location: None }, 302, "give the final address as --base-url"),
-            (RejectCause::ContentType { found: found() }, 200, "what answers is not Phala Cloud's API"),
-            (RejectCause::ContentEncoding { found: found() }, 200, "a proxy on the way changes the answers"),
+            (RejectCause::ContentType { found: found() }, 200, "the answer is not from Phala Cloud's API"),
+            (RejectCause::ContentEncoding { found: found() }, 200, "a proxy changes the response"),
         ] {
             let hint = after_rejection(&cause, status, true, &origins(None));
             assert!(hint.starts_with(expected), "{cause:?} {status}: {hint}");
@@ -207,7 +205,7 @@ mod tests {
             (gave_up(RetryCause::ConnectTimeout), "raise --connect-timeout"),
             (gave_up(RetryCause::IdleTimeout), "raise --idle-timeout"),
             (gave_up(RetryCause::CompletedElsewhere { status: "exited".to_owned() }), "check --target"),
-            (gave_up(RetryCause::TooManyStreams { message: None }), "end other waits"),
+            (gave_up(RetryCause::TooManyStreams { message: None }), "a user may have five event streams"),
             (gave_up(RetryCause::Status { status: 503, message: None }), "raise --max-retries"),
             (
                 late(Some("start\ning"), Some(RetryCause::IdleTimeout)),
@@ -218,13 +216,13 @@ mod tests {
             (late(Some("starting"), Some(closed(CloseCause::Reset))), "raise --deadline, or find out"),
             (late(None, None), "raise --deadline"),
             (late(Some("running"), Some(RetryCause::NotReady)), "raise --deadline, or leave out --ready"),
-            (late(Some("running"), Some(RetryCause::NotChanged)), "check that the change was asked for"),
-            (unreachable(None), "look for the reason in the CVM's logs; if it recovers"),
-            (unreachable(Some("no keys")), "fix what the boot error names; if it recovers"),
+            (late(Some("running"), Some(RetryCause::NotChanged)), "check that the restart or update was requested"),
+            (unreachable(None), "look for the reason in the CVM's logs; if the CVM recovers"),
+            (unreachable(Some("no keys")), "fix what the boot error names; if the CVM recovers"),
             (Failure::Tls(TlsFault::HostName), "check the host in the base URL, which is the default"),
             (Failure::ProxyAuthentication, "set user name and password in the proxy's URL"),
             (Failure::Tls(TlsFault::Authority), "give the server a separate certificate"),
-            (Failure::Tls(TlsFault::Certificate), "a certificate authority of your own goes into SSL_CERT_FILE"),
+            (Failure::Tls(TlsFault::Certificate), "put your own certificate authority into SSL_CERT_FILE"),
         ] {
             let hint = next_step(&failure, &origins(None)).unwrap();
             assert!(hint.starts_with(expected) && !hint.contains('\n'), "{failure:?}: {hint}");

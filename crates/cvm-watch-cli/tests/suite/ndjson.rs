@@ -103,7 +103,7 @@ fn a_dropped_event_is_reported_by_its_size() {
 #[test]
 fn a_failure_has_its_kind_message_and_status() {
     let rejected = Attempt::json(404, json!({ "error_code": "ERR-03-001", "message": "CVM not found" }));
-    let again = "raise --max-retries, or leave it out to go on until --deadline";
+    let again = "raise --max-retries, or leave it out and set --deadline";
     for (script, flags, code, error) in [
         (
             rejected,

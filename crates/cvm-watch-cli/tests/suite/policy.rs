@@ -35,7 +35,7 @@ fn failing() -> Attempt {
 #[test]
 fn a_failed_boot_is_exit_code_4_with_its_reason_and_what_to_do() {
     let message = r#""running" can no longer be reached: the status is "starting"; boot error: no\nkeys"#;
-    let hint = "fix what the boot error names; if it recovers by itself, --no-fail-early waits for that";
+    let hint = "fix what the boot error names; if the CVM recovers by itself, use --no-fail-early";
     let finished = played(failing(), "");
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(4), ""));
     assert!(finished.stderr.ends_with(&format!("hint: {hint}\nerror: {message}\n")), "{finished:?}");
@@ -60,7 +60,7 @@ fn each_status_that_ends_a_boot_does_and_others_and_a_flicker_do_not() {
         let finished = played(twice(status), "");
         assert_eq!(finished.code, Some(4), "{finished:?}");
         assert!(
-            finished.stderr.contains("hint: look for the reason in the CVM's logs; if it recovers"),
+            finished.stderr.contains("hint: look for the reason in the CVM's logs; if the CVM recovers"),
             "{finished:?}"
         );
         assert_eq!(played(twice(status), "--no-fail-early").code, Some(0), "{status}");
