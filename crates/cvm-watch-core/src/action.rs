@@ -61,6 +61,10 @@ pub enum Action {
         /// any way after it had reported a state and lived for 60 seconds.
         routine: bool,
     },
+    /// Streams bring nothing here: from now on the watch polls ([`Mode::Auto`]). A report; there is nothing to do.
+    ///
+    /// [`Mode::Auto`]: crate::Mode::Auto
+    SwitchedToPolling,
     /// The watch wants to connect and waits for [`Input::Permit`]. Only a watch made by
     /// [`Watch::with_permits`] asks.
     ///
@@ -113,6 +117,7 @@ pub(crate) struct Pending {
     pub(crate) disconnect: Option<AttemptId>,
     /// Boxed, like the other rare actions, so that a waiting watch is small.
     pub(crate) retrying: Option<Box<Retrying>>,
+    pub(crate) switched: bool,
     pub(crate) ask_permit: bool,
     /// The attempt that begins; without a request it asks for its credential.
     pub(crate) connect: Option<Box<(AttemptId, Option<Request>)>>,
@@ -133,6 +138,9 @@ impl Pending {
         if let Some(Retrying { attempt, delay, cause, routine }) = self.retrying.take().map(|retrying| *retrying) {
             return Some(Action::Retrying { attempt, delay, cause, routine });
         }
+        if core::mem::take(&mut self.switched) {
+            return Some(Action::SwitchedToPolling);
+        }
         if core::mem::take(&mut self.ask_permit) {
             return Some(Action::AskPermit);
         }
@@ -149,13 +157,14 @@ impl Pending {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { emit, steady, disconnect, retrying, ask_permit, connect, end } = self;
+        let Self { emit, steady, disconnect, retrying, switched, ask_permit, connect, end } = self;
         emit.is_none()
             && disconnect.is_none()
             && retrying.is_none()
             && connect.is_none()
             && end.is_none()
             && !steady
+            && !switched
             && !ask_permit
     }
 

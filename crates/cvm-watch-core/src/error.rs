@@ -12,6 +12,7 @@ use core::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::close_cause::{CloseCause, TlsFault};
+use crate::malformed::MalformedReason;
 use crate::text::printable;
 
 /// The most characters of server text that a message shows.
@@ -142,6 +143,15 @@ pub enum RetryCause {
         /// The server's message, redacted; not yet made [`printable`].
         message: Option<String>,
     },
+    /// The answer to a single request cannot be read as a state.
+    #[error("the server's answer is not the state of a CVM: {reason}")]
+    Unreadable {
+        /// What is wrong with it.
+        reason: MalformedReason,
+    },
+    /// The answer to a single request was not complete within 10 seconds after the connect timeout.
+    #[error("the server's answer was not complete in time")]
+    AnswerTimeout,
     /// The server ended this stream with a `timeout` event.
     #[error("the server's timeout for this stream was reached")]
     ServerTimeout,
@@ -346,6 +356,11 @@ pub enum RejectCause {
         /// The content type of the answer.
         found: String,
     },
+    /// A success whose body is not the JSON of a state, in immediate mode.
+    NotJson {
+        /// The content type that came.
+        found: String,
+    },
     /// An event stream in a content encoding, which the request ruled out.
     ContentEncoding {
         /// The content encoding of the answer.
@@ -373,6 +388,10 @@ impl fmt::Display for Rejection {
             RejectCause::ContentType { found } => {
                 let found = printable(found, 60);
                 return write!(f, " with content type \"{found}\", not text/event-stream; check the base URL");
+            }
+            RejectCause::NotJson { found } => {
+                let found = printable(found, 60);
+                return write!(f, " with content type \"{found}\", not application/json; check the base URL");
             }
             RejectCause::ContentEncoding { found } => {
                 let found = printable(found, 60);

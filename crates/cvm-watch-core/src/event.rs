@@ -5,4 +5,4 @@ mod flat;
 mod json;
 mod typed;
 
-pub use typed::{Complete, Event, MalformedReason, ServerError, ServerTimeout};
+pub use typed::{Complete, Event, ServerError, ServerTimeout};

@@ -2,6 +2,7 @@
 
 mod builder;
 mod fail_early;
+mod mode;
 mod predicate;
 
 use alloc::string::String;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use builder::PolicyBuilder;
 pub use fail_early::FailEarly;
+pub use mode::Mode;
 pub(crate) use predicate::Predicate;
 
 use crate::credential::{ApiKey, BearerToken, Credential};
@@ -68,6 +70,7 @@ pub struct Policy {
     wait_for_create: Option<Duration>,
     stable_for: Option<Duration>,
     stall_timeout: Option<Duration>,
+    mode: Mode,
     max_event_bytes: usize,
     keep_raw: bool,
     headers: Vec<Header>,
@@ -276,6 +279,11 @@ impl Policy {
     /// Returns after how long without a change the watch gives up, if it does.
     pub fn stall_timeout(&self) -> Option<Duration> {
         self.stall_timeout
+    }
+
+    /// Returns how the watch learns of the status.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Returns the size limit of one event, in bytes.

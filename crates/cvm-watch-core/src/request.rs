@@ -61,7 +61,7 @@ pub(crate) fn timeout_to_send(policy: &Policy, left: Option<Duration>) -> Durati
     policy.timeout().min(Duration::from_secs(left.max(10)))
 }
 
-/// Makes the request of one attempt.
+/// Makes the request of one attempt, for a stream that the server ends after `timeout`.
 pub(crate) fn build(
     policy: &Policy,
     id: &CvmId,
@@ -77,8 +77,33 @@ pub(crate) fn build(
         policy.interval().as_secs(),
         timeout.as_secs(),
     );
+    let mut request = with_headers(policy, path_and_query, "text/event-stream", credential);
+    if can_be_sent(last_event_id) {
+        // The id is sent back unredacted. If it holds a secret it is marked sensitive.
+        let sensitive = matches!(redactor.redact(last_event_id), Cow::Owned(_));
+        request.headers.push(Header::plain("Last-Event-ID", last_event_id.to_string()).with_sensitive(sensitive));
+    }
+    request.headers.extend_from_slice(policy.headers());
+    request
+}
+
+/// Makes the request of one attempt in immediate mode.
+pub(crate) fn immediate(policy: &Policy, id: &CvmId, credential: Option<&Credential>) -> Request {
+    let mut request =
+        with_headers(policy, format!("/cvms/{}/state", id.path_segment()), "application/json", credential);
+    request.headers.extend_from_slice(policy.headers());
+    request
+}
+
+/// The headers that every request has, but for the caller's own.
+fn with_headers(
+    policy: &Policy,
+    path_and_query: String,
+    accept: &'static str,
+    credential: Option<&Credential>,
+) -> Request {
     let mut headers = Vec::with_capacity(8 + policy.headers().len());
-    headers.push(Header::plain("Accept", "text/event-stream"));
+    headers.push(Header::plain("Accept", accept));
     headers.push(Header::plain("Cache-Control", "no-cache"));
     headers.push(Header::plain("Accept-Encoding", "identity"));
     if !policy.headers().iter().any(|header| header.name().eq_ignore_ascii_case("user-agent")) {
@@ -91,12 +116,6 @@ pub(crate) fn build(
         headers.push(Header::plain("X-Phala-Workspace", workspace.to_string()));
     }
     headers.extend(credential.map(Credential::header));
-    if can_be_sent(last_event_id) {
-        // The id is sent back unredacted. If it holds a secret it is marked sensitive.
-        let sensitive = matches!(redactor.redact(last_event_id), Cow::Owned(_));
-        headers.push(Header::plain("Last-Event-ID", last_event_id.to_string()).with_sensitive(sensitive));
-    }
-    headers.extend_from_slice(policy.headers());
     Request { path_and_query, headers }
 }
 

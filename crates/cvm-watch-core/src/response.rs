@@ -121,6 +121,8 @@ impl<'a> ResponseHead<'a> {
 pub(crate) enum HeadMeaning {
     /// An event stream: read it.
     Stream,
+    /// The JSON of a state, to be read to its end.
+    State,
     /// A final answer whose body is not read.
     Reject(Rejection),
     /// An error whose body is read first.
@@ -147,7 +149,13 @@ pub(crate) enum Answer {
     Reject(Rejection),
 }
 
-pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets: &Redactor) -> HeadMeaning {
+/// Judges a response head; `immediate` says whether one state was asked for and not a stream.
+pub(crate) fn judge(
+    head: &ResponseHead<'_>,
+    wall: Option<UnixSeconds>,
+    immediate: bool,
+    secrets: &Redactor,
+) -> HeadMeaning {
     let text = |value: &[u8]| redacted_and_cut(secrets, &String::from_utf8_lossy(value), MAX_HEADER_TEXT);
     let encoded = head.content_encoding.filter(|encoding| !is_identity(encoding));
     let transferred = head.transfer_encoding.filter(|encoding| !is_chunked(encoding));
@@ -170,6 +178,11 @@ pub(crate) fn judge(head: &ResponseHead<'_>, wall: Option<UnixSeconds>, secrets:
         return HeadMeaning::Reject(kept.reject(RejectCause::TransferEncoding { found }));
     }
     match head.content_type {
+        Some(content_type) if immediate && !is_json(content_type) => {
+            let found = text(content_type);
+            HeadMeaning::Reject(kept.reject(RejectCause::NotJson { found }))
+        }
+        _ if immediate => HeadMeaning::State,
         Some(content_type) if !is_event_stream(content_type) => {
             let found = text(content_type);
             HeadMeaning::Reject(kept.reject(RejectCause::ContentType { found }))
@@ -255,6 +268,12 @@ fn is_event_stream(content_type: &[u8]) -> bool {
         })
 }
 
+/// Whether a content type is JSON: `application/json`, or one that ends in `+json`, with any parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    essence.ends_with(b"/json") || essence.ends_with(b"+json")
+}
+
 /// Values that servers send with a body that is not encoded: `none`, and by mistake the character set.
 fn is_identity(encoding: &[u8]) -> bool {
     all_codings(encoding, &["identity", "none", "utf-8"])
@@ -295,8 +314,9 @@ mod tests {
         for (name, value) in headers {
             head.header(name, value.as_bytes());
         }
-        match judge(&head, Some(UnixSeconds(1_000_000_000)), &secrets) {
+        match judge(&head, Some(UnixSeconds(1_000_000_000)), false, &secrets) {
             HeadMeaning::Stream => "stream".into(),
+            HeadMeaning::State => "state".into(),
             HeadMeaning::Reject(rejection) => format!("at once: {rejection}"),
             HeadMeaning::ReadBody(head) => match head.judge(body.as_bytes(), &secrets) {
                 Answer::Retry { cause, retry_after } => {
@@ -398,7 +418,7 @@ mod tests {
                 head.header(name, value.as_bytes());
             }
             let secrets = Redactor::default();
-            let HeadMeaning::ReadBody(head) = judge(&head, None, &secrets) else { panic!("not an error") };
+            let HeadMeaning::ReadBody(head) = judge(&head, None, false, &secrets) else { panic!("not an error") };
             let Answer::Reject(rejection) = head.judge(b"", &secrets) else { panic!("not rejected") };
             rejection.request_id
         };
@@ -476,7 +496,7 @@ mod tests {
         let location = format!("https://x/{}?key=phak%5F1", "a".repeat(1005));
         let mut head = ResponseHead::new(302);
         head.header("location", location.as_bytes()).header("x-request-id", b"phak_1");
-        let HeadMeaning::ReadBody(head) = judge(&head, None, &secrets) else { panic!("not an error") };
+        let HeadMeaning::ReadBody(head) = judge(&head, None, false, &secrets) else { panic!("not an error") };
         let Answer::Reject(rejection) = head.judge(b"", &secrets) else { panic!("not rejected") };
         let shown = format!("{rejection:?}");
         assert!(!shown.contains("phak"), "{shown}");

@@ -32,7 +32,8 @@ use crate::cvm_state::CvmState;
 use crate::error::{Failure, RetryCause};
 use crate::input::{AttemptId, Input};
 use crate::judge::{Judge, Verdict};
-use crate::policy::Policy;
+use crate::malformed::MalformedReason;
+use crate::policy::{Mode, Policy};
 use crate::redact::Redactor;
 use crate::request;
 use crate::response::{self, HeadMeaning, MAX_BODY, ResponseHead};
@@ -55,6 +56,12 @@ pub(crate) struct State {
     /// How many failed attempts counted as a retry.
     retries: u64,
     delays: Delays,
+    /// Whether attempts are single requests.
+    polls: bool,
+    /// How many streams in a row have ended without an event.
+    silent_streams: u8,
+    /// Whether the current stream has brought an event.
+    has_event: bool,
     decoder: sse::Decoder,
     /// Finds errors in lines that the decoder passes over.
     bare_json: BareJson,
@@ -101,6 +108,9 @@ impl State {
             attempts: 0,
             retries: 0,
             delays: Delays::new(seed),
+            polls: cx.policy.mode() == Mode::Poll,
+            silent_streams: 0,
+            has_event: false,
             decoder: sse::Decoder::new(limits),
             bare_json: BareJson::new(),
             judge: Judge::default(),
@@ -189,6 +199,15 @@ impl State {
                 }
                 bytes.len()
             }
+            Stage::ReadingState(_, body) => {
+                body.extend_from_slice(bytes);
+                let limit = cx.policy.max_event_bytes();
+                if body.len() > limit {
+                    let reason = MalformedReason::EventTooLarge { limit };
+                    self.attempt_failed(RetryCause::Unreadable { reason }, None, cx);
+                }
+                bytes.len()
+            }
             // A body before its head is a bug of the transport.
             Stage::Connecting(_) | Stage::Queued | Stage::Waiting { .. } | Stage::Ended => bytes.len(),
         }
@@ -207,7 +226,10 @@ impl State {
             // The server answered, so the part of the body that arrived decides.
             Stage::ReadingError(..) if overall || attempt => self.answered(cx),
             Stage::Streaming(..) if self.has_reached() && (overall || attempt) => self.reached(cx),
-            _ if attempt && !overall => self.attempt_failed(RetryCause::AttemptTimeout, None, cx),
+            _ if attempt && !overall => {
+                let cause = if self.polls { RetryCause::AnswerTimeout } else { RetryCause::AttemptTimeout };
+                self.attempt_failed(cause, None, cx);
+            }
             _ => {}
         }
         if overall && self.phase() != Phase::Ended {
@@ -255,11 +277,17 @@ impl State {
         let Stage::Connecting(attempt @ Attempt { asking: false, .. }) = self.stage else {
             return;
         };
-        match response::judge(head, wall, self.redactor(cx.policy)) {
+        match response::judge(head, wall, self.polls, self.redactor(cx.policy)) {
             HeadMeaning::Stream => {
                 self.credentials.as_deref_mut().map(Credentials::accept).unwrap_or_default();
                 self.judge.begin_stream();
+                self.has_event = false;
                 self.go(Trigger::EventStream, Stage::Streaming(attempt, cx.now));
+            }
+            HeadMeaning::State => {
+                self.credentials.as_deref_mut().map(Credentials::accept).unwrap_or_default();
+                self.judge.begin_stream();
+                self.go(Trigger::ImmediateAnswer, Stage::ReadingState(attempt, Vec::new()));
             }
             HeadMeaning::ReadBody(head) => {
                 let until = cx.now + ERROR_BODY_TIME;
@@ -276,6 +304,7 @@ impl State {
     fn closed(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         match (&self.stage, cause) {
             (Stage::ReadingError(..), _) => self.answered(cx),
+            (Stage::ReadingState(..), CloseCause::Ended) => self.polled(cx),
             (Stage::Connecting(_), CloseCause::Tls(fault)) if fault != TlsFault::Other => {
                 self.end(Trigger::CertificateRefused, End::Failed(Failure::Tls(fault)), cx);
             }
@@ -295,6 +324,7 @@ impl State {
             Stage::Connecting(_) => self.attempt_failed(RetryCause::ConnectTimeout, None, cx),
             Stage::Streaming(..) => self.attempt_failed(RetryCause::Yielded, None, cx),
             Stage::ReadingError(..) => self.answered(cx),
+            Stage::ReadingState(..) => self.attempt_failed(RetryCause::AnswerTimeout, None, cx),
             Stage::Queued | Stage::Waiting { .. } | Stage::Ended => {}
         }
         self.judge_retry(cx);

@@ -103,6 +103,21 @@ impl<T: Transport, C: Timer> Client<T, C> {
         FleetHandle::new(Arc::clone(&self.shared), ids, target.into())
     }
 
+    /// Asks once for the state of `id`, in immediate mode: the handle ends with whatever state the server answers.
+    /// A failed attempt is not retried unless [`max_retries`](WatchHandle::max_retries) says so.
+    ///
+    /// ```
+    /// use cvm_watch_driver::{Client, NetworkTransport, WatchError};
+    ///
+    /// async fn is_running<T: NetworkTransport>(client: &Client<T, T::Timer>) -> Result<bool, WatchError> {
+    ///     Ok(client.state("my-cvm").await?.is("running"))
+    /// }
+    /// ```
+    pub fn state(&self, id: impl Into<String>) -> WatchHandle<T, C> {
+        // Without a target in the request, its name is of no importance.
+        self.watch(id, "running").single_check()
+    }
+
     /// A pool for watches that join and leave while they share a few streams, and the driver that runs
     /// them: see [`Pool`].
     pub fn pool(&self) -> (Pool<T, C>, PoolDriver<T, C>) {

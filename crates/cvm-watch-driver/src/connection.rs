@@ -87,6 +87,10 @@ impl<T: Transport> Connection<T> {
                 debug!(%cvm, %attempt, ?delay, %cause, routine, "retrying");
                 Update::Retrying { attempt, delay, cause, routine }
             }
+            Action::SwitchedToPolling => {
+                debug!(%cvm, "streams bring nothing, polling from now on");
+                Update::SwitchedToPolling
+            }
             Action::Resolve(state) => {
                 debug!(%cvm, status = state.status, "resolved");
                 return Some(Report::Ended(Ok(state)));

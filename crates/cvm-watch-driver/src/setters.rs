@@ -54,12 +54,21 @@ macro_rules! setters {
             stable_for(time: core::time::Duration);
             /// Ends the watch when the server reports, but nothing has changed for this long; off by default.
             stall_timeout(timeout: core::time::Duration);
+            /// How the watch learns of the status; from event streams by default.
+            mode(mode: cvm_watch_core::Mode);
             /// The size limit of one event: 1 byte to 1 GiB; 4 MiB by default.
             max_event_bytes(bytes: usize);
             /// Whether events keep the server's JSON text; off by default.
             keep_raw(keep: bool);
             /// Adds a secret that the server could repeat; it is redacted.
             mask(secret: &str);
+        }
+
+        /// Asks once, in immediate mode, and ends with whatever state the server answers.
+        ///
+        /// See [`PolicyBuilder::single_check`](cvm_watch_core::PolicyBuilder::single_check).
+        pub fn single_check(self) -> Self {
+            self.configure(cvm_watch_core::PolicyBuilder::single_check)
         }
 
         /// Adds a request header, whose value counts as a secret.

@@ -51,6 +51,9 @@ pub enum Update {
         /// [`Action::Retrying`](cvm_watch_core::Action::Retrying).
         routine: bool,
     },
+    /// Three streams in a row have ended without an event: from now on the watch polls
+    /// ([`Mode::Auto`](cvm_watch_core::Mode::Auto)).
+    SwitchedToPolling,
     /// The watch has ended. The handle has the outcome.
     Ended,
 }

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Backoff, FailEarly, Policy, Predicate};
+use super::{Backoff, FailEarly, Mode, Policy, Predicate};
 use crate::credential::Credential;
 use crate::cvm_state::{CvmState, RUNNING};
 use crate::error::{ConfigError, ConfigErrorKind as Kind};
@@ -60,6 +60,7 @@ impl PolicyBuilder {
             wait_for_create: None,
             stable_for: None,
             stall_timeout: None,
+            mode: Mode::Stream,
             max_event_bytes: 4 << 20,
             keep_raw: false,
             headers: Vec::new(),
@@ -273,6 +274,35 @@ impl PolicyBuilder {
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.0.stall_timeout = Some(timeout);
         self
+    }
+
+    /// How the watch learns of the status; from event streams by default.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.0.mode = mode;
+        self
+    }
+
+    /// Asks once, in immediate mode, and ends with whatever state the server answers. What waits for something, such as
+    /// [`ready`](Self::ready), is switched off; a failed attempt is not retried unless
+    /// [`max_retries`](Self::max_retries) is set afterwards.
+    ///
+    /// ```
+    /// use cvm_watch_core::{Action, Policy, Timestamp, Watch};
+    ///
+    /// let policy = Policy::builder("running").single_check().build()?;
+    /// let mut watch = Watch::new(policy.into(), "my-cvm".parse()?, 1, Timestamp::ZERO);
+    /// let Some(Action::Connect { request, .. }) = watch.poll_action() else { panic!("no attempt") };
+    /// assert_eq!(request.path_and_query(), "/cvms/my-cvm/state");
+    /// # Ok::<(), cvm_watch_core::ConfigError>(())
+    /// ```
+    pub fn single_check(mut self) -> Self {
+        self.0.ready = false;
+        self.0.fail_early = None;
+        self.0.after_change = None;
+        self.0.wait_for_create = None;
+        self.0.stable_for = None;
+        self.0.stall_timeout = None;
+        self.target_when(|_| true).mode(Mode::Poll).max_retries(0)
     }
 
     /// The size limit of one event (its type, id and data), in bytes: 1 to 1 GiB; 4 MiB by default. A larger event is

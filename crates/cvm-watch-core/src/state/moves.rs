@@ -3,7 +3,8 @@
 //! [`State::end`].
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -15,11 +16,18 @@ use crate::action::{End, Retrying};
 use crate::credential::Credential;
 use crate::cvm_state::CvmState;
 use crate::error::{Failure, Rejection, RetryCause};
+use crate::event::Event;
 use crate::input::AttemptId;
 use crate::judge::{Judge, Verdict};
+use crate::policy::{Mode, Policy};
 use crate::request;
 use crate::response::Answer;
+use crate::sse;
 use crate::timer::{ATTEMPT_MARGIN, LONG_LIVED};
+
+/// After this many streams in a row without an event, [`Mode::Auto`] polls.
+const SILENT_STREAMS: u8 = 3;
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 impl State {
     /// Begins the next attempt, or asks for a permit if the watch needs one.
@@ -47,7 +55,10 @@ impl State {
     }
 
     fn connect(&mut self, cx: &mut Context<'_>) {
-        let timeout = request::timeout_to_send(cx.policy, self.time_left(cx.now));
+        let timeout = match self.polls {
+            true => cx.policy.connect_timeout(),
+            false => request::timeout_to_send(cx.policy, self.time_left(cx.now)),
+        };
         self.attempts += 1;
         let asks = self.credentials.is_some();
         if asks {
@@ -76,9 +87,13 @@ impl State {
     }
 
     fn send_request(&self, credential: Option<&Credential>, timeout: Duration, cx: &mut Context<'_>) {
-        let redactor = self.redactor(cx.policy);
-        let last_event_id = self.decoder.last_event_id();
-        let request = request::build(cx.policy, cx.id, timeout, credential, redactor, last_event_id);
+        let request = if self.polls {
+            request::immediate(cx.policy, cx.id, credential)
+        } else {
+            let redactor = self.redactor(cx.policy);
+            let last_event_id = self.decoder.last_event_id();
+            request::build(cx.policy, cx.id, timeout, credential, redactor, last_event_id)
+        };
         cx.out.connect = Some(Box::new((AttemptId(self.attempts), Some(request))));
     }
 
@@ -121,6 +136,7 @@ impl State {
     pub(super) fn attempt_failed(&mut self, cause: RetryCause, retry_after: Option<Duration>, cx: &mut Context<'_>) {
         self.keep_unfinished_error(cx);
         let mut routine = false;
+        let switches = self.is_silent_again(&cause, cx.policy);
         if let Stage::Streaming(attempt, _) = &self.stage {
             // If the latest state is at the target, the watch resolves, however the stream ends. Only a `complete`
             // with another status prevents that.
@@ -159,6 +175,10 @@ impl State {
                 })
             }
         };
+        if switches {
+            self.polls = true;
+            cx.out.switched = true;
+        }
         if cause == RetryCause::Yielded {
             self.go(Trigger::Yield, Stage::Queued);
             return self.ask_or_connect(cx);
@@ -182,9 +202,53 @@ impl State {
     pub(super) fn resumed(&mut self, cx: &mut Context<'_>) {
         match &self.stage {
             Stage::Connecting(_) if cx.out.connect.is_some() => {}
-            Stage::Connecting(_) | Stage::Streaming(..) => self.attempt_failed(RetryCause::Suspended, None, cx),
+            Stage::Connecting(_) | Stage::Streaming(..) | Stage::ReadingState(..) => {
+                self.attempt_failed(RetryCause::Suspended, None, cx);
+            }
             Stage::ReadingError(..) | Stage::Waiting { .. } | Stage::Queued | Stage::Ended => self.judge_retry(cx),
         }
+    }
+
+    /// Counts streams in a row that ended without an event. Returns whether the watch polls from now on.
+    fn is_silent_again(&mut self, cause: &RetryCause, policy: &Policy) -> bool {
+        if policy.mode() != Mode::Auto || self.polls || *cause == RetryCause::Suspended {
+            return false;
+        }
+        let is_silent = self.phase() == Phase::Streaming && !self.has_event;
+        self.silent_streams = if is_silent { self.silent_streams.saturating_add(1) } else { 0 };
+        self.silent_streams >= SILENT_STREAMS
+    }
+
+    /// An answer in immediate mode is complete: it is judged like a `state`.
+    pub(super) fn polled(&mut self, cx: &mut Context<'_>) {
+        let Stage::ReadingState(_, body) = &mut self.stage else { return };
+        let body = core::mem::take(body);
+        let text = String::from_utf8_lossy(body.strip_prefix(BOM).unwrap_or(&body));
+        let mut event = Event::read(&sse::Event::new("state", &text, ""), cx.policy.keep_raw());
+        let verdict = self.judge.event(&event, self.last_state.as_deref(), cx.policy, cx.now);
+        event.redact(&text, self.redactor(cx.policy));
+        cx.out.steady |= self.judge.take_steady();
+        match &event {
+            Event::State(state) => {
+                self.last_state = Some(Arc::clone(state));
+                match verdict {
+                    Verdict::Unreachable => self.unreachable(state, cx),
+                    Verdict::Stalled => self.stalled(state, cx),
+                    Verdict::Reached => self.reached(cx),
+                    _ => {
+                        self.close(cx);
+                        self.delays.reset();
+                        self.go(Trigger::Polled, Stage::Waiting { until: cx.now + cx.policy.interval() });
+                    }
+                }
+            }
+            Event::Malformed { reason, .. } => {
+                return self.attempt_failed(RetryCause::Unreadable { reason: *reason }, None, cx);
+            }
+            // An event by this name is one of the two.
+            _ => {}
+        }
+        cx.out.emit = Some((AttemptId(self.attempts), String::new(), event));
     }
 
     fn retries_used_up(&mut self, last_cause: RetryCause, cx: &mut Context<'_>) {

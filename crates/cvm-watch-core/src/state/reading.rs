@@ -47,6 +47,7 @@ impl State {
             let taken = bytes.len() - chunk.rest().len();
             if taken == bytes.len() {
                 // The next event is seconds away. Freeing the buffers matters with many watches.
+                self.has_event = true;
                 self.decoder.free_event();
             }
             self.read_bare_json(bytes, taken, cx);

@@ -14,6 +14,8 @@ pub(super) enum Stage {
     /// With the time of the last byte, or of the head.
     Streaming(Attempt, Timestamp),
     ReadingError(Attempt, Box<ErrorAnswer>),
+    /// The JSON of a state in immediate mode, as far as it came.
+    ReadingState(Attempt, Vec<u8>),
     Waiting {
         until: Timestamp,
     },
@@ -46,6 +48,7 @@ impl Stage {
             Self::Connecting(_) => Phase::Connecting,
             Self::Streaming(..) => Phase::Streaming,
             Self::ReadingError(..) => Phase::ReadingError,
+            Self::ReadingState(..) => Phase::ReadingState,
             Self::Waiting { .. } => Phase::Waiting,
             Self::Ended => Phase::Ended,
         }
@@ -54,14 +57,20 @@ impl Stage {
     /// Returns the running attempt, if there is one.
     pub(super) fn attempt(&self) -> Option<&Attempt> {
         match self {
-            Self::Connecting(attempt) | Self::Streaming(attempt, _) | Self::ReadingError(attempt, _) => Some(attempt),
+            Self::Connecting(attempt)
+            | Self::Streaming(attempt, _)
+            | Self::ReadingError(attempt, _)
+            | Self::ReadingState(attempt, _) => Some(attempt),
             Self::Queued | Self::Waiting { .. } | Self::Ended => None,
         }
     }
 
     pub(super) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
         match self {
-            Self::Connecting(attempt) | Self::Streaming(attempt, _) | Self::ReadingError(attempt, _) => Some(attempt),
+            Self::Connecting(attempt)
+            | Self::Streaming(attempt, _)
+            | Self::ReadingError(attempt, _)
+            | Self::ReadingState(attempt, _) => Some(attempt),
             Self::Queued | Self::Waiting { .. } | Self::Ended => None,
         }
     }

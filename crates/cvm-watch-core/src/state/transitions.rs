@@ -15,6 +15,8 @@ pub enum Phase {
     Streaming,
     /// The server answered with an error status, and its body is being read.
     ReadingError,
+    /// The server answered a single request, and its body, one state, is being read.
+    ReadingState,
     /// An attempt failed; the retry delay runs.
     Waiting,
     /// It has ended.
@@ -28,6 +30,8 @@ pub(crate) enum Trigger {
     EventStream,
     ErrorStatus,
     AttemptFailed,
+    ImmediateAnswer,
+    Polled,
     RetryDue,
     Yield,
     Suspended,
@@ -46,7 +50,7 @@ pub(crate) enum Trigger {
 
 /// Every transition.
 pub(crate) const TRANSITIONS: &[(Phase, Trigger, Phase)] = {
-    use Phase::{Connecting, Ended, Queued, ReadingError, Streaming, Waiting};
+    use Phase::{Connecting, Ended, Queued, ReadingError, ReadingState, Streaming, Waiting};
     use Trigger as On;
     &[
         (Queued, On::Permit, Connecting),
@@ -54,6 +58,7 @@ pub(crate) const TRANSITIONS: &[(Phase, Trigger, Phase)] = {
         (Queued, On::Abort, Ended),
         (Connecting, On::EventStream, Streaming),
         (Connecting, On::ErrorStatus, ReadingError),
+        (Connecting, On::ImmediateAnswer, ReadingState),
         (Connecting, On::AttemptFailed, Waiting),
         (Connecting, On::Suspended, Queued),
         (Connecting, On::Rejected, Ended),
@@ -78,6 +83,15 @@ pub(crate) const TRANSITIONS: &[(Phase, Trigger, Phase)] = {
         (ReadingError, On::RetriesUsedUp, Ended),
         (ReadingError, On::DeadlinePassed, Ended),
         (ReadingError, On::Abort, Ended),
+        (ReadingState, On::Polled, Waiting),
+        (ReadingState, On::TargetSeen, Ended),
+        (ReadingState, On::TargetUnreachable, Ended),
+        (ReadingState, On::Stalled, Ended),
+        (ReadingState, On::AttemptFailed, Waiting),
+        (ReadingState, On::Suspended, Queued),
+        (ReadingState, On::RetriesUsedUp, Ended),
+        (ReadingState, On::DeadlinePassed, Ended),
+        (ReadingState, On::Abort, Ended),
         (Waiting, On::RetryDue, Queued),
         (Waiting, On::DeadlinePassed, Ended),
         (Waiting, On::Abort, Ended),

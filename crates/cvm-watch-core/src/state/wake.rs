@@ -30,6 +30,7 @@ impl State {
             Stage::ReadingError(current, answer) => {
                 earliest([overall, attempt(current), wake(Some(answer.until), WakeReason::ErrorBody)])
             }
+            Stage::ReadingState(current, _) => earliest([overall, attempt(current)]),
             Stage::Waiting { until } => earliest([overall, wake(Some(*until), WakeReason::Retry)]),
         }
     }

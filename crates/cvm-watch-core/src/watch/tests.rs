@@ -104,6 +104,26 @@ impl Scene {
         self.with(Policy::builder("running").fail_early(crate::FailEarly::of_a_boot()))
     }
 
+    /// Reads the answer of a single request.
+    fn reading_state(change: impl FnOnce(crate::PolicyBuilder) -> crate::PolicyBuilder) -> Self {
+        let policy = Policy::builder("running").deadline(Duration::from_secs(100)).mode(crate::Mode::Poll);
+        Self::queued().with(change(policy))
+    }
+
+    /// The same scene after its answer, a state with this status.
+    fn answered(mut self, status: &str) -> Self {
+        let state = format!("{{\"status\":\"{status}\"}}");
+        let _ = self.watch.receive(self.now, self.attempt, state.as_bytes());
+        self.closed(CloseCause::Ended)
+    }
+
+    /// The same scene, an interval later: the next answer is read.
+    fn next_poll(self) -> Self {
+        let mut scene = self.pass(Duration::from_secs(6));
+        scene.attempt = AttemptId(scene.watch.attempts());
+        scene.head(200, None)
+    }
+
     /// The same scene, with the shortest stall timeout.
     fn impatient(self) -> Self {
         let mut scene = self.with(Policy::builder("running").stall_timeout(Duration::from_nanos(1)));
@@ -159,6 +179,18 @@ fn scenes() -> Vec<Scene> {
         Scene::streaming().input(Input::Resumed),
         Scene::queued().wary().event("state", "error").event("state", "error"),
         Scene::queued().impatient().event("state", "starting").event("state", "starting"),
+        Scene::reading_state(|c| c).answered("running"),
+        Scene::reading_state(|c| c).answered("starting"),
+        Scene::reading_state(|c| c.fail_early(crate::FailEarly::of_a_boot()))
+            .answered("error")
+            .next_poll()
+            .answered("error"),
+        Scene::reading_state(|c| c.stall_timeout(SECOND)).answered("starting").next_poll().answered("starting"),
+        Scene::reading_state(|c| c).closed(CloseCause::Reset),
+        Scene::reading_state(|c| c.max_retries(0)).closed(CloseCause::Reset),
+        Scene::reading_state(|c| c).pass(100 * SECOND),
+        Scene::reading_state(|c| c).input(Input::Resumed),
+        Scene::reading_state(|c| c).input(Input::Abort),
         Scene::streaming().event("complete", "running"),
         Scene::streaming().event("state", "running").closed(CloseCause::Reset),
         Scene::reading_error(404).closed(CloseCause::Ended),

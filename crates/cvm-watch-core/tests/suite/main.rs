@@ -21,6 +21,7 @@ mod last_event_id;
 mod order;
 mod permits;
 mod policy;
+mod polls;
 mod redaction;
 mod retries;
 mod serialized;

@@ -161,7 +161,10 @@ impl<'a> WatchRun<'a> {
                     let timeout = request.path_and_query().rsplit('=').next().unwrap_or_default();
                     let id = request.headers().iter().find(|header| header.name() == "Last-Event-ID");
                     let id = id.map(|header| format!(", Last-Event-ID {:?}", header.value())).unwrap_or_default();
-                    self.note(&format!("connect {attempt}, timeout {timeout}{id}"));
+                    match request.path_and_query().contains('?') {
+                        true => self.note(&format!("connect {attempt}, timeout {timeout}{id}")),
+                        false => self.note(&format!("poll {attempt}{id}")),
+                    }
                     let number = u32::try_from(attempt.number()).unwrap();
                     let fault = self.faults.get(number as usize - 1).copied();
                     let number = number.saturating_sub(self.faults.len().try_into().unwrap());
@@ -181,6 +184,7 @@ impl<'a> WatchRun<'a> {
                     let id = if id.is_empty() { id } else { format!(" (id {id:?})") };
                     self.note(&format!("{}{id}", shown(&event)));
                 }
+                Action::SwitchedToPolling => self.note("polls from now on"),
                 Action::SteadyTarget { after, .. } => {
                     self.note(&format!("no other status for {after:?}, the target counts"));
                 }

@@ -10,3 +10,4 @@ mod neutrality;
 mod observed;
 mod pool;
 mod sim;
+mod state;
