@@ -38,7 +38,7 @@ use crate::redact::{PLACEHOLDER, Redactor};
 /// ```
 ///
 /// Serialized, it is an object of its parameters, with `***` for the credential and the values of the caller's headers, and
-/// without the secrets given to [`PolicyBuilder::mask`]. Deserializing validates as [`PolicyBuilder::build`] does: a
+/// without the secrets given to [`PolicyBuilder::redact`]. Deserializing validates as [`PolicyBuilder::build`] does: a
 /// missing parameter has its default, an unknown one is refused.
 ///
 /// [`Arc`]: alloc::sync::Arc
@@ -302,7 +302,7 @@ impl Policy {
     }
 
     /// Returns a redactor for the secrets of this policy: the credential, the values of the caller's headers, and what
-    /// [`PolicyBuilder::mask`] was given. Use it on server text that is stored or shown.
+    /// [`PolicyBuilder::redact`] was given. Use it on server text that is stored or shown.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_is_masked_however_it_is_written() {
+    fn a_secret_is_redacted_in_any_form() {
         let secrets = secrets(&["ke/y\"é𝄞"]);
         for echo in [
             "ke/y\"é𝄞",
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_json_is_still_json() {
+    fn redacted_json_is_still_json() {
         let secrets = secrets(&["u0061"]);
         // An escaped `a` is no echo of the key `u0061`; a backslash and these letters are.
         assert_eq!(secrets.redact_json(r#"{"a":"\u0061"}"#), r#"{"a":"\u0061"}"#);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_masked_as_it_reads_once_decoded() {
+    fn json_is_redacted_as_it_reads_once_decoded() {
         let secrets = secrets(&["phak_1"]);
         for (json, expected) in [
             (r#"{"a":"\\u0070hak_1","b":1.50, "c":[ ]}"#, r#"{"a":"***","b":1.50, "c":[ ]}"#),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cut_leaves_of_an_echo_is_masked() {
+    fn the_part_of_a_secret_before_a_cut_is_redacted() {
         let secrets = secrets(&["phak_1234"]);
         for (text, expected) in [
             ("bad key phak_123", "bad key ***"),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_in_the_middle_of_a_character_is_one_in_the_middle_of_an_echo() {
+    fn a_cut_in_the_middle_of_a_character_is_one_in_the_middle_of_a_secret() {
         let secrets = secrets(&["phak𝄞é1"]);
         for text in [
             "phak\u{fffd}",
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_in_another_alphabet_or_escaped_twice_is_redacted() {
+    fn a_secret_in_another_encoding_or_escaped_twice_is_redacted() {
         let secrets = secrets(&["phak_1/2+3"]);
         for echo in [
             "phak&#95;1&#x2F;2&plus;3",
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_is_found_wherever_it_stands_in_a_long_text() {
+    fn a_secret_is_found_anywhere_in_a_long_text() {
         let secrets = secrets(&["phak_1/2"]);
         for before in
             (WINDOW - 40..WINDOW + 10).step_by(3).chain([2 * WINDOW - 3, WINDOW + secrets.longest_place() - 5])
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn masking_comes_before_cutting() {
+    fn redaction_comes_before_cutting() {
         let cut = redacted_and_cut(&secrets(&["secret"]), "my secret is out", 6);
         assert_eq!(cut, "my ***…");
     }

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_event_id_that_echoes_the_key_is_sent_but_not_shown() {
+    fn a_last_event_id_that_contains_the_key_is_sent_but_not_shown() {
         let policy = policy().credential(ApiKey::new("phak_1").unwrap()).build().unwrap();
         for (id, shown_as) in [("7", "Last-Event-ID: 7"), ("a-phak_1", "Last-Event-ID: ***")] {
             let request = build(&policy, &my_cvm(), Duration::from_secs(10), id);

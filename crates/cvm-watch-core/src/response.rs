@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_of_the_key_in_a_header_is_masked_before_it_is_cut() {
+    fn a_key_in_a_header_is_redacted_before_the_text_is_cut() {
         let mut secrets = Redactor::default();
         secrets.add("phak_1");
         let location = format!("https://x/{}?key=phak%5F1", "a".repeat(1005));

@@ -272,7 +272,7 @@ impl<T: NetworkTransport> ClientBuilder<T> {
         let settings = self.settings.clone().build()?;
         let (transport, secrets) = T::new(settings.base_url(), &self.options)?;
         // The transport knows the proxy's password only now.
-        let settings = secrets.into_iter().fold(self.settings, SettingsBuilder::mask).build()?;
+        let settings = secrets.into_iter().fold(self.settings, SettingsBuilder::redact).build()?;
         Ok(Client::new(settings, transport, T::Timer::default()))
     }
 }

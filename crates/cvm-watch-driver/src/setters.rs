@@ -61,7 +61,7 @@ macro_rules! setters {
             /// Whether events keep the server's JSON text; off by default.
             keep_raw(keep: bool);
             /// Adds a secret that the server could repeat; it is redacted.
-            mask(secret: &str);
+            redact(secret: &str);
         }
 
         /// Asks once, in immediate mode, and ends with whatever state the server answers.

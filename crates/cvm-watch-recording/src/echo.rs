@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_is_found_in_each_form_wherever_it_is_cut() {
+    fn a_secret_is_found_in_each_form_wherever_it_is_cut() {
         for echo in ECHOES {
             let text = format!("id: a\ndata: {{\"b\":\"{echo} \"}}\n\n");
             assert_ne!(redact(&text, &redactor()), text, "{echo}");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_an_echo_is_in_doubt_until_the_next_bytes_decide() {
+    fn the_beginning_of_a_secret_waits_until_the_next_bytes_decide() {
         let found = |chunks: &[&str]| found(&chunks.iter().map(|chunk| chunk.as_bytes()).collect::<Vec<_>>());
         assert_eq!(
             found(&["pha", "k", "_3X/key+1", "="]),

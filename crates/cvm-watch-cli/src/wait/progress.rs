@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn each_update_that_is_news_has_its_words() {
+    fn each_update_that_is_shown_has_its_text() {
         let mut progress = Progress::new();
         let mut error = ServerError::default();
         error.error = Some("host\nbusy".to_owned());

@@ -127,7 +127,7 @@ fn a_refused_connection_names_host_and_port_and_the_io_error() {
 }
 
 #[test]
-fn a_server_of_many_words_still_ends_in_one_short_line() {
+fn a_long_server_message_still_gives_one_short_line() {
     let sim = Sim::start().unwrap();
     let body = format!(r#"{{"message":"{}","error_code":"{}"}}"#, "ä\u{7}".repeat(9_000), "🎈".repeat(9_000));
     sim.script("my-cvm", Attempt::json(403, body));

@@ -57,7 +57,7 @@ fn what_was_recorded_is_replayed_to_the_same_actions_byte_for_byte() {
 
 /// Contract row 24.
 #[test]
-fn an_echo_of_the_key_cut_anywhere_is_in_no_recording() {
+fn a_key_cut_anywhere_is_in_no_recording() {
     let sim = Sim::start().unwrap();
     let unicode: String = KEY.chars().map(|char| format!("\\u{:04x}", u32::from(char))).collect();
     let said = format!("{KEY} {unicode} {}", KEY.replace('/', "\\/"));

@@ -50,7 +50,7 @@ fn scripts(key: &str) -> Vec<(&'static str, Script)> {
 
 /// Contract row 24.
 #[test]
-fn an_echo_of_the_key_is_masked_in_every_output_and_log() {
+fn a_repeated_key_is_redacted_in_every_output_and_log() {
     let sim = Sim::start().unwrap();
     let mut ids = Vec::new();
     for (number, form) in forms().iter().enumerate() {

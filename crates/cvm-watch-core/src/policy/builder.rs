@@ -327,7 +327,7 @@ impl PolicyBuilder {
 
     /// Adds a secret that the core does not send but that a server could repeat, such as a proxy's password. It is
     /// redacted in everything that the server sends.
-    pub fn mask(mut self, secret: &str) -> Self {
+    pub fn redact(mut self, secret: &str) -> Self {
         self.0.redactor.add(secret);
         self
     }
@@ -542,7 +542,7 @@ mod tests {
         let policy = Policy::builder("running")
             .credential(crate::ApiKey::new("hunter22").unwrap())
             .header("x-trace", "hunter33")
-            .mask("hunter44")
+            .redact("hunter44")
             .build()
             .unwrap();
         let shown = format!("{policy:?}");

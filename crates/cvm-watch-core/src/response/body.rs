@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_that_the_body_is_cut_in_is_masked_too() {
+    fn a_secret_at_the_cut_of_a_body_is_redacted_too() {
         let mut secrets = Redactor::default();
         secrets.add("phak  two  spaces");
         for body in [
@@ -309,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn an_error_code_inside_the_detail_is_one_and_outer_words_come_first() {
+    fn an_error_code_inside_the_detail_counts_and_outer_messages_come_first() {
         let body = read(r#"{"message":"outer","detail":{"message":"inner","error_code":"E-1"}}"#);
         assert_eq!((body.message.as_deref(), body.error_code.as_deref()), (Some("outer"), Some("E-1")));
         assert!(body.has_error_code);
     }
 
     #[test]
-    fn the_key_is_masked_after_decoding_and_before_cutting() {
+    fn the_key_is_redacted_after_decoding_and_before_cutting() {
         let mut secrets = Redactor::default();
         secrets.add("phak_1");
         let padding = "x".repeat(MAX_TEXT - 3);

@@ -172,7 +172,7 @@ fn no_change_for_the_stall_timeout_ends_the_watch_while_the_server_reports() {
         5.000 fail stalled: no progress for 3s: the status is still "starting", "pre-launch"
         "#,
     );
-    // A server that is silent proves nothing, nor does a lost connection; the next report does.
+    // A server that is silent proves nothing, nor does a failed attempt; the next report does.
     let silent = Script::new().then(states(&[&a]).wait(20 * SECOND).reset()).then(states(&[&a]).stall());
     let end = scripted(silent).with(stall).end();
     assert_eq!(end, r#"26.000 fail stalled: no progress for 3s: the status is still "starting", "booting""#);

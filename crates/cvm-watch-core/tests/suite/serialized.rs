@@ -60,7 +60,7 @@ fn a_policy_comes_back_with_every_parameter_and_without_its_secrets() {
         .keep_raw(true)
         .header("X-Trace", "hunter-header")
         .header("X-Short", "abc")
-        .mask("hunter-proxy")
+        .redact("hunter-proxy")
         .build()
         .unwrap();
     let token = BearerToken::new("hunter-token").unwrap();

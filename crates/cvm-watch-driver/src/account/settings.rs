@@ -105,7 +105,7 @@ impl Settings {
             policy = policy.header(name, &value.0);
         }
         for secret in &self.secrets {
-            policy = policy.mask(&secret.0);
+            policy = policy.redact(&secret.0);
         }
         self.defaults.0.iter().fold(policy, |policy, change| change(policy))
     }
@@ -255,7 +255,7 @@ impl SettingsBuilder {
 
     /// Adds a secret that the server could repeat, such as a proxy's password. It is redacted in everything that the
     /// server sends.
-    pub fn mask(mut self, secret: impl Into<String>) -> Self {
+    pub fn redact(mut self, secret: impl Into<String>) -> Self {
         self.secrets.push(Hidden(secret.into()));
         self
     }
@@ -359,7 +359,7 @@ mod tests {
     fn a_bad_key_or_header_is_refused_before_any_watch_and_never_shown() {
         let error = Settings::builder().api_key("hunter2\nhunter3").build().unwrap_err();
         assert_eq!(error.to_string(), "api key has the control byte 0x0a at position 7; remove it");
-        let builder = Settings::builder().api_key("hunter2").header("x-a", "hunter2\n").mask("hunter3");
+        let builder = Settings::builder().api_key("hunter2").header("x-a", "hunter2\n").redact("hunter3");
         assert!(!format!("{builder:?}").contains("hunter"));
         let error = builder.build().unwrap_err();
         assert_eq!(error.field(), "header x-a");

@@ -186,7 +186,7 @@ fn dropping_the_handle_or_the_future_closes_the_connection() {
 }
 
 #[test]
-fn the_failure_and_the_sockets_own_words_are_kept_apart() {
+fn the_failure_and_the_error_of_the_socket_are_separate() {
     let sim = start();
     let watch = client(&sim, Attempt::stream().reset()).watch("my-cvm", "running").max_retries(0);
     let error = sim.time().run(watch).unwrap_err();

@@ -118,7 +118,7 @@ async fn a_stream_at_its_target_without_complete_resolves_after_the_grace() {
 
 /// Contract row 24.
 #[crate::runtime_test]
-async fn an_echo_of_the_key_shows_nowhere() {
+async fn a_repeated_key_is_never_shown() {
     let sim = Sim::start().unwrap();
     let json = r#"{"error_code":"E phak_hunter2","message":"bad phak_\u0068unter2","request_id":"phak_hunter2"}"#;
     for (script, id) in [

@@ -240,7 +240,7 @@ async fn the_delay_is_as_given_or_as_the_server_asks() {
 
 /// Contract row 12.
 #[crate::runtime_test]
-async fn passing_answers_are_retried_and_the_last_words_kept() {
+async fn temporary_errors_are_retried_and_the_last_message_is_kept() {
     for status in [408, 409, 425, 429, 500, 502, 503, 504, 599] {
         check(
             Script::new().then(Attempt::respond(status, "text/plain", "not now")).then(done()),

@@ -266,7 +266,7 @@ async fn a_base_url_on_this_machine_goes_through_no_proxy() {
 }
 
 #[crate::runtime_test]
-async fn an_echo_of_the_proxys_password_is_redacted() {
+async fn a_repeated_proxy_password_is_redacted() {
     let (sim, pem) = secure_sim();
     sim.script("my-cvm", Attempt::json(403, r#"{"message":"hunter2 is not welcome, nor bWU6aHVudGVyMg=="}"#));
     let proxy = Proxy::start(http, sim.addr());

@@ -164,7 +164,7 @@ fn a_changed_member_is_a_difference_and_one_that_never_began_is_refused() {
 }
 
 #[test]
-fn an_echo_to_one_member_ends_the_comparison_of_all_and_is_in_no_line() {
+fn a_secret_repeated_to_one_member_ends_the_comparison_of_all_and_is_in_no_line() {
     let recording = record(3, Until::All, |member, _| match member {
         1 => "data: phak_1234567\n\n".to_owned() + &state("running"),
         _ => state("running"),

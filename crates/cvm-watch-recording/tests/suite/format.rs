@@ -14,8 +14,8 @@ fn policy() -> Policy {
 
 fn boot() -> String {
     let states = "event: state\ndata: {\"status\":\"starting\"}\n\nevent: state\ndata: {\"status\":\"running\"}\n\n";
-    let lost = Answer { end: Some(CloseCause::Reset), ..Answer::stream(&["event: state\nda"]) };
-    record(&policy(), &[lost, Answer::stream(&[states, "event: complete\ndata: {\"status\":\"running\"}\n\n"])])
+    let failing = Answer { end: Some(CloseCause::Reset), ..Answer::stream(&["event: state\nda"]) };
+    record(&policy(), &[failing, Answer::stream(&[states, "event: complete\ndata: {\"status\":\"running\"}\n\n"])])
 }
 
 fn error(recording: &str) -> String {
@@ -173,7 +173,7 @@ fn any_numbers_in_a_recording_do_no_harm() {
 }
 
 #[test]
-fn bytes_that_may_begin_an_echo_wait_until_the_next_ones_decide() {
+fn bytes_that_may_begin_a_secret_wait_until_the_next_ones_decide() {
     let mut written = Vec::new();
     let chunks = ["event: x\ndata: phak_Ex", "cellent\n\n", "data: 1", "00%\n\n"];
     let answer = Answer { end: None, ..Answer::stream(&chunks) };
@@ -188,7 +188,7 @@ fn bytes_that_may_begin_an_echo_wait_until_the_next_ones_decide() {
 }
 
 #[test]
-fn an_echo_ends_the_comparison_and_is_in_no_line() {
+fn a_repeated_secret_ends_the_comparison_and_is_in_no_line() {
     let chunks = ["data: 1\n\nevent: x\ndata: phak_Ex", "ample\\/1", "234\n\n", "data: 100%\n\n"];
     let recording = record(&policy(), &[Answer { end: None, ..Answer::stream(&chunks) }]);
     let lines: Vec<_> = recording.lines().collect();

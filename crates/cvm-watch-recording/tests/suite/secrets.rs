@@ -159,7 +159,7 @@ fn policy(secrets: &[String], random: &mut Random) -> Policy {
         builder = match number {
             0 => builder.credential(ApiKey::new(secret).unwrap()),
             1 => builder.header("X-Mine", secret),
-            _ => builder.mask(secret),
+            _ => builder.redact(secret),
         };
     }
     builder.build().unwrap()
@@ -259,7 +259,7 @@ fn policy_of(key: &str) -> Policy {
 const KEY: &str = "phak_3X/key+1=";
 
 #[test]
-fn an_echo_cut_anywhere_is_in_no_recording_in_any_form() {
+fn a_secret_cut_anywhere_is_in_no_recording_in_any_form() {
     let (policy, secrets) = (policy_of(KEY), [KEY.to_owned()]);
     for echo in [
         "phak_3X/key+1=",
@@ -282,7 +282,7 @@ fn an_echo_cut_anywhere_is_in_no_recording_in_any_form() {
 }
 
 #[test]
-fn an_id_that_echoes_the_key_goes_back_to_the_server_and_not_into_the_recording() {
+fn an_id_that_contains_the_key_is_sent_to_the_server_and_not_recorded() {
     let stream = Answer::stream(&["id: a-phak_3X/k", "ey+1=\ndata: 1\n\n"]);
     let recording = record(&policy_of(KEY), &[stream, Answer::stream(&[])]);
     assert!(actions(&recording).iter().any(|line| line.contains(r#"["Last-Event-ID","***"]"#)), "{recording}");
@@ -291,7 +291,7 @@ fn an_id_that_echoes_the_key_goes_back_to_the_server_and_not_into_the_recording(
 }
 
 #[test]
-fn an_echo_in_a_header_is_in_no_recording() {
+fn a_secret_in_a_header_is_in_no_recording() {
     let headers = vec![("location", b"/login?key=phak_3X%2Fkey%2B1%3D".to_vec())];
     let recording = record(&policy_of(KEY), &[Answer { status: 302, headers, ..Answer::stream(&[]) }]);
     assert!(recording.contains(r#"{"name":"location","value":{"text":"/login?key=***"}}"#), "{recording}");
@@ -305,7 +305,7 @@ fn of_secrets_that_hold_one_another_none_is_in_the_recording() {
     let policy = Policy::builder("running")
         .header("X-Mine", &secrets[0])
         .credential(ApiKey::new(&secrets[1]).unwrap())
-        .mask(&secrets[2])
+        .redact(&secrets[2])
         .build()
         .unwrap();
     let said: String = secrets.iter().map(|secret| format!("<{secret}> ")).collect();
@@ -320,7 +320,7 @@ fn of_secrets_that_hold_one_another_none_is_in_the_recording() {
 }
 
 #[test]
-fn an_error_body_that_ends_in_the_middle_of_an_echo_keeps_it_to_itself() {
+fn an_error_body_that_ends_in_the_middle_of_a_secret_does_not_reveal_it() {
     for (body, shown, has_echo) in [
         ("bad key phak_3X/ke", "bad key ***", true),
         (r"bad key phak_3X\/k\u006", "bad key ***", true),
@@ -340,7 +340,7 @@ fn a_secret_in_what_a_recording_begins_with_is_refused_without_being_shown() {
     for secret in ["cvm-of-mine", "fatal-one", "x-trace-me"] {
         let early = FailEarly::on(["a fatal-one"]);
         let policy =
-            Policy::builder("running").header("x-trace-me", "v").fail_early(early).mask(secret).build().unwrap();
+            Policy::builder("running").header("x-trace-me", "v").fail_early(early).redact(secret).build().unwrap();
         let error = check(&policy, &id).unwrap_err().to_string();
         assert!(error.contains("part of the id") && !error.contains(secret), "{error}");
         let (member, now) = (MemberId::from_number(0), Timestamp::ZERO);
@@ -355,7 +355,7 @@ fn a_secret_in_what_a_recording_begins_with_is_refused_without_being_shown() {
 }
 
 #[test]
-fn random_echoes_in_every_form_and_cut_are_in_no_recording_and_it_replays_up_to_them() {
+fn random_secrets_in_every_form_and_cut_are_in_no_recording_and_it_replays_up_to_them() {
     let (mut with_echo, mut without) = (0, 0);
     for seed in 0..80 {
         let mut random = Random::new(seed);

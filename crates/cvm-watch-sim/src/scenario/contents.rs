@@ -88,7 +88,7 @@ mod tests {
     use crate::script::Step;
 
     #[test]
-    fn an_echoed_key_can_not_break_out_of_its_header() {
+    fn a_repeated_key_cannot_break_out_of_its_header() {
         let request = StateRequest { key: Some("a\r\nb: c".to_owned()), ..StateRequest::new("a") };
         let attempt = echo_key(&request);
         let Some(Step::Head(head)) = attempt.steps().first() else { panic!("{attempt:?}") };

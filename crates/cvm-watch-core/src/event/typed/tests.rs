@@ -134,7 +134,7 @@ fn unreadable_data_says_why() {
 }
 
 #[test]
-fn an_echoed_key_is_masked_in_every_string_of_every_event() {
+fn a_repeated_key_is_redacted_in_every_string_of_every_event() {
     let key = ApiKey::new("phak_1").unwrap();
     let policy = Policy::builder("phak_1").credential(key).keep_raw(true).build().unwrap();
     let echo = r"a\u0070hak_1 phak_1";
