@@ -6,6 +6,7 @@ mod flags;
 mod github;
 mod heartbeat;
 mod hint;
+mod identity;
 mod ids;
 mod live;
 mod log;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::ended::Ended;
 use super::github::Github;
+use super::identity::Identity;
 use super::live::Live;
 use super::log::Log;
 use super::ndjson::Ndjson;
@@ -47,6 +48,7 @@ impl Printing {
 pub(crate) struct Report {
     /// The CVM as the user named it.
     id: String,
+    identity: Identity,
     form: Form,
     /// The result as JSON, in place of a line for people.
     json: Option<Ndjson<Queued>>,
@@ -75,18 +77,18 @@ impl Report {
             (OutputMode::Text | OutputMode::Json, _) => Form::Log(Log::new(Box::new(output::stderr()), id)),
         };
         let json = (printing.mode == OutputMode::Json).then(|| Ndjson::of_one(output::stdout(), id).result_only());
-        Self { id: id.to_owned(), form, json }
+        Self { id: id.to_owned(), identity: Identity::new(id), form, json }
     }
 
     /// Progress as lines, and the result as for people.
     #[cfg(test)]
     pub(super) fn log(to: Box<dyn Write>, id: &str) -> Self {
-        Self { id: id.to_owned(), form: Form::Log(Log::new(to, id)), json: None }
+        Self { id: id.to_owned(), identity: Identity::new(id), form: Form::Log(Log::new(to, id)), json: None }
     }
 
     /// The same as workflow commands.
     pub(super) fn github(to: Box<dyn Write>, id: &str) -> Self {
-        Self { id: id.to_owned(), form: Form::Github(Github::new(to, id)), json: None }
+        Self { id: id.to_owned(), identity: Identity::new(id), form: Form::Github(Github::new(to, id)), json: None }
     }
 
     /// Says whether the heartbeat may wait, since something was printed.
@@ -94,6 +96,9 @@ impl Report {
         if let (Form::Live(_), Update::SteadyTarget { after, .. }) = (&self.form, update) {
             // The live line is gone at the end; this stays.
             self.aside(&Remark::Note(format!("{} was {}", self.id, progress::steady(*after))));
+        }
+        if let Some(doubt) = self.identity.doubt(update) {
+            self.remark(&Remark::Warning(doubt));
         }
         if let Some(json) = &mut self.json {
             json.update(0, update);

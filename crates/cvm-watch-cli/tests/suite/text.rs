@@ -133,3 +133,19 @@ fn the_server_ends_a_stream_and_the_program_reconnects_at_once() {
     let line: Value = serde_json::from_str(line.expect("a line of the reconnect")).unwrap();
     assert!(line["delay_ms"].as_u64().unwrap() <= 1000, "{line}");
 }
+
+#[test]
+fn a_server_that_reports_about_another_cvm_is_doubted_once() {
+    let sim = Sim::start().unwrap();
+    let state = r#"{"status":"running","id":"00000000-0000-4000-8000-000000000002"}"#;
+    let asked = "00000000-0000-4000-8000-000000000001";
+    let script = Attempt::stream().event("state", state).event("state", state).complete("running");
+    for other in [None, Some("my-cvm")] {
+        sim.script_others(script.clone());
+        let ids = other.map(|other| format!("{asked} {other}")).unwrap_or_else(|| asked.to_owned());
+        let finished = cvm_watch(&format!("wait {ids}")).base_url(&sim.base_url()).run();
+        let warning =
+            format!("warning: the server reports about the CVM 00000000000040008000000000000002, not {asked}");
+        assert_eq!((finished.code, finished.stderr.matches(&warning).count()), (Some(0), 1), "{finished:?}");
+    }
+}

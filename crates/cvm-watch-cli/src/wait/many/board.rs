@@ -81,6 +81,9 @@ impl Board {
     /// Says whether the heartbeat may wait, since something was printed.
     pub(super) fn update(&mut self, index: usize, update: &Update) -> bool {
         let is_news = self.roster.update(index, update);
+        if let Some(doubt) = self.roster.doubt(index, update) {
+            self.remark(&Remark::Warning(doubt));
+        }
         if let Some(json) = &mut self.json {
             json.update(index, update);
         }

@@ -8,6 +8,7 @@ use cvm_watch_hyper::Update;
 use tokio::time::Instant;
 
 use super::super::ended::Ended;
+use super::super::identity::Identity;
 use super::super::ndjson::Counts;
 use super::super::pace::Pace;
 use super::super::progress::Progress;
@@ -32,6 +33,7 @@ pub(super) struct Member {
     /// When there was news of it last, counted from the start.
     pub(super) changed: Duration,
     last_status: Option<String>,
+    identity: Identity,
     pace: Pace,
     pub(super) end: Option<End>,
 }
@@ -50,6 +52,7 @@ impl Roster {
             progress: Progress::of_many(),
             changed: Duration::ZERO,
             last_status: None,
+            identity: Identity::new(id),
             pace: Pace::new(),
             end: None,
         };
@@ -69,6 +72,11 @@ impl Roster {
             member.changed = passed;
         }
         is_news
+    }
+
+    /// A warning when the server reports about another CVM than this one.
+    pub(super) fn doubt(&mut self, index: usize, update: &Update) -> Option<String> {
+        self.members.get_mut(index)?.identity.doubt(update)
     }
 
     /// Whether a change of this CVM may be printed now; if not, it is held back.
