@@ -105,14 +105,14 @@ impl<T: Transport> Connection<T> {
         Some(Report::Update(update))
     }
 
-    /// Passes the connection's next input to the core.
+    /// Passes the connection's next input to the core. Returns the time at which it did.
     pub(crate) fn poll_input<E: Engine>(
         &mut self,
         cx: &mut Context<'_>,
         timer: &impl Timer,
         engine: &mut Observable<E>,
         member: MemberId,
-    ) -> Poll<()> {
+    ) -> Poll<Timestamp> {
         if self.chunk.is_none() {
             let (attempt, arrived) = match &mut self.stage {
                 Stage::Closed => return Poll::Pending,
@@ -140,12 +140,12 @@ impl<T: Transport> Connection<T> {
                 },
             };
             if let Some(arrived) = arrived {
-                self.handle(arrived, attempt, timer, engine, member);
-                return Poll::Ready(());
+                return Poll::Ready(self.handle(arrived, attempt, timer, engine, member));
             }
         }
-        self.offer_chunk(timer.now(), engine, member);
-        Poll::Ready(())
+        let now = timer.now();
+        self.offer_chunk(now, engine, member);
+        Poll::Ready(now)
     }
 
     /// Returns whether a part of a chunk was not taken by the core yet.
@@ -174,11 +174,12 @@ impl<T: Transport> Connection<T> {
         timer: &impl Timer,
         engine: &mut Observable<E>,
         member: MemberId,
-    ) {
+    ) -> Timestamp {
+        let now = timer.now();
         let cvm = engine.watch(member).map(|watch| tracing::field::display(watch.id()));
         match arrived {
             Arrived::Credential(credential) => {
-                engine.handle(timer.now(), Some(member), Input::Credential { attempt, credential });
+                engine.handle(now, Some(member), Input::Credential { attempt, credential });
             }
             Arrived::Head(head) => {
                 debug!(cvm, %attempt, status = head.status, "response");
@@ -186,7 +187,7 @@ impl<T: Transport> Connection<T> {
                 for (name, value) in &head.headers {
                     response.header(name, value);
                 }
-                engine.handle(timer.now(), Some(member), Input::Head { attempt, head: response, wall: timer.wall() });
+                engine.handle(now, Some(member), Input::Head { attempt, head: response, wall: timer.wall() });
             }
             Arrived::Closed(error) => {
                 let error = match engine.watch(member) {
@@ -197,9 +198,10 @@ impl<T: Transport> Connection<T> {
                 debug!(cvm, %attempt, %cause, source = error.source().map(tracing::field::display), "closed");
                 self.error = Some(error);
                 self.close();
-                engine.handle(timer.now(), Some(member), Input::Closed { attempt, cause });
+                engine.handle(now, Some(member), Input::Closed { attempt, cause });
             }
         }
+        now
     }
 
     /// Returns the failure, with the transport's error if that caused it.

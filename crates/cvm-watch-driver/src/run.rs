@@ -84,7 +84,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
 
     /// Returns the next report; `None` while every watch has ended.
     pub(crate) fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<(MemberId, Report)>> {
-        self.begin_poll(cx);
+        let mut began = Some(self.begin_poll(cx));
         for _ in 0..BUDGET {
             if let Some(abort) = &mut self.abort
                 && abort.as_mut().poll(cx).is_ready()
@@ -97,9 +97,12 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
             if self.engine.has_ended() {
                 return Poll::Ready(None);
             }
-            let handled = self.poll_input();
+            let began = began.take();
+            let handled_at = self.poll_input();
+            let handled = handled_at.is_some();
             let ready = self.ready.len();
-            let now = self.shared.timer.now();
+            // A reading of the clock costs as much as decoding an event, so one of this iteration is used again.
+            let now = handled_at.or(began).unwrap_or_else(|| self.shared.timer.now());
             if self.is_tick_due(now, handled, ready) {
                 let wake = self.engine.next_wake().unwrap_or(now);
                 if self.sleep.poll_catch_up(&self.shared.timer, wake, now, cx).is_ready() {
@@ -120,7 +123,8 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         Poll::Pending
     }
 
-    fn begin_poll(&mut self, cx: &mut Context<'_>) {
+    /// Returns the time.
+    fn begin_poll(&mut self, cx: &mut Context<'_>) -> Timestamp {
         // A single connection is always polled: it costs nothing, and supports transports that wake the task instead
         // of the connection's waker.
         let alone = if let [only] = self.members.as_slice() { Some(&only.entry) } else { None };
@@ -132,6 +136,7 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
             self.engine.handle(now, None, Input::Resumed);
             self.was_suspended = false;
         }
+        now
     }
 
     /// Executes all actions, even if the caller does not take the reports, so that connections are closed and opened
@@ -154,10 +159,10 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         first
     }
 
-    /// Polls the connection that was woken first. Returns whether it had an input.
-    fn poll_input(&mut self) -> bool {
-        let Some(id) = self.ready.pop() else { return false };
-        let (handled, has_bytes) = if self.is_held_back(id) { (false, false) } else { self.poll_connection(id) };
+    /// Polls the connection that was woken first. Returns when its input was handled, if it had one.
+    fn poll_input(&mut self) -> Option<Timestamp> {
+        let id = self.ready.pop()?;
+        let (handled, has_bytes) = if self.is_held_back(id) { (None, false) } else { self.poll_connection(id) };
         if !has_bytes {
             self.before_tick = self.before_tick.map(|left| left.saturating_sub(1));
         }
@@ -171,16 +176,20 @@ impl<E: Engine, T: Transport, C: Timer> Run<E, T, C> {
         self.paused.contains(&id) && self.engine.watch(id).is_some_and(is_streaming)
     }
 
-    /// Polls a connection for one input. Returns whether there was one, and whether a part of it is left.
-    fn poll_connection(&mut self, id: MemberId) -> (bool, bool) {
-        let Some(member) = find(&mut self.members, id) else { return (false, false) };
+    /// Polls a connection for one input. Returns when it was handled, if there was one, and whether a part of it is
+    /// left.
+    fn poll_connection(&mut self, id: MemberId) -> (Option<Timestamp>, bool) {
+        let Some(member) = find(&mut self.members, id) else { return (None, false) };
         let cx = &mut Context::from_waker(&member.waker);
-        let handled = member.connection.poll_input(cx, &self.shared.timer, &mut self.engine, id).is_ready();
+        let handled = match member.connection.poll_input(cx, &self.shared.timer, &mut self.engine, id) {
+            Poll::Ready(at) => Some(at),
+            Poll::Pending => None,
+        };
         let has_bytes = member.connection.has_bytes();
         if has_bytes {
             // The rest of a chunk arrived before the input of other connections.
             self.ready.push_front(&member.entry);
-        } else if handled {
+        } else if handled.is_some() {
             self.ready.push_back(&member.entry);
         }
         (handled, has_bytes)
