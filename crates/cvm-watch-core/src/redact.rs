@@ -71,6 +71,7 @@ impl Redactor {
     pub(crate) fn may_be_in(&self, text: &str) -> bool {
         let text = text.as_bytes();
         !self.0.is_empty()
+            && !text.is_empty()
             && (memchr::memchr3(b'\\', b'%', b'&', text).is_some()
                 || self.0.iter().any(|secret| secret.is_in(text))
                 || self.0.iter().filter_map(Secret::shortest_encoded).min().is_some_and(|length| has_run(text, length)))

@@ -23,11 +23,14 @@ pub(super) struct Secret {
     /// As base64, in both alphabets and wherever it begins in what is encoded.
     base64: Vec<Finder<'static>>,
     hex: Vec<Finder<'static>>,
+    /// The length of the shortest form in another alphabet. Kept, because each payload is checked for it.
+    shortest_encoded: Option<usize>,
 }
 
 impl Secret {
     pub(super) fn new(text: &str) -> Self {
-        let mut secret = Self { plain: Finder::new(text).into_owned(), base64: Vec::new(), hex: Vec::new() };
+        let plain = Finder::new(text).into_owned();
+        let mut secret = Self { plain, base64: Vec::new(), hex: Vec::new(), shortest_encoded: None };
         if secret.is_short() {
             return secret;
         }
@@ -40,6 +43,7 @@ impl Secret {
         let finders = |forms: &[String]| forms.iter().map(|form| Finder::new(form).into_owned()).collect();
         secret.base64 = finders(&base64);
         secret.hex = finders(&[hex.to_ascii_uppercase(), hex]);
+        secret.shortest_encoded = secret.encoded().map(|form| form.needle().len()).min();
         secret
     }
 
@@ -49,7 +53,7 @@ impl Secret {
 
     /// The length of the shortest form in another alphabet.
     pub(super) fn shortest_encoded(&self) -> Option<usize> {
-        self.encoded().map(|form| form.needle().len()).min()
+        self.shortest_encoded
     }
 
     /// The length of the longest form.
