@@ -64,7 +64,7 @@ fn rows(corpus: &Corpus, chunk: usize, chunk_name: &str, table: &mut Table) -> V
     let mut candidates = [
         Candidate { name: "serde_json alone".into(), work: Box::new(|| parsed(&payloads)) },
         watch("watch without a key", &plain),
-        watch("watch with a key to mask", &keyed),
+        watch("watch with a key to redact", &keyed),
     ];
     let times = medians(&mut candidates);
     let bars = candidates.iter().zip(&times).map(|(candidate, time)| {
