@@ -103,7 +103,7 @@ impl<T: Transport, C: Timer> Client<T, C> {
         FleetHandle::new(Arc::clone(&self.shared), ids, target.into())
     }
 
-    /// Asks once for the state of `id`, in immediate mode: the handle ends with whatever state the server answers.
+    /// Checks the state of `id` once, in immediate mode: the handle ends with the state that the server returns.
     /// A failed attempt is not retried unless [`max_retries`](WatchHandle::max_retries) says so.
     ///
     /// ```

@@ -64,7 +64,7 @@ macro_rules! setters {
             redact(secret: &str);
         }
 
-        /// Asks once, in immediate mode, and ends with whatever state the server answers.
+        /// Checks once, in immediate mode, and ends with the state that the server returns.
         ///
         /// See [`PolicyBuilder::single_check`](cvm_watch_core::PolicyBuilder::single_check).
         pub fn single_check(self) -> Self {

@@ -282,8 +282,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// Asks once, in immediate mode, and ends with whatever state the server answers. What waits for something, such as
-    /// [`ready`](Self::ready), is switched off; a failed attempt is not retried unless
+    /// Checks once, in immediate mode, and ends with the state that the server returns. Options that wait for something,
+    /// such as [`ready`](Self::ready), are switched off. A failed attempt is not retried unless
     /// [`max_retries`](Self::max_retries) is set afterwards.
     ///
     /// ```

@@ -23,7 +23,7 @@ fn poll(policy: PolicyBuilder) -> PolicyBuilder {
 
 /// Contract row 32.
 #[test]
-fn a_single_check_resolves_with_whatever_state_the_server_answers() {
+fn a_single_check_resolves_with_any_state_of_the_server() {
     scripted(answer(200, JSON, r#"{"status":"stopped","name":"n"}"#)).with(PolicyBuilder::single_check).check(
         r#"
         0.000 poll 1
@@ -31,7 +31,7 @@ fn a_single_check_resolves_with_whatever_state_the_server_answers() {
         0.000 resolve name=n status=stopped
         "#,
     );
-    // What waits for something does not hold it up, whatever was set before.
+    // Options that wait for something have no effect, even if they were set before.
     let waiting = |c: PolicyBuilder| {
         let early = FailEarly::on(["exited"]);
         c.ready(true).after_change(SECOND).stable_for(SECOND).fail_early(early).single_check()
@@ -156,7 +156,7 @@ fn a_poll_holds_a_slot_of_a_fleet_only_while_it_lasts() {
             match fleet.poll_action() {
                 Some((member, Action::Connect { attempt, .. })) => break (member, attempt),
                 Some(_) => {}
-                None => panic!("nobody polls in step {step}"),
+                None => panic!("no connection is open in step {step}"),
             }
         };
         assert_eq!(fleet.open_connections(), 1);

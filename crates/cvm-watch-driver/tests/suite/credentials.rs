@@ -1,4 +1,4 @@
-//! A provider that is asked for a credential before each attempt.
+//! A provider that supplies a credential before each attempt.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -28,7 +28,7 @@ fn client(
     Client::new(settings, sim.clone(), sim.time().clone())
 }
 
-/// Gives these tokens, one after the other; the last one again and again.
+/// Returns these tokens one after another, and then repeats the last one.
 fn tokens(tokens: &[&str]) -> impl CredentialProvider + use<> {
     let left: Mutex<VecDeque<String>> = Mutex::new(tokens.iter().map(ToString::to_string).collect());
     provider_fn(move || -> Result<Credential, ConfigError> {

@@ -1,4 +1,4 @@
-//! What the handle of many watches promises to those who hold it.
+//! The handle of many watches.
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use crate::sim::{client, start};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Starting at the first look, running at the second.
+/// Starting at the first check, running at the second.
 fn boot() -> Script {
     Script::new()
         .then(Attempt::stream().state("starting").stall())

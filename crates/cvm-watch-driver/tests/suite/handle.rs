@@ -1,4 +1,4 @@
-//! What the handle promises to those who hold it.
+//! The handle of one watch.
 
 use std::cell::Cell;
 use std::future::pending;

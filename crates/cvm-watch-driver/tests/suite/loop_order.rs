@@ -1,4 +1,4 @@
-//! What the loop promises to the runtime and to the core.
+//! The order in which the loop handles input, timers and reports, and its fairness to the runtime.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -69,7 +69,7 @@ fn what_arrived_while_the_process_was_stopped_is_read_before_a_timer_is_judged()
         let state = sim.time().run(task.as_mut()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((state.status.as_str(), sim.log().requests().len() - before), ("running", 1), "{name}");
     }
-    // A stream that stays silent is lost all the same, once that is certain.
+    // A stream that stays silent still fails after that.
     let silent = client(&sim, Attempt::stream().state("starting").stall());
     let watch = silent.watch("my-cvm", "running").max_retries(0).idle_timeout(2 * SECOND);
     let mut task = pin!(watch.into_future());
@@ -141,8 +141,8 @@ fn a_system_sleep_is_reported_even_while_updates_wait_for_the_caller() {
         let first = Attempt::stream().state("starting").state("starting").wait(SECOND).state("starting").stall();
         let script = Script::new().then(first).then(Attempt::stream().complete("running"));
         let client = client(&sim, script);
-        // The first state was taken, the second was not when the machine went to sleep, and a third
-        // one is ready when it wakes. It sleeps for too short a time for any timer to be due.
+        // When the machine is suspended, the first state was taken and the second was not; a third one is ready when it
+        // resumes. No timer is due by then.
         if is_fleet {
             let mut watch = client.watch_all(["my-cvm"], "running");
             for _ in 0..2 {
@@ -182,7 +182,7 @@ fn no_timer_is_judged_between_two_events_of_one_chunk() {
     let script = Attempt::stream().bytes(both).complete("running");
     let mut watch = client(&sim, script).watch("my-cvm", "running").idle_timeout(10 * SECOND).max_retries(0);
     let state = sim.time().run(async {
-        // A caller that takes a minute over each event: longer than the grace and the idle timeout.
+        // A caller that takes a minute for each event: longer than the grace and the idle timeout.
         while watch.next_update().await.is_some() {
             sim.time().pass(60 * SECOND);
         }
@@ -230,7 +230,7 @@ fn a_caller_who_takes_its_time_holds_up_no_connection() {
     sim.time().run(async {
         while let Some(update) = watch.next_update().await {
             if let Update::Retrying { .. } = update {
-                // The next attempt was asked for when it was decided, with the time left then.
+                // The next attempt was requested in time, with the timeout of that moment.
                 assert_eq!(sim.log().requests().len(), 2);
                 sim.time().pass(60 * SECOND);
             }

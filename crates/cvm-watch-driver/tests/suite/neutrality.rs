@@ -1,4 +1,4 @@
-//! That the core and the driver bring no runtime and no HTTP library.
+//! The core and the driver depend on no runtime and no HTTP library.
 
 use std::process::Command;
 

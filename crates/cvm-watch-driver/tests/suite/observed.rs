@@ -1,4 +1,4 @@
-//! What an observer sees is all that there is to a watch.
+//! An observer sees every call of the core.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use cvm_watch_sim::{Attempt, Script};
 
 use crate::sim::{client, start};
 
-/// The core fed with the observed calls alone, and what it answers beside what it answered then.
+/// A core that receives only the observed calls, whose answers are compared with the observed ones.
 #[derive(Default)]
 struct Double {
     watch: Option<Watch>,
     then: Vec<Action>,
     now: Vec<Action>,
-    /// Each offer of bytes: from where in its chunk, and how many were taken.
+    /// Each call with bytes: the offset in its chunk, and how many were taken.
     offers: Vec<(usize, usize)>,
 }
 
@@ -90,7 +90,7 @@ fn an_observer_hears_of_an_abort() {
     assert_eq!(*double.lock().unwrap(), 1);
 }
 
-/// A fleet fed with the observed calls alone, and what it answers beside what it answered then.
+/// A fleet that receives only the observed calls, whose answers are compared with the observed ones.
 #[derive(Default)]
 struct FleetDouble {
     fleet: Option<Fleet>,

@@ -1,4 +1,4 @@
-//! What a pool promises: each handle by itself, and all of them over a few slots.
+//! Pools: independent handles over a few slots.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -233,7 +233,7 @@ fn a_slow_caller_is_read_no_further_than_it_takes_and_holds_up_no_other() {
     sim.script("slow", Attempt::stream().repeat("event: x\ndata: x\n\n", Duration::ZERO, 1000).stall());
     let (pool, mut tasks) = pool(&client, 1);
     let mut slow = pool.watch("slow", "running");
-    // It is polled once, and then no more.
+    // It is polled only once.
     assert!(sim.time().poll(std::pin::pin!(slow.next_update())).is_pending());
     let others = await_each(&sim, &mut tasks, ids(5).into_iter().map(|id| pool.watch(id, "running")));
     while others.borrow().len() < 5 {
@@ -242,11 +242,11 @@ fn a_slow_caller_is_read_no_further_than_it_takes_and_holds_up_no_other() {
     }
     assert!(sim.time().now() < Timestamp::from_secs(20), "at {}", sim.time().now());
     assert_eq!(sim.log().requests().iter().filter(|request| request.uri.contains("/slow/")).count(), 1);
-    // What was reported to it is what had happened when it was left.
+    // It receives the updates from before it was polled no more.
     let first = sim.time().poll(std::pin::pin!(slow.next_update()));
     assert!(matches!(first, Poll::Ready(Some(Update::Connecting { .. }))), "{first:?}");
     assert!(sim.time().poll(std::pin::pin!(slow.next_update())).is_pending());
-    // It gets a slot again now.
+    // Now it gets a slot again.
     tasks.poll_woken();
     assert_eq!(sim.log().requests().iter().filter(|request| request.uri.contains("/slow/")).count(), 2);
 }
@@ -254,7 +254,7 @@ fn a_slow_caller_is_read_no_further_than_it_takes_and_holds_up_no_other() {
 #[test]
 fn waiting_bytes_of_a_slow_caller_prove_that_the_server_lives() {
     let sim = start();
-    // All of it is there at once.
+    // All bytes are ready at once.
     let beats = Attempt::stream().repeat("event: x\ndata: x\n\n", Duration::ZERO, 5).complete("running");
     let (pool, mut tasks) = pool(&client(&sim, beats), 1);
     let mut slow = pool.watch("slow", "running").idle_timeout(10 * SECOND).max_retries(0);

@@ -19,7 +19,7 @@ pub(crate) fn client(sim: &VirtualSim, script: impl Into<Script>) -> Client<Virt
     sim.client()
 }
 
-/// When each sleep was asked for, and until when.
+/// The start and the end of each sleep.
 pub(crate) type Sleeps = Rc<RefCell<Vec<(Timestamp, Timestamp)>>>;
 
 /// A timer that records its sleeps.
@@ -38,7 +38,7 @@ impl Timer for Recorded {
     }
 }
 
-/// As [`client`], and what it sleeps.
+/// As [`client`], with a record of its sleeps.
 pub(crate) fn recorded(sim: &VirtualSim, script: impl Into<Script>) -> (Client<VirtualSim, Recorded>, Sleeps) {
     sim.script_others(script);
     let sleeps = Sleeps::default();
