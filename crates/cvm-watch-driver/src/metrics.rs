@@ -9,7 +9,7 @@
 //! | [`WATCHES`] | gauge | watches | `pool` | watches that run |
 //! | [`OPEN_STREAMS`] | gauge | streams | `pool` | streams that are open or being opened: the slots in use |
 //! | [`ATTEMPTS`] | counter | attempts | `pool` | attempts that began, first ones and reconnects |
-//! | [`RETRIES`] | counter | retries | `pool`, `cause` | attempts that failed and are followed by another |
+//! | [`RETRIES`] | counter | retries | `pool`, `cause` | attempts that ended without the target and are followed by another, routine reconnects included |
 //! | [`EVENTS`] | counter | events | `pool`, `event` | events that the server sent |
 //! | [`OUTCOMES`] | counter | watches | `pool`, `outcome` | watches that ended |
 //! | [`TIME_TO_TARGET`] | histogram | seconds | `pool` | time from the start of a watch to its target, waits for a slot included |
