@@ -1,6 +1,6 @@
 //! The command line's arguments.
 
-#![allow(clippy::doc_markdown, reason = "doc comments are the help, which is printed as it stands")]
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "doc comments are the help, which is printed as it stands")]
 
 use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
