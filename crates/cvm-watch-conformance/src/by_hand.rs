@@ -58,6 +58,12 @@ where
         self
     }
 
+    /// Runs only these scenarios.
+    pub fn only(mut self, names: &[&str]) -> Self {
+        self.selection.only(names);
+        self
+    }
+
     /// Runs the scenarios one after the other.
     pub fn run(mut self) -> Report {
         for scenario in scenarios() {
@@ -70,7 +76,7 @@ where
         let mut report = Report::default();
         for scenario in self.selection.scenarios(&mut report) {
             let found = self.play(&scenario);
-            report.add(judge(&scenario, found));
+            report.add(judge(&scenario, found, Vec::new()));
         }
         report.sort();
         report

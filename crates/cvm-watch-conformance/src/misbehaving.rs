@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use cvm_watch_driver::{Body, Head, Request, Transport, TransportError};
@@ -23,10 +24,32 @@ pub(crate) enum Fault {
     Panics,
 }
 
+/// The errors of a transport, for the report of a failed scenario.
+#[derive(Clone, Default)]
+pub(crate) struct Errors(Arc<Mutex<Vec<String>>>);
+
+impl Errors {
+    /// Keeps an error with its sources.
+    fn keep(&self, error: &TransportError) {
+        let sources = std::iter::successors(std::error::Error::source(error), |error| (*error).source());
+        let text = sources.fold(error.to_string(), |text, source| format!("{text}: {source}"));
+        self.add(text);
+    }
+
+    pub(crate) fn add(&self, text: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// A transport with a fault.
 pub(crate) struct Misbehaving<T> {
     pub(crate) inner: T,
     pub(crate) fault: Fault,
+    pub(crate) errors: Errors,
 }
 
 impl<T: Transport> Transport for Misbehaving<T> {
@@ -34,13 +57,15 @@ impl<T: Transport> Transport for Misbehaving<T> {
     type Open = MisbehavingOpen<T::Open>;
 
     fn open(&self, request: Request) -> Self::Open {
-        MisbehavingOpen { inner: Box::pin(self.inner.open(request)), fault: self.fault, kept: None }
+        let errors = self.errors.clone();
+        MisbehavingOpen { inner: Box::pin(self.inner.open(request)), fault: self.fault, errors, kept: None }
     }
 }
 
 pub(crate) struct MisbehavingOpen<O: Future> {
     inner: Pin<Box<O>>,
     fault: Fault,
+    errors: Errors,
     /// The response that is never returned; its connection stays open.
     kept: Option<Box<O::Output>>,
 }
@@ -60,16 +85,20 @@ where
             self.kept = Some(Box::new(answer));
             return Poll::Pending;
         }
-        let fault = self.fault;
-        Poll::Ready(
-            answer.map(|(head, body)| (head, MisbehavingBody { inner: Box::pin(body), fault, chunks: 0, over: false })),
-        )
+        if let Err(error) = &answer {
+            self.errors.keep(error);
+        }
+        let (fault, errors) = (self.fault, self.errors.clone());
+        Poll::Ready(answer.map(|(head, body)| {
+            (head, MisbehavingBody { inner: Box::pin(body), fault, errors, chunks: 0, over: false })
+        }))
     }
 }
 
 pub(crate) struct MisbehavingBody<B> {
     inner: Pin<Box<B>>,
     fault: Fault,
+    errors: Errors,
     chunks: u64,
     over: bool,
 }
@@ -106,6 +135,9 @@ impl<B: Body> Body for MisbehavingBody<B> {
             _ => {}
         }
         let chunk = ready!(self.inner.as_mut().poll_chunk(cx));
+        if let Some(Err(error)) = &chunk {
+            self.errors.keep(error);
+        }
         self.chunks += 1;
         self.over |= !matches!(chunk, Some(Ok(_)));
         Poll::Ready(chunk.map(|chunk| chunk.map(MisbehavingChunk::Real)))

@@ -34,6 +34,8 @@ pub enum Verdict {
         expected: String,
         /// The outcome that was observed.
         found: String,
+        /// The transport's errors with their sources, one per failed attempt, and a panic as one.
+        errors: Vec<String>,
     },
     /// It was skipped, for this reason.
     Skipped(String),
@@ -78,8 +80,11 @@ impl fmt::Display for Report {
             match verdict {
                 Verdict::Passed => writeln!(f, "pass  {name}: {claim}")?,
                 Verdict::Skipped(reason) => writeln!(f, "skip  {name}: {reason}")?,
-                Verdict::Failed { expected, found } => {
+                Verdict::Failed { expected, found, errors } => {
                     writeln!(f, "FAIL  {name}: {claim}\n      expected: {expected}\n      found:    {found}")?;
+                    for error in errors {
+                        writeln!(f, "      error:    {error}")?;
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cvm_watch_driver::{Client, Settings, Timer, Transport, Update, WatchHandle};
 
-use crate::misbehaving::Misbehaving;
+use crate::misbehaving::{Errors, Misbehaving};
 use crate::report::Report;
 use crate::scenario::{Scenario, Stop};
 use crate::seen::Seen;
@@ -60,18 +60,19 @@ where
     pub async fn run(mut self) -> Report {
         let mut report = Report::default();
         for scenario in self.selection.scenarios(&mut report) {
-            let found = Box::pin(self.play(&scenario)).await;
-            report.add(judge(&scenario, found));
+            let errors = Errors::default();
+            let found = Box::pin(self.play(&scenario, &errors)).await;
+            report.add(judge(&scenario, found, errors.take()));
         }
         report.sort();
         report
     }
 
-    async fn play(&mut self, scenario: &Scenario) -> Result<String, BoxError> {
+    async fn play(&mut self, scenario: &Scenario, errors: &Errors) -> Result<String, BoxError> {
         let stage = Stage::new(&scenario.server)?;
         let (transport, timer) = (self.make)(&stage.setup)?;
         let settings = Settings::builder().base_url(&stage.setup.base_url).api_key(KEY).allow_http(true).build()?;
-        let transport = Misbehaving { inner: transport, fault: scenario.fault };
+        let transport = Misbehaving { inner: transport, fault: scenario.fault, errors: errors.clone() };
         let client = Client::new(settings, transport, timer);
         let rules = &scenario.rules;
         let watch = client
@@ -80,7 +81,7 @@ where
             .retry_delay(Duration::ZERO)
             .connect_timeout(rules.connect_timeout)
             .deadline(rules.deadline);
-        let mut found = vec![watch_to_the_end(watch, scenario.stop, &stage, client.timer()).await];
+        let mut found = vec![watch_to_the_end(watch, scenario.stop, &stage, client.timer(), errors).await];
         found.extend(stage.aftermath(client.timer()).await);
         if let Some(sim) = &stage.sim {
             (scenario.inspect)(&sim.log().requests())?;
@@ -95,6 +96,7 @@ async fn watch_to_the_end<T: Transport, C: Timer>(
     stop: Stop,
     stage: &Stage,
     timer: &C,
+    errors: &Errors,
 ) -> String {
     let mut seen = Seen::default();
     if stop == Stop::DropOnceAsked {
@@ -105,7 +107,8 @@ async fn watch_to_the_end<T: Transport, C: Timer>(
         let update = match calm(&mut watch).await {
             Ok(Some(update)) => update,
             Ok(None) => break,
-            Err(Panicked) => {
+            Err(Panicked(message)) => {
+                errors.add(format!("panic: {message}"));
                 drop(watch);
                 return seen.then("panicked");
             }
@@ -124,7 +127,8 @@ async fn watch_to_the_end<T: Transport, C: Timer>(
     }
 }
 
-struct Panicked;
+/// A panic, with its message.
+struct Panicked(String);
 
 /// Returns the next update. A panic of the transport is caught, since a scenario provokes one.
 async fn calm<T: Transport, C: Timer>(watch: &mut WatchHandle<T, C>) -> Result<Option<Update>, Panicked> {
@@ -132,7 +136,11 @@ async fn calm<T: Transport, C: Timer>(watch: &mut WatchHandle<T, C>) -> Result<O
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| next.as_mut().poll(cx))) {
         Ok(Poll::Ready(update)) => Poll::Ready(Ok(update)),
         Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(Err(Panicked)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Poll::Ready(Err(Panicked(text.unwrap_or_else(|| "without a message".to_owned()))))
+        }
     })
     .await
 }

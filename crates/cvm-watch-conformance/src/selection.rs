@@ -41,12 +41,12 @@ impl Selection {
 }
 
 /// Compares the outcome of a scenario with the expected ones.
-pub(crate) fn judge(scenario: &Scenario, found: Result<String, BoxError>) -> Finding {
+pub(crate) fn judge(scenario: &Scenario, found: Result<String, BoxError>, errors: Vec<String>) -> Finding {
     let found = found.unwrap_or_else(|error| format!("error: {error}"));
     let verdict = if scenario.expected.contains(&found.as_str()) {
         Verdict::Passed
     } else {
-        Verdict::Failed { expected: scenario.expected.join("\n      or:       "), found }
+        Verdict::Failed { expected: scenario.expected.join("\n      or:       "), found, errors }
     };
     Finding { name: scenario.name, claim: scenario.claim, verdict }
 }

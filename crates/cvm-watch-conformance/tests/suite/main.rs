@@ -6,7 +6,7 @@ mod wrong;
 
 use cvm_watch_conformance::{Setup, Suite};
 use cvm_watch_hyper::{HyperTransport, TokioTimer};
-use wrong::{Buffers, FollowsRedirects, KeepsOpen, SwallowsTruncation};
+use wrong::{Buffers, FollowsRedirects, KeepsOpen, Panics, SwallowsTruncation};
 
 fn hyper(setup: &Setup) -> HyperTransport {
     setup.transport().unwrap().0
@@ -37,6 +37,7 @@ async fn one_that_buffers_fails_where_an_event_must_come_at_once() {
     let report = Suite::new(|setup| Ok((Buffers(hyper(setup)), TokioTimer::new()))).only(&tried).run().await;
     // Where the body breaks, what was held back is lost.
     assert_eq!(report.failed(), ["at-once", "truncated-chunked"], "{report}");
+    assert!(report.to_string().contains("      error:    the response was cut off: 127.0.0.1:"), "{report}");
 }
 
 #[tokio::test]
@@ -58,6 +59,13 @@ async fn one_that_follows_redirects_fails_there() {
     let report = report.to_string();
     assert!(report.contains("FAIL  redirect: a redirect is not followed"), "{report}");
     assert!(report.contains("the other server was asked too"), "{report}");
+}
+
+#[tokio::test]
+async fn a_panic_of_the_transport_is_reported_as_one() {
+    let report = Suite::new(|_| Ok((Panics, TokioTimer::new()))).only(&["boot"]).run().await;
+    assert_eq!(report.failed(), ["boot"]);
+    assert!(report.to_string().contains("      error:    panic: no transport"), "{report}");
 }
 
 #[tokio::test]

@@ -144,3 +144,15 @@ impl Body for Followed {
         }
     }
 }
+
+/// Panics when it is asked for a connection.
+pub(crate) struct Panics;
+
+impl Transport for Panics {
+    type Body = HyperBody;
+    type Open = Answer<HyperBody>;
+
+    fn open(&self, _: Request) -> Self::Open {
+        panic!("no transport")
+    }
+}
