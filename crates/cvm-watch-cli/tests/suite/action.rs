@@ -47,9 +47,9 @@ fn the_script_waits_and_sets_the_outputs() {
         (&[("IDS", "boot-1")][..], 0, "outcome=reached\nstatus=running\n"),
         (&[("IDS", "http-404-1")], 5, "outcome=failed\nerror=rejected\n"),
         (
-            &[("IDS", "boot-2"), ("TARGET", "exited"), ("DEADLINE", "1s")],
+            &[("IDS", "stall-2"), ("TARGET", "exited"), ("DEADLINE", "1s")],
             3,
-            "outcome=failed\nstatus=running\nerror=deadline_exceeded\n",
+            "outcome=failed\nstatus=starting\nerror=deadline_exceeded\n",
         ),
         (&[("IDS", "boot-3"), ("FLAGS", "--interval\n4s")], 2, "outcome=failed\nerror=invalid_input\n"),
         (&[("IDS", " \n")], 2, ""),
