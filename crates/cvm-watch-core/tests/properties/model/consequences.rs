@@ -191,13 +191,14 @@ impl Model {
             }
             (_, Over::Yielded) => self.enqueue(),
             (stage, Over::Suspended) => {
-                if let Stage::Streaming(attempt, _) = stage {
+                let mut routine = false;
+                if let Stage::Streaming(attempt, stream) = stage {
                     self.went_well(attempt, None);
+                    routine = stream.said_a_state && self.now - attempt.began >= 60_000_000_000;
                 }
                 let Some(attempt) = attempt else { return };
                 let (cause, delay) = (RetryCause::Suspended, Duration::ZERO..=Duration::ZERO);
                 self.last_cause = Some(cause.clone());
-                let routine = false;
                 self.queue.push_back(Expected::Retrying { attempt: attempt.number, delay, cause, routine });
                 self.enqueue();
             }
