@@ -20,7 +20,7 @@ use crate::program::Program;
 use crate::terminal::open_terminal;
 
 const COMMAND: &str = "cvm-watch wait web worker db --deadline 10m";
-const COLUMNS: u16 = 84;
+const COLUMNS: u16 = 90;
 /// Lines that are shown for less than this may be missed on a busy machine.
 const BRIEF: Duration = Duration::from_millis(700);
 
