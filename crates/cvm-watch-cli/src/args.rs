@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
-use cvm_watch_core::Fleet;
+use cvm_watch_core::{Fleet, Mode};
 
 use crate::{duration, help};
 
@@ -175,6 +175,14 @@ pub(crate) struct WaitArgs {
           allow_negative_numbers = true, help_heading = help::LIMITS)]
     pub(crate) max_streams: usize,
 
+    /// How to learn of the status: auto, stream or poll
+    ///
+    /// stream: from event streams. poll: by one request each --interval. auto: from event streams, and by
+    /// polling once three in a row have brought nothing, as behind a proxy that holds them back.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = WatchMode::Auto, hide_possible_values = true,
+          help_heading = help::CONNECTION)]
+    pub(crate) mode: WatchMode,
+
     /// Base URL [default: https://cloud-api.phala.com/api/v1]
     ///
     /// Without this flag: PHALA_CLOUD_API_PREFIX, then the profile's, then the default.
@@ -289,6 +297,27 @@ fn event_bytes() -> impl TypedValueParser<Value = u32> {
 
 fn at_least_one() -> impl TypedValueParser<Value = usize> {
     number::<usize>().try_map(|number| if number > 0 { Ok(number) } else { Err("must be at least 1") })
+}
+
+/// How to learn of the status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WatchMode {
+    /// Event streams, and polls where those bring nothing
+    Auto,
+    /// Event streams
+    Stream,
+    /// One request each interval
+    Poll,
+}
+
+impl From<WatchMode> for Mode {
+    fn from(mode: WatchMode) -> Self {
+        match mode {
+            WatchMode::Auto => Self::Auto,
+            WatchMode::Stream => Self::Stream,
+            WatchMode::Poll => Self::Poll,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -51,7 +51,7 @@ pub use cvm_watch_driver as driver;
 
 pub use cvm_watch_driver::cvm_watch_core::{
     AttemptId, Backoff, CloseCause, Complete, ConfigError, CvmState, Event, FailEarly, Failure, MalformedReason,
-    MemberId, RejectCause, Rejection, RetryCause, ServerError, ServerTimeout, TlsFault, Until,
+    MemberId, Mode, RejectCause, Rejection, RetryCause, ServerError, ServerTimeout, TlsFault, Until,
 };
 pub use cvm_watch_driver::{Update, WatchError};
 pub use cvm_watch_http1::Http1Body as HyperBody;

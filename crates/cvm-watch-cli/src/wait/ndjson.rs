@@ -74,6 +74,7 @@ impl<W: Write> Ndjson<W> {
                 let body = Body { after_ms: Some(milliseconds(*after)), ..Body::default() };
                 self.print(Some(index), "steady", body);
             }
+            Update::SwitchedToPolling => self.print(Some(index), "polling", Body::default()),
             Update::Retrying { delay, cause, routine, .. } => {
                 let kind = match (is_look(cause, is_shared), routine) {
                     (true, _) => "looking_again",

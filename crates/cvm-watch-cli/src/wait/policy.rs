@@ -33,7 +33,7 @@ pub(super) fn configure(args: &WaitArgs, deadline: Option<Duration>, mut policy:
     policy = set(policy, args.wait_for_create, PolicyBuilder::wait_for_create);
     policy = set(policy, args.stall_timeout, PolicyBuilder::stall_timeout);
     policy = args.target.iter().skip(1).fold(policy, PolicyBuilder::or_target);
-    policy.ready(args.ready).keep_raw(args.output() == OutputMode::Ndjson)
+    policy.mode(args.mode.into()).ready(args.ready).keep_raw(args.output() == OutputMode::Ndjson)
 }
 
 /// What ends a watch before its deadline. A boot that has failed will not get to `running`; of other

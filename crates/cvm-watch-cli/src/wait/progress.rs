@@ -97,6 +97,9 @@ impl Progress {
                 self.steady = Some(*after);
                 self.tell(status, steady(*after), true);
             }
+            Update::SwitchedToPolling => {
+                self.tell("polling".to_owned(), "since streams bring nothing".to_owned(), false);
+            }
             Update::Retrying { delay, cause, routine, .. } => self.retrying(*delay, cause, *routine),
             _ => {}
         }
@@ -380,6 +383,17 @@ mod tests {
                 "running, b #2",
             ]
         );
+    }
+
+    #[test]
+    fn the_switch_to_polls_is_reported_and_a_poll_is_no_news() {
+        let mut progress = Progress::new();
+        progress.update(&Update::connecting(AttemptId::from_number(1)));
+        assert!(progress.update(&Update::SwitchedToPolling));
+        assert_eq!(progress.text(), "polling since streams bring nothing");
+        assert!(!progress.update(&Update::connecting(AttemptId::from_number(2))));
+        assert!(progress.update(&booting("a")));
+        assert!(!progress.update(&Update::connecting(AttemptId::from_number(3))));
     }
 
     #[test]

@@ -187,3 +187,28 @@ fn a_target_must_be_stable_and_a_stalled_boot_ends_the_wait() {
     assert_eq!(finished.code, Some(3), "{finished:?}");
     assert!(finished.last_words().contains("no progress for 3s: the status is still \"starting\""), "{finished:?}");
 }
+
+#[test]
+fn auto_polls_where_streams_bring_nothing_and_says_so() {
+    let json = |status: &str| {
+        let head = Attempt::new().head(200, &[("content-type", "application/json")]);
+        head.bytes(json!({ "status": status }).to_string()).close()
+    };
+    let silent = || Attempt::stream().close();
+    let script = || Script::new().then(silent()).then(silent()).then(silent()).then(json("running"));
+    let finished = played(script(), "");
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm running\n"), "{finished:?}");
+    assert!(finished.stderr.contains("polling since streams bring nothing"), "{finished:?}");
+    let finished = played(script(), "--output ndjson");
+    assert_eq!(of_type(&finished, "polling"), [json!({})]);
+    // Only auto switches, and poll needs no stream.
+    let finished = played(script(), "--mode stream --max-retries 3");
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+    let finished = played(json("Running"), "--mode poll");
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "my-cvm Running\n"), "{finished:?}");
+    // An answer that is no state ends with one sentence.
+    let odd = Attempt::new().head(200, &[("content-type", "application/json")]).bytes("{").close();
+    let finished = played(odd, "--mode poll --max-retries 0");
+    let expected = "the server's answer is not the state of a CVM: the data is not JSON";
+    assert!(finished.code == Some(3) && finished.last_words().contains(expected), "{finished:?}");
+}

@@ -6,7 +6,7 @@ use cvm_watch_sim::{Attempt, Script, Sim};
 
 use super::client;
 use super::played::{ID, SOON, all, check, play};
-use crate::subject::{Backoff, Failure, Update, WatchHandle};
+use crate::subject::{Backoff, Failure, Mode, Update, WatchHandle};
 
 const STARTING: &str = "event: state\ndata: {\"status\":\"starting\"}\n\n";
 
@@ -400,4 +400,19 @@ async fn the_id_is_sent_as_raw_utf_8_unless_a_header_cannot_hold_it() {
     let long = Attempt::stream().bytes(format!("id: {}\ndata: x\n\n", "7".repeat(2000))).truncate();
     let played = play(Script::new().then(long).then(done()), |watch| watch).await;
     assert_eq!(played.requests[1].header("last-event-id"), None);
+}
+
+/// Contract rows 28, 32 and 33.
+#[crate::runtime_test]
+async fn a_state_and_polls_over_sockets() {
+    let json = |status: &str| {
+        let head = Attempt::new().head(200, &[("content-type", "application/json")]);
+        head.bytes(format!(r#"{{"status":"{status}"}}"#)).close()
+    };
+    let sim = Sim::start().unwrap();
+    sim.script(ID, json("exited"));
+    let state = client(&sim).state(ID).await.unwrap();
+    assert_eq!(state.status, "exited");
+    assert!(sim.log().requests()[0].uri.ends_with("/state"), "{:?}", sim.log().requests());
+    check(json("stopped"), |watch| watch.or_target("stopped").mode(Mode::Poll), "stopped; resolved stopped", 1).await;
 }
