@@ -195,6 +195,33 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "NAME", help_heading = help::CONNECTION)]
     pub(crate) profile: Option<String>,
 
+    /// Read the credential from a file before each attempt
+    ///
+    /// A text that begins with phak_ is an API key, any other a bearer token. It comes before the
+    /// environment and the profile.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "token_command",
+          help_heading = help::CONNECTION)]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Run a program before each attempt, whose output is the credential
+    ///
+    /// As in "vault-token --ttl 5m": a program and its arguments, without a shell, split at spaces. Given
+    /// several times, each is one argument as it is. A text that begins with phak_ is an API key, any other
+    /// a bearer token. The connect timeout limits it.
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true,
+          help_heading = help::CONNECTION)]
+    pub(crate) token_command: Vec<String>,
+
+    /// Workspace of the CVM, by its slug
+    ///
+    /// Without this flag: PHALA_CLOUD_WORKSPACE, then the account's own.
+    #[arg(long, value_name = "SLUG", help_heading = help::CONNECTION)]
+    pub(crate) workspace: Option<String>,
+
+    /// Version of the API to ask for; none for no version [default: 2026-06-23]
+    #[arg(long, value_name = "DATE", help_heading = help::CONNECTION)]
+    pub(crate) api_version: Option<String>,
+
     /// Send the key unencrypted to a host that is not this machine
     #[arg(long, help_heading = help::CONNECTION)]
     pub(crate) allow_http: bool,

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn what_is_put_in_the_place_of_the_generators_text_is_there() {
         let (bash, zsh, fish) = (script(Shell::Bash), script(Shell::Zsh), script(Shell::Fish));
-        assert_eq!(bash.matches(BASH_FILES_AS_THEY_ARE).count(), 2, "--ids-from and --record: {bash}");
+        assert_eq!(bash.matches(BASH_FILES_AS_THEY_ARE).count(), 3, "--ids-from, --token-file and --record: {bash}");
         assert_eq!(bash.matches(BASH_BEFORE_AN_EQUALS_SIGN).count(), 1, "{bash}");
         assert!(!bash.contains("oldifs") && !bash.contains("compgen -f \""), "{bash}");
         assert_eq!(zsh.matches("'*:ids -- CVM id, ").count(), 1, "{zsh}");

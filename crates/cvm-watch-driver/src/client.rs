@@ -187,6 +187,12 @@ impl<T: NetworkTransport> ClientBuilder<T> {
         Ok(self)
     }
 
+    /// The profile that the project names, as [`SettingsBuilder::project_profile`].
+    pub fn project_profile(mut self, name: impl Into<String>) -> Self {
+        self.settings = self.settings.project_profile(name);
+        self
+    }
+
     /// The base URL; `https://cloud-api.phala.com/api/v1` by default.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.settings = self.settings.base_url(url);

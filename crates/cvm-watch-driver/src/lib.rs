@@ -104,8 +104,8 @@ mod watch_handle;
 pub use cvm_watch_core;
 
 pub use account::{
-    API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, PROFILES_VARIABLE, Settings, SettingsBuilder, Source, Sources,
-    TOKEN_VARIABLE, WORKSPACE_VARIABLE, profile_names,
+    API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, PROFILE_VARIABLE, PROFILES_VARIABLE, Settings, SettingsBuilder,
+    Source, Sources, TOKEN_VARIABLE, WORKSPACE_VARIABLE, profile_names,
 };
 pub use callback::CallbackResult;
 pub use client::{Client, ClientBuilder, NetworkTransport};

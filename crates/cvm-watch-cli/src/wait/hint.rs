@@ -99,6 +99,9 @@ fn after_failed_attempts(cause: &RetryCause, origins: &Sources) -> String {
         RetryCause::Closed(CloseCause::Dns | CloseCause::Refused | CloseCause::HostUnreachable) => {
             format!("check the network and the base URL, which is {}", base_url(origins))
         }
+        RetryCause::Closed(CloseCause::Credential) => {
+            "run the program of --token-command by hand, or look into the file of --token-file".to_owned()
+        }
         RetryCause::Closed(CloseCause::Proxy) => {
             "check the proxy and the variable that names it, or bypass it with NO_PROXY".to_owned()
         }
@@ -200,6 +203,7 @@ mod tests {
             (gave_up(closed(CloseCause::Dns)), "check the network and the base URL"),
             (gave_up(closed(CloseCause::Refused)), "check the network and the base URL"),
             (gave_up(closed(CloseCause::Proxy)), "check the proxy"),
+            (gave_up(closed(CloseCause::Credential)), "run the program of --token-command by hand"),
             (gave_up(closed(CloseCause::NotHttp)), "check what listens at the base URL"),
             (gave_up(closed(CloseCause::Ended)), "raise --max-retries"),
             (gave_up(RetryCause::ConnectTimeout), "raise --connect-timeout"),

@@ -22,6 +22,7 @@ mod report;
 mod runtime;
 mod setup;
 mod target;
+mod token;
 
 use crate::args::{OutputMode, ProgressMode, WaitArgs};
 use crate::exit::Exit;

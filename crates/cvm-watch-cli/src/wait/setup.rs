@@ -2,12 +2,12 @@
 //! should know of that.
 
 use cvm_watch_core::{ConfigError, printable};
-use cvm_watch_driver::{Settings, Source, Sources};
+use cvm_watch_driver::{Settings, Source, Sources, TOKEN_VARIABLE};
 use cvm_watch_hyper::Client;
 
 use super::ended::Ended;
 use super::ids::Ids;
-use super::target;
+use super::{target, token};
 use crate::args::WaitArgs;
 
 /// A message before the wait begins.
@@ -34,17 +34,31 @@ pub(super) fn client(args: &WaitArgs) -> Result<Client, Ended> {
 
 fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
     let mut builder = Client::builder().allow_http(args.allow_http);
-    if let Some(name) = &args.profile {
+    if let Some(name) = given(&args.profile) {
         builder = builder.override_from_profile(name)?;
     }
-    if let Some(url) = &args.base_url {
+    if let Some(url) = given(&args.base_url) {
         builder = builder.base_url(url);
+    }
+    if let Some(slug) = given(&args.workspace) {
+        builder = builder.workspace(slug);
+    }
+    if let Some(version) = given(&args.api_version) {
+        builder = builder.api_version((version != "none").then_some(version));
+    }
+    if let Some(provider) = token::provider(args)? {
+        builder = builder.credential_provider(provider);
     }
     builder.fill_from_user_setup()?.build()
 }
 
+/// The value of a flag, unless it is blank, which counts as not given.
+fn given(value: &Option<String>) -> Option<&str> {
+    value.as_deref().map(str::trim).filter(|value| !value.is_empty())
+}
+
 pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings) -> Vec<Remark> {
-    let notes = if args.verbose { notes(settings) } else { Vec::new() };
+    let notes = if args.verbose { notes(args, settings) } else { Vec::new() };
     let warnings = [key_doubt(settings.sources()), warning(settings)].into_iter().flatten();
     let warnings = warnings.chain(args.target.iter().filter_map(|target| target::doubt(target)));
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
@@ -65,9 +79,12 @@ fn no_limit(args: &WaitArgs) -> Option<String> {
 }
 
 /// Where the settings come from, a line each.
-fn notes(settings: &Settings) -> Vec<String> {
+fn notes(args: &WaitArgs, settings: &Settings) -> Vec<String> {
     let origins = settings.sources();
-    let key = match origins.credential() {
+    let credential = match origins.credential() {
+        Some(_) if args.token_file.is_some() => "the credential comes from --token-file".to_owned(),
+        Some(_) if !args.token_command.is_empty() => "the credential comes from --token-command".to_owned(),
+        Some(source @ Source::Variable(TOKEN_VARIABLE)) => format!("the bearer token comes from {source}"),
         Some(source) => format!("the API key comes from {source}"),
         None => "there is no API key; this machine needs none".to_owned(),
     };
@@ -77,7 +94,16 @@ fn notes(settings: &Settings) -> Vec<String> {
         Source::Given => format!("the base URL comes from --base-url: {url}"),
         source => format!("the base URL comes from {source}: {url}"),
     };
-    [key, url].into_iter().chain(origins.notes().iter().cloned()).collect()
+    let workspace = origins.workspace().zip(settings.workspace()).map(|(source, slug)| match source {
+        Source::Given => format!("the workspace comes from --workspace: {slug}"),
+        source => format!("the workspace comes from {source}: {slug}"),
+    });
+    let version = match (origins.api_version(), settings.api_version()) {
+        (Source::Default, _) => None,
+        (_, None) => Some("no version of the API is asked for, as --api-version says".to_owned()),
+        (_, Some(version)) => Some(format!("the version of the API comes from --api-version: {version}")),
+    };
+    [credential, url].into_iter().chain(workspace).chain(version).chain(origins.notes().iter().cloned()).collect()
 }
 
 fn key_doubt(sources: &Sources) -> Option<String> {

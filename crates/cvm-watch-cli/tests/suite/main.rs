@@ -33,4 +33,5 @@ mod target;
 mod terminal;
 mod text;
 mod tls;
+mod token;
 mod transcripts;

@@ -19,6 +19,8 @@ pub const BASE_URL_VARIABLE: &str = "PHALA_CLOUD_API_PREFIX";
 pub const TOKEN_VARIABLE: &str = "PHALA_OIDC_TOKEN";
 /// The environment variable that holds the slug of the workspace (source: Phala's public SDKs).
 pub const WORKSPACE_VARIABLE: &str = "PHALA_CLOUD_WORKSPACE";
+/// The environment variable that names the profile (source: the `phala` command line).
+pub const PROFILE_VARIABLE: &str = "PHALA_CLOUD_PROFILE";
 /// The environment variable that names the directory of the `phala` command line's files
 /// (source: the `phala` command line); `~/.phala-cloud` by default.
 pub const PROFILES_VARIABLE: &str = "PHALA_CLOUD_DIR";
@@ -71,6 +73,10 @@ impl<'a> Environment<'a> {
     pub(super) fn base_url(&self) -> Result<Option<(String, Source)>, ConfigError> {
         let url = self.text(BASE_URL_VARIABLE)?;
         Ok(url.map(|url| (url, Source::Variable(BASE_URL_VARIABLE))))
+    }
+
+    pub(super) fn profile(&self) -> Result<Option<String>, ConfigError> {
+        self.text(PROFILE_VARIABLE)
     }
 
     /// The path of the profile file, which need not exist; `None` without a home directory.

@@ -16,6 +16,8 @@ use super::sources::{PROFILE_FILE_FIELD, Source};
 const LIMIT: u64 = 1 << 20;
 /// The supported version of the file's schema; a file of another version counts as absent.
 const SCHEMA_VERSION: u64 = 1;
+/// The profile that is used where none is current.
+const DEFAULT_PROFILE: &str = "default";
 /// The most names that an error lists.
 const LISTED: usize = 10;
 
@@ -81,13 +83,13 @@ impl Found {
 }
 
 impl ProfileFile {
-    /// The current profile; `None` if the file names none.
+    /// The current profile, or else the one called `default`; `None` if there is neither.
     ///
     /// # Errors
     ///
     /// Fails if the profile does not exist or has a field that is not text.
     pub(super) fn current(&self) -> Result<Option<Profile>, ConfigError> {
-        let Some(name) = &self.current else { return Ok(None) };
+        let Some(name) = &self.current else { return self.named(DEFAULT_PROFILE) };
         match self.named(name)? {
             Some(profile) => Ok(Some(profile)),
             None => {
@@ -97,18 +99,30 @@ impl ProfileFile {
         }
     }
 
-    /// The profile of this name; `None` if there is none.
+    /// The profile of this name, or of a workspace of this slug or name; `None` if there is none.
     ///
     /// # Errors
     ///
     /// Fails if the profile has a field that is not text.
     pub(super) fn named(&self, name: &str) -> Result<Option<Profile>, ConfigError> {
-        let Some(profile) = self.profiles.get(name) else { return Ok(None) };
+        let Some((name, profile)) = self.find(name.trim()) else { return Ok(None) };
         let wrong = |problem: &str| broken(&self.path, &format!("has in profile \"{}\" {problem}", shown(name, 40)));
         let Value::Object(profile) = profile else { return Err(wrong("no JSON object")) };
         let text = |field| text(profile, field).map_err(|problem| wrong(&problem));
-        let source = Source::Profile { name: name.to_owned(), path: self.path.clone() };
+        let source = Source::Profile { name: name.clone(), path: self.path.clone() };
         Ok(Some(Profile { token: text("token")?.map(Hidden), api_prefix: text("api_prefix")?, source }))
+    }
+
+    /// The profile of this name, or else of the workspace with this slug, or else name.
+    fn find(&self, name: &str) -> Option<(&String, &Value)> {
+        let of_workspace = |field: &str| {
+            self.profiles.iter().find(|(_, profile)| {
+                let found = profile.get("workspace").and_then(|workspace| workspace.get(field)).and_then(Value::as_str);
+                found.is_some_and(|found| found.trim() == name)
+            })
+        };
+        let named = self.profiles.iter().find(|(known, _)| known.trim() == name);
+        named.or_else(|| of_workspace("slug")).or_else(|| of_workspace("name"))
     }
 
     pub(super) fn names(self) -> Vec<String> {
@@ -210,6 +224,27 @@ mod tests {
         assert_eq!(values(file.named("blank").unwrap()), Some((None, None)), "blank counts as unset");
         assert_eq!(values(file.named("Work").unwrap()), None);
         assert_eq!(file.known(), "the profiles bare, blank, odd, text, work");
+    }
+
+    #[test]
+    fn a_name_that_is_no_profile_is_that_of_a_workspace() {
+        let file = file(
+            r#"{ "schema_version": 1, "profiles": {
+                "a": { "token": "phak_a", "workspace": { "slug": "team", "name": "b" } },
+                "b": { "token": "phak_b", "workspace": { "slug": "other", "name": "My Team" } },
+                "c": { "token": "phak_c", "workspace": { "name": "team" } },
+                "default": { "token": "phak_default", "workspace": null }
+            } }"#,
+        );
+        for (name, token) in
+            [("a", "phak_a"), (" b\n", "phak_b"), ("team", "phak_a"), ("My Team ", "phak_b"), ("other", "phak_b")]
+        {
+            let found = file.named(name).unwrap().unwrap();
+            assert_eq!(found.token.map(|token| token.0).as_deref(), Some(token), "{name}");
+        }
+        assert_eq!(values(file.named("Team").unwrap()), None);
+        // No profile is current.
+        assert_eq!(values(file.current().unwrap()), Some((Some("phak_default".to_owned()), None)));
     }
 
     #[test]

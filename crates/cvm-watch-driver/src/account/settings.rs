@@ -78,6 +78,12 @@ impl Settings {
         self.workspace.as_deref()
     }
 
+    /// The version of the API that is asked for, if any is.
+    pub fn api_version(&self) -> Option<String> {
+        let policy = self.policy("running").build();
+        policy.ok().and_then(|policy| policy.api_version().map(ToOwned::to_owned))
+    }
+
     /// Asks for the credential of an attempt.
     pub(crate) fn ask_credential(&self) -> CredentialFuture {
         match &self.credential {
@@ -126,6 +132,8 @@ pub struct SettingsBuilder {
     headers: Vec<(String, Hidden)>,
     secrets: Vec<Hidden>,
     defaults: Defaults,
+    /// The profile that the project names.
+    pub(super) project_profile: Option<String>,
     /// The profile file, if it was searched and holds no key.
     pub(super) file_without_key: Option<PathBuf>,
     /// Why the profile file could not be used; an error only if a key is needed.
@@ -220,6 +228,13 @@ impl SettingsBuilder {
     /// [`PolicyBuilder::api_version`](cvm_watch_core::PolicyBuilder::api_version). `None` asks for none.
     pub fn api_version(mut self, version: Option<&str>) -> Self {
         self.api_version = Some((version.map(ToOwned::to_owned), Source::Given));
+        self
+    }
+
+    /// The profile that the project names, as in a `phala.toml`: [`fill_from_user_setup`](Self::fill_from_user_setup)
+    /// takes it rather than the current one, unless `PHALA_CLOUD_PROFILE` names another. Blank counts as none.
+    pub fn project_profile(mut self, name: impl Into<String>) -> Self {
+        self.project_profile = Some(name.into()).filter(|name| !name.trim().is_empty());
         self
     }
 

@@ -2,7 +2,7 @@
 
 use cvm_watch_core::{ConfigError, printable};
 
-use super::environment::{Environment, PROFILES_VARIABLE};
+use super::environment::{Environment, PROFILE_VARIABLE, PROFILES_VARIABLE};
 use super::hidden::shown;
 use super::profiles::{Found, Profile};
 use super::settings::{Given, SettingsBuilder};
@@ -48,8 +48,10 @@ impl SettingsBuilder {
         self.overridden_from_profile(name.as_ref(), &Environment::of_process())
     }
 
-    /// Sets the key and the base URL if they are still open: from the environment, or else from the
-    /// current profile of the `phala` command line. The profile file is read only if a setting is
+    /// Sets the credential and the base URL if they are still open: from the environment, or else from a profile of
+    /// the `phala` command line. That is the one that `PHALA_CLOUD_PROFILE` names, or else the
+    /// [project](Self::project_profile), or else the current one, or else `default`. The token of
+    /// `PHALA_OIDC_TOKEN` is used only where there is no key. The workspace is that of `PHALA_CLOUD_WORKSPACE`. The profile file is read only if a setting is
     /// still open then, and never after [`override_from_profile`](Self::override_from_profile).
     ///
     /// ```no_run
@@ -69,6 +71,7 @@ impl SettingsBuilder {
     }
 
     fn overridden_from_profile(mut self, name: &str, environment: &Environment<'_>) -> Result<Self, ConfigError> {
+        let name = name.trim();
         let refused = |problem: String| ConfigError::new("profile", &shown(name, 160), problem);
         if name.is_empty() {
             return Err(refused("must not be empty".to_owned()));
@@ -115,23 +118,47 @@ impl SettingsBuilder {
         if is_profile_named || (self.credential.is_some() && self.base_url.is_some()) {
             return Ok(self);
         }
-        let Some(path) = environment.profile_file() else { return Ok(self) };
+        let token = environment.token()?;
+        let Some(path) = environment.profile_file() else {
+            self.credential = self.credential.or(token);
+            return Ok(self);
+        };
+        let named = match environment.profile()? {
+            Some(name) => Some((name, PROFILE_VARIABLE)),
+            None => self.project_profile.take().map(|name| (name, "phala.toml")),
+        };
+        let unknown = |(name, from): &(String, &str), problem: String| {
+            Err(ConfigError::new("profile", &shown(name.trim(), 160), format!("of {from} is not known{problem}")))
+        };
+        let shown_path = printable(&path.to_string_lossy(), 160);
         let current = Found::read(&path).and_then(|found| match found {
-            Found::Nothing => Ok(None),
+            Found::Nothing => match &named {
+                Some(named) => unknown(named, format!(": there is no {shown_path}")),
+                None => Ok(None),
+            },
             Found::OtherSchema => {
-                let path = printable(&path.to_string_lossy(), 160);
-                let note = format!("{PROFILE_FILE_FIELD} \"{path}\" has an unknown schema_version, and is not used");
+                let note =
+                    format!("{PROFILE_FILE_FIELD} \"{shown_path}\" has an unknown schema_version, and is not used");
                 self.notes.push(note);
                 Ok(None)
             }
-            Found::Profiles(file) => file.current(),
+            Found::Profiles(file) => match &named {
+                Some(named) => match file.named(&named.0)? {
+                    Some(profile) => Ok(Some(profile)),
+                    None => unknown(named, format!("; {shown_path} has {}", file.known())),
+                },
+                None => file.current(),
+            },
         });
         match current {
             Ok(Some(profile)) => self.fill_from(profile),
             Ok(None) => {}
+            Err(error) if token.is_some() => self.notes.push(error.to_string()),
             Err(error) if self.credential.is_none() => self.file_error = Some(error),
             Err(error) => self.notes.push(error.to_string()),
         }
+        // A token is used only where there is no key.
+        self.credential = self.credential.or(token);
         if self.credential.is_none() {
             self.file_without_key = Some(path);
         }
@@ -153,7 +180,7 @@ impl SettingsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, Settings, Sources};
+    use crate::{API_KEY_VARIABLE, BASE_URL_VARIABLE, BaseUrl, Settings, Sources, TOKEN_VARIABLE, WORKSPACE_VARIABLE};
     use std::cell::Cell;
     use std::ffi::OsString;
     use std::path::{Path, PathBuf};
@@ -300,6 +327,53 @@ mod tests {
     }
 
     #[test]
+    fn the_profile_is_that_of_the_environment_then_the_project_then_the_current_one() {
+        let home = Home::new("named-by").with(PROFILES);
+        let project = || Settings::builder().project_profile("home\n");
+        let named = (PROFILE_VARIABLE, " bare ");
+        assert_eq!(key(&home.finish(project(), None, &[named]).unwrap()), "phak_bare");
+        assert_eq!(key(&home.finish(project(), None, &[(PROFILE_VARIABLE, " ")]).unwrap()), "phak_home");
+        assert_eq!(key(&home.finish(project(), Some("work"), &[named]).unwrap()), "phak_work");
+        assert_eq!(key(&home.finish(project(), None, &[named, KEY]).unwrap()), "phak_env");
+        let blank = Settings::builder().project_profile(" ");
+        assert_eq!(key(&home.finish(blank, None, &[]).unwrap()), "phak_work");
+        let error = home.build(None, &[(PROFILE_VARIABLE, "lots")]).unwrap_err().to_string();
+        assert!(error.starts_with(r#"profile "lots" of PHALA_CLOUD_PROFILE is not known; "#), "{error}");
+        let missing = Settings::builder().project_profile("lots");
+        let error = home.finish(missing.clone(), None, &[]).unwrap_err().to_string();
+        assert!(error.starts_with(r#"profile "lots" of phala.toml is not known; "#), "{error}");
+        // Where the key is set, it is only a note.
+        assert_eq!(home.finish(missing, None, &[KEY]).unwrap().sources().notes().len(), 1);
+    }
+
+    #[test]
+    fn an_oidc_token_is_used_only_where_there_is_no_key() {
+        let token = (TOKEN_VARIABLE, "eyJ_token");
+        let home = Home::new("token").with(PROFILES);
+        assert_eq!(key(&home.build(None, &[token]).unwrap()), "phak_work");
+        assert_eq!(key(&home.build(None, &[token, KEY]).unwrap()), "phak_env");
+        let home = Home::new("token-alone");
+        for variables in [&[token][..], &[token, URL], &[token, (API_KEY_VARIABLE, " ")]] {
+            let settings = home.build(None, variables).unwrap();
+            assert_eq!(key(&settings), "eyJ_token");
+            assert_eq!(settings.sources().credential(), Some(&Source::Variable(TOKEN_VARIABLE)));
+        }
+        let home = home.with("{");
+        let settings = home.build(None, &[token]).unwrap();
+        assert_eq!((key(&settings), settings.sources().notes().len()), ("eyJ_token", 1));
+    }
+
+    #[test]
+    fn a_workspace_comes_from_the_environment_unless_it_is_given() {
+        let home = Home::new("workspace").with(PROFILES);
+        let variable = (WORKSPACE_VARIABLE, " my-team ");
+        assert_eq!(home.build(None, &[variable]).unwrap().workspace(), Some("my-team"));
+        let given = Settings::builder().workspace("other");
+        assert_eq!(home.finish(given, None, &[variable]).unwrap().workspace(), Some("other"));
+        assert_eq!(home.build(None, &[(WORKSPACE_VARIABLE, "")]).unwrap().workspace(), None);
+    }
+
+    #[test]
     fn the_file_is_not_read_when_nothing_is_open() {
         let looked = Cell::new(0);
         let home = || {
@@ -344,8 +418,8 @@ mod tests {
         assert_eq!(refused("work"), format!(r#"profile "work" is not known: {path} has an unknown schema_version"#));
         fs::write(home.file(), PROFILES).unwrap();
         assert_eq!(
-            refused("wrk\n"),
-            format!(r#"profile "wrk\n" is not known; {path} has the profiles bare, cut, empty, home, lost, work"#)
+            refused("w\nrk\n"),
+            format!(r#"profile "w\nrk" is not known; {path} has the profiles bare, cut, empty, home, lost, work"#)
         );
         assert!(refused("empty").starts_with(&format!(r#"profile "empty" has no token in {path}; "#)));
         assert_eq!(refused(""), "profile must not be empty");
