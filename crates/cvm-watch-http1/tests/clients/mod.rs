@@ -4,6 +4,7 @@
 mod client;
 mod closing;
 mod contract;
+mod credentials;
 mod faults;
 mod fleet;
 mod played;
