@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The status that readiness is about.
 pub(crate) const RUNNING: &str = "running";
@@ -18,7 +18,7 @@ pub(crate) const RUNNING: &str = "running";
 /// Serialized, it is one JSON object with every field, absent ones as `null`, without [`raw`].
 ///
 /// [`raw`]: CvmState::raw
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CvmState {
     /// What the CVM is doing, such as `running`. Compare it without regard to ASCII case.

@@ -135,3 +135,14 @@ fn a_cause_and_a_failure_name_their_kind_and_fields() {
         assert!(expected.starts_with(&format!(r#"{{"kind":"{}""#, failure.kind())));
     }
 }
+
+#[test]
+fn a_state_comes_back_from_json() {
+    let mut state = cvm_watch_core::CvmState::default();
+    state.status = "running".to_owned();
+    state.id = Some("7".to_owned());
+    assert_eq!(serde_json::from_str::<cvm_watch_core::CvmState>(&json(&state)).unwrap(), state);
+    let least: cvm_watch_core::CvmState = serde_json::from_str(r#"{"status":"running","new":1}"#).unwrap();
+    assert_eq!((least.status.as_str(), least.id), ("running", None));
+    assert!(serde_json::from_str::<cvm_watch_core::CvmState>("{}").is_err());
+}
