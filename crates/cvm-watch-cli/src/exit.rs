@@ -29,7 +29,7 @@ impl Exit {
 
     /// The word for it in outputs for programs.
     pub(crate) fn outcome(self) -> &'static str {
-        if self == Self::Success { "reached" } else { "failed" }
+        if self == Self::Success { "resolved" } else { "failed" }
     }
 
     fn weight(self) -> u8 {

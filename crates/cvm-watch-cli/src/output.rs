@@ -208,6 +208,11 @@ fn failure_line(message: &str) -> String {
     format!("{}…", line.get(..cut.unwrap_or_default()).unwrap_or_default())
 }
 
+/// Whether the result is printed on a terminal.
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether standard error is a terminal on which a line may be redrawn: one that says what it is, that no CI
 /// runner reads, and that is not the shell's while this process runs in the background.
 pub(crate) fn stderr_is_lively() -> bool {

@@ -146,7 +146,7 @@ impl Ended {
         Self { exit: Exit::Failure, outcome: Err(Box::new(trouble)) }
     }
 
-    /// How it ended, in one word: `reached`, `failed`, or `cancelled` when another CVM was enough.
+    /// How it ended, in one word: `resolved`, `failed`, or `cancelled` when another CVM was enough.
     pub(super) fn word(&self) -> &'static str {
         match self.kind() {
             CANCELLED => CANCELLED,
@@ -178,9 +178,9 @@ impl Ended {
         Self::failed(Exit::Failure, "setup", format!("cannot start: {error}"))
     }
 
-    /// How it ended, in one word for programs: `reached`, or the kind of the trouble.
+    /// How it ended, in one word for programs: `resolved`, or the kind of the trouble.
     pub(super) fn kind(&self) -> &'static str {
-        self.outcome.as_ref().map_or_else(|trouble| trouble.kind, |_| "reached")
+        self.outcome.as_ref().map_or_else(|trouble| trouble.kind, |_| "resolved")
     }
 
     fn failed(exit: Exit, kind: &'static str, message: String) -> Self {

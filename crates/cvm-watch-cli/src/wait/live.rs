@@ -34,7 +34,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(id: &str, limit: Option<Duration>, is_verbose: bool) -> Self {
+    pub(super) fn new(id: &str, limit: Option<Limit>, is_verbose: bool) -> Self {
         let progress = Arc::new(Mutex::new(Progress::new()));
         let (drawn, name) = (Arc::clone(&progress), printable(id, 200));
         let bar = drawn_by(move |passed, _, columns| {
@@ -65,11 +65,14 @@ impl Live {
         self.bar.suspend(|| output::to_stderr(line));
     }
 
-    /// Puts the last line in the place of the live one.
+    /// Puts the last line in the place of the live one. Where the result on stdout goes to the terminal too,
+    /// success needs no second line.
     pub(super) fn end(&mut self, ended: &Ended) {
         self.bar.finish_and_clear();
         self.taskbar.clear();
-        output::to_stderr(end(&self.id, ended, self.started.elapsed()));
+        if ended.outcome.is_err() || self.is_verbose || !output::stdout_is_terminal() {
+            output::to_stderr(end(&self.id, ended, self.started.elapsed()));
+        }
         if let Some(times) = lock(&self.progress).step_times().filter(|_| self.is_verbose) {
             output::to_stderr(times);
         }
@@ -99,11 +102,21 @@ pub(super) fn spinner(passed: Duration) -> String {
     style(SPINNER.get(frame).copied().unwrap_or_default()).cyan().for_stderr().to_string()
 }
 
-/// The time that has passed, and the limit if there is one: `1m05s / 10m`.
-pub(super) fn time(passed: Duration, limit: Option<Duration>) -> String {
+/// The limit of a whole wait, as the live line shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The time given as `--deadline`.
+    Deadline(Duration),
+    /// The wait ends only with its target, a failure or a signal.
+    Never,
+}
+
+/// The time that has passed, and the limit if it is to be shown: `1m05s / 10m`.
+pub(super) fn time(passed: Duration, limit: Option<Limit>) -> String {
     let passed = duration::passed(passed);
     match limit {
-        Some(limit) => format!("{passed:>6} / {}", duration::limit(limit)),
+        Some(Limit::Deadline(limit)) => format!("{passed:>6} / {}", duration::limit(limit)),
+        Some(Limit::Never) => format!("{passed:>6} / no limit"),
         None => format!("{passed:>6}"),
     }
 }
@@ -195,7 +208,8 @@ mod tests {
     #[test]
     fn the_time_has_its_limit_beside_it() {
         let seconds = Duration::from_secs;
-        assert_eq!(time(seconds(65), Some(seconds(600))), " 1m05s / 10m");
+        assert_eq!(time(seconds(65), Some(Limit::Deadline(seconds(600)))), " 1m05s / 10m");
+        assert_eq!(time(seconds(65), Some(Limit::Never)), " 1m05s / no limit");
         assert_eq!(time(seconds(5), None), "    5s");
     }
 }

@@ -29,6 +29,7 @@ use crate::exit::Exit;
 use crate::{logging, output};
 use ended::Ended;
 pub(crate) use flags::problems as flag_problems;
+use live::Limit;
 pub(crate) use one::watch;
 use prepare::Prepared;
 pub(crate) use report::{Printing, Report};
@@ -38,7 +39,12 @@ pub(crate) fn run(args: &WaitArgs) -> Exit {
     output::limit_by(args.deadline);
     let mode = args.output();
     let has_logs = mode != OutputMode::Quiet && logging::start();
-    let printing = Printing { mode, progress: args.progress, has_logs, is_verbose: args.verbose, limit: args.deadline };
+    let limit = match (args.deadline, args.max_retries) {
+        (Some(deadline), _) => Some(Limit::Deadline(deadline)),
+        (None, Some(_)) => None,
+        (None, None) => Some(Limit::Never),
+    };
+    let printing = Printing { mode, progress: args.progress, has_logs, is_verbose: args.verbose, limit };
     let prepared = Prepared::new(args);
     match &prepared {
         Ok(prepared) => match prepared.ids.only() {

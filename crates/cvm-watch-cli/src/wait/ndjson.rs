@@ -212,7 +212,7 @@ struct Summary<'a> {
     results: Option<Vec<Box<RawValue>>>,
 }
 
-/// How many CVMs ended in each way: `reached`, or the kind of a failure.
+/// How many CVMs ended in each way: `resolved`, or the kind of a failure.
 pub(super) type Counts = BTreeMap<&'static str, usize>;
 
 #[derive(Serialize)]

@@ -19,7 +19,7 @@ use crate::signals::Signals;
 /// Waits for the CVM.
 pub(super) fn run(args: &WaitArgs, prepared: &Prepared, id: &str, printing: Printing) -> Exit {
     let mut report = Report::new(printing, id);
-    let ended = wait(args, prepared, id, &mut report).unwrap_or_else(|ended| ended);
+    let ended = wait(args, prepared, id, printing.is_live(), &mut report).unwrap_or_else(|ended| ended);
     report.end(&ended)
 }
 
@@ -29,9 +29,9 @@ pub(crate) fn watch(client: &Client, watching: WatchHandle, mut report: Report, 
     report.end(&ended.unwrap_or_else(|ended| ended))
 }
 
-fn wait(args: &WaitArgs, prepared: &Prepared, id: &str, report: &mut Report) -> Result<Ended, Ended> {
+fn wait(args: &WaitArgs, prepared: &Prepared, id: &str, is_live: bool, report: &mut Report) -> Result<Ended, Ended> {
     let Prepared { client, signals, ids, .. } = prepared;
-    setup::remarks(args, ids, client.settings()).iter().for_each(|remark| report.remark(remark));
+    setup::remarks(args, ids, client.settings(), is_live).iter().for_each(|remark| report.remark(remark));
     let watching = client.watch(id, args.first_target()).abort_on(signals.first());
     let mut refused = None;
     let mut watching = watching.configure(|policy| {

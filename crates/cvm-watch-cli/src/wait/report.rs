@@ -1,7 +1,6 @@
 //! Where updates go: the output that was asked for.
 
 use std::io::Write;
-use std::time::Duration;
 
 use cvm_watch_core::printable;
 use cvm_watch_hyper::Update;
@@ -10,7 +9,7 @@ use tokio::time::Instant;
 use super::ended::Ended;
 use super::github::Github;
 use super::identity::Identity;
-use super::live::Live;
+use super::live::{Limit, Live};
 use super::log::Log;
 use super::ndjson::Ndjson;
 use super::progress;
@@ -28,8 +27,8 @@ pub(crate) struct Printing {
     pub(crate) has_logs: bool,
     /// Whether the time of each step is printed at the end.
     pub(crate) is_verbose: bool,
-    /// The limit of the whole wait.
-    pub(crate) limit: Option<Duration>,
+    /// The limit of the whole wait, where the live line shows it.
+    pub(crate) limit: Option<Limit>,
 }
 
 impl Printing {

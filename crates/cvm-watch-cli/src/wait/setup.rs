@@ -57,13 +57,14 @@ fn given(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
 }
 
-pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings) -> Vec<Remark> {
+/// What to report before the wait begins. A live line shows by itself that there is no limit.
+pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings, is_live: bool) -> Vec<Remark> {
     let notes = if args.verbose { notes(args, settings) } else { Vec::new() };
     let warnings = [key_doubt(settings.sources()), warning(settings)].into_iter().flatten();
     let warnings = warnings.chain(args.target.iter().filter_map(|target| target::doubt(target)));
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
     let warnings = warnings.chain(ids.doubt()).chain(ids.doubt_of_separators());
-    let notes = notes.into_iter().chain(no_limit(args));
+    let notes = notes.into_iter().chain(no_limit(args).filter(|_| !is_live || args.timeout.is_some()));
     notes.map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
 }
 

@@ -44,7 +44,7 @@ fn the_script_waits_and_sets_the_outputs() {
     let temp = Folder::new("action-temp");
     let binary = ("BINARY", env!("CARGO_BIN_EXE_cvm-watch"));
     for (inputs, code, expected) in [
-        (&[("IDS", "boot-1")][..], 0, "outcome=reached\nstatus=running\n"),
+        (&[("IDS", "boot-1")][..], 0, "outcome=resolved\nstatus=running\n"),
         (&[("IDS", "http-404-1")], 5, "outcome=failed\nerror=rejected\n"),
         (
             &[("IDS", "stall-2"), ("TARGET", "exited"), ("DEADLINE", "1s")],
@@ -54,7 +54,7 @@ fn the_script_waits_and_sets_the_outputs() {
         (&[("IDS", "boot-3"), ("FLAGS", "--interval\n4s")], 2, "outcome=failed\nerror=invalid_input\n"),
         (&[("IDS", " \n")], 2, ""),
         // Neither a command nor a pattern.
-        (&[("IDS", "boot-4;$(touch${IFS}owned)`touch${IFS}owned`")], 0, "outcome=reached\nstatus=running\n"),
+        (&[("IDS", "boot-4;$(touch${IFS}owned)`touch${IFS}owned`")], 0, "outcome=resolved\nstatus=running\n"),
     ] {
         let inputs: Vec<_> = inputs.iter().copied().chain([binary]).collect();
         let (output, outputs) = step(&root, &sim, &inputs, &system_path(), temp.path());
@@ -65,7 +65,7 @@ fn the_script_waits_and_sets_the_outputs() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let (outcome, results) = outputs.split_once("\nresults=").unwrap();
     let results: serde_json::Value = serde_json::from_str(results).unwrap();
-    assert_eq!((outcome, &results["boot-6"]["status"]), ("outcome=reached", &"running".into()));
+    assert_eq!((outcome, &results["boot-6"]["status"]), ("outcome=resolved", &"running".into()));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn without_a_program_the_version_of_the_action_is_built() {
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700)).unwrap();
     let path = format!("{}:{}", tools.path().display(), system_path());
     let (output, outputs) = step(&root, &sim, &[("IDS", "boot-1")], &path, temp.path());
-    assert_eq!((output.status.code(), outputs.as_str()), (Some(0), "outcome=reached\nstatus=running\n"), "{output:?}");
+    assert_eq!((output.status.code(), outputs.as_str()), (Some(0), "outcome=resolved\nstatus=running\n"), "{output:?}");
     let asked = fs::read_to_string(temp.path().join("asked")).unwrap();
     let (crate_path, install) = (root.join("crates/cvm-watch-cli"), temp.path().join("cvm-watch"));
     let expected = format!("install --locked --quiet --path {} --root {}\n", crate_path.display(), install.display());

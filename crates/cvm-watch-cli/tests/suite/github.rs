@@ -48,7 +48,7 @@ fn a_reached_target_is_a_group_and_a_notice() {
         .then(Attempt::stream().progress("starting", "booting").truncate())
         .then(Attempt::stream().state("running").complete("running"));
     let sim = played(script);
-    let (outputs, summary, run) = with_files("reached", wait(&sim, "my-cvm", ""));
+    let (outputs, summary, run) = with_files("resolved", wait(&sim, "my-cvm", ""));
     let finished = run.run();
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
     let expected = [
@@ -62,8 +62,8 @@ fn a_reached_target_is_a_group_and_a_notice() {
         "::notice title=cvm-watch%3A my-cvm::my-cvm is running after T",
     ];
     assert_eq!(timeless(&finished.stdout), expected.join("\n"));
-    assert_eq!(outputs.text(), "before=1\noutcome=reached\nstatus=running\n");
-    assert_eq!(timeless(&summary.text()), format!("# Before\n{TABLE}| `my-cvm` | reached | `running` | T | |\n"));
+    assert_eq!(outputs.text(), "before=1\noutcome=resolved\nstatus=running\n");
+    assert_eq!(timeless(&summary.text()), format!("# Before\n{TABLE}| `my-cvm` | resolved | `running` | T | |\n"));
     assert!(summary.text().ends_with('\n'));
 }
 
@@ -109,10 +109,10 @@ fn nothing_that_the_server_says_starts_a_command_or_sets_an_output() {
     });
     let sim = Sim::start().unwrap();
     sim.script("state", Attempt::stream().event("state", &event).event("error", nasty).close());
-    sim.script("reached", Attempt::stream().event("state", &reached).event("complete", &reached));
+    sim.script("resolved", Attempt::stream().event("state", &reached).event("complete", &reached));
     sim.script("answer", Attempt::json(403, &answer));
     sim.script("busy", Attempt::json(503, &answer));
-    for (id, kind) in [("state", "error"), ("reached", "notice"), ("answer", "error"), ("busy", "error")] {
+    for (id, kind) in [("state", "error"), ("resolved", "notice"), ("answer", "error"), ("busy", "error")] {
         let run = wait(&sim, id, "--target").arg("::error::RUNNING\n::stop-commands::x").env("RUST_LOG", "trace");
         let (outputs, summary, run) = with_files(&format!("nasty-{id}"), run);
         let finished = run.run();
@@ -131,7 +131,7 @@ fn nothing_that_the_server_says_starts_a_command_or_sets_an_output() {
         let names: Vec<_> = outputs.text().lines().map(|line| line.split('=').next().unwrap().to_owned()).collect();
         let expected: &[&str] = match id {
             "state" => &["before", "outcome", "status", "error"],
-            "reached" => &["before", "outcome", "status"],
+            "resolved" => &["before", "outcome", "status"],
             _ => &["before", "outcome", "error"],
         };
         assert_eq!(names, expected, "{id}");
@@ -157,10 +157,10 @@ fn a_status_in_the_outputs_is_harmless_in_a_shell() {
     assert_eq!(results["my-cvm"]["status"], safe);
     assert_eq!(results["in-progress"]["status"], "in_progress");
     let reached = "$(id)";
-    sim.script("reached", Attempt::stream().state(reached).complete(reached));
-    let (outputs, _summary, run) = with_files("shell-reached", wait(&sim, "reached", "--target").arg(reached));
+    sim.script("resolved", Attempt::stream().state(reached).complete(reached));
+    let (outputs, _summary, run) = with_files("shell-reached", wait(&sim, "resolved", "--target").arg(reached));
     assert_eq!(run.run().code, Some(0));
-    assert_eq!(outputs.text(), "before=1\noutcome=reached\nstatus=__id_\n");
+    assert_eq!(outputs.text(), "before=1\noutcome=resolved\nstatus=__id_\n");
 }
 
 #[test]
@@ -186,24 +186,28 @@ fn a_line_that_an_earlier_command_left_open_is_ended_first() {
         let run = wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", outputs.path());
         let finished = run.env("GITHUB_STEP_SUMMARY", summary.path()).run();
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
-        assert_eq!(outputs.text(), format!("{kept}outcome=reached\nstatus=running\n"));
-        assert_eq!(timeless(&summary.text()), format!("{kept}{TABLE}| `my-cvm` | reached | `running` | T | |\n"));
+        assert_eq!(outputs.text(), format!("{kept}outcome=resolved\nstatus=running\n"));
+        assert_eq!(timeless(&summary.text()), format!("{kept}{TABLE}| `my-cvm` | resolved | `running` | T | |\n"));
     }
     // The last byte of a file that may be written only is not known.
     let outputs = Scratch::new("write-only-output", b"a=1\n");
     std::fs::set_permissions(outputs.path(), std::fs::Permissions::from_mode(0o200)).unwrap();
     assert_eq!(wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", outputs.path()).run().stderr, "");
     std::fs::set_permissions(outputs.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(outputs.text(), "a=1\noutcome=reached\nstatus=running\n");
+    assert_eq!(outputs.text(), "a=1\noutcome=resolved\nstatus=running\n");
 }
 
 #[test]
 fn what_is_no_file_gives_a_warning_and_never_a_wait() {
     let sim = played(Attempt::stream().state("running").complete("running"));
     let folder = Folder::new("no-output");
-    let fifo = folder.path().join("fifo");
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let fifo = fifo.to_str().unwrap();
+    let fifo = |name: &str| {
+        let path = folder.path().join(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path.to_str().unwrap().to_owned()
+    };
+    let read = &fifo("read");
+    let fifo = &fifo("stalled");
     let run = |path: &str| wait(&sim, "my-cvm", "").env("GITHUB_OUTPUT", path).env("GITHUB_STEP_SUMMARY", path).run();
     let warned = |finished: &Finished| {
         assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -224,14 +228,14 @@ fn what_is_no_file_gives_a_warning_and_never_a_wait() {
     while pipe.write(&[b'x'; 4096]).is_ok() {}
     while pipe.write(b"x").is_ok() {}
     warned(&run(fifo));
-    // One that reads gets whole values.
-    drop(pipe);
-    let mut pipe = File::options().read(true).write(true).open(fifo).unwrap();
-    let finished = run(fifo);
+    // One that reads gets whole values. It is another pipe, because a process that another test is starting
+    // may hold the full one for a moment longer.
+    let mut pipe = File::options().read(true).write(true).open(read).unwrap();
+    let finished = run(read);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
     let mut values = [0; 200];
     let length = pipe.read(&mut values).unwrap();
-    assert!(values[..length].starts_with(format!("outcome=reached\nstatus=running\n{TABLE}| `my-cvm` |").as_bytes()));
+    assert!(values[..length].starts_with(format!("outcome=resolved\nstatus=running\n{TABLE}| `my-cvm` |").as_bytes()));
 }
 
 /// A full disk, by a limit on the size of files.
@@ -253,7 +257,7 @@ fn values_that_do_not_fit_are_left_out_whole() {
             );
         } else {
             // The other size of blocks, where there is room.
-            assert_eq!(outputs.text(), format!("{before}outcome=reached\nstatus=running\n"));
+            assert_eq!(outputs.text(), format!("{before}outcome=resolved\nstatus=running\n"));
         }
         assert_eq!(summary.text().lines().count(), 5);
     }

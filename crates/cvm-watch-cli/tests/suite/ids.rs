@@ -83,7 +83,7 @@ fn a_list_of_one_is_reported_as_a_list() {
     let file = Scratch::new("one", b"# just\nfrom-1\n");
     let finished = wait(&sim(), &format!("--ids-from {} --output ndjson", file.path())).run();
     let last: serde_json::Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["type"], &last["counts"]["reached"]), (&"summary".into(), &1.into()));
+    assert_eq!((&last["type"], &last["counts"]["resolved"]), (&"summary".into(), &1.into()));
     let finished = wait(&sim(), "-").stdin(File::open(file.path()).unwrap()).run();
     assert_eq!(listed(&finished), ["from-1"]);
 }

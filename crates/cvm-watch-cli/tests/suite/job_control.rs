@@ -132,7 +132,7 @@ fn a_job_that_goes_to_the_background_does_not_paint_over_the_prompt() {
     let sim = Sim::start().unwrap();
     // Long enough for many frames; in the background there is to be none.
     let boots = Attempt::stream().state("starting").wait(Duration::from_secs(4)).state("running").complete("running");
-    for (ids, result) in [("a", "a running"), ("a b", "b    reached")] {
+    for (ids, result) in [("a", "a running"), ("a b", "b    resolved")] {
         sim.script("a", boots.clone());
         sim.script("b", boots.clone());
         let mut shell = Session::shell(&sim, ids);

@@ -45,8 +45,8 @@ fn all_that_got_there_are_exit_code_0_and_a_table() {
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let expected = [
         &["CVM", "OUTCOME", "STATUS", "TIME", "DETAIL"][..],
-        &["good", "reached", "running", "T"],
-        &["fine", "reached", "Running", "T"],
+        &["good", "resolved", "running", "T"],
+        &["fine", "resolved", "Running", "T"],
     ];
     assert_eq!(rows(&finished.stdout), expected);
     let first = finished.stdout.lines().next().unwrap();
@@ -155,7 +155,7 @@ fn a_hundred_boot_over_no_more_streams_than_allowed() {
         assert!((1..=most).contains(&peak), "{peak} streams");
         let lines = lines(&finished);
         assert_eq!(lines.iter().filter(|line| line["type"] == "result").count(), 100);
-        assert_eq!(lines.last().unwrap()["counts"], json!({ "reached": 100 }));
+        assert_eq!(lines.last().unwrap()["counts"], json!({ "resolved": 100 }));
         assert_eq!(lines.iter().filter(|line| line["type"] == "retrying").count(), 0);
     }
 }
@@ -171,10 +171,10 @@ fn ndjson_has_a_result_for_each_cvm_and_a_summary_at_the_end() {
     assert!(summary.as_object_mut().unwrap().remove("elapsed_ms").unwrap().is_u64());
     let expected = json!({
         "version": 1, "type": "summary", "cvm": "", "attempt": 0, "outcome": "failed", "exit_code": 5,
-        "counts": { "reached": 1, "rejected": 1, "max_retries_exceeded": 1 }, "failed": ["http-404-1", "lost"],
+        "counts": { "resolved": 1, "rejected": 1, "max_retries_exceeded": 1 }, "failed": ["http-404-1", "lost"],
     });
     assert_eq!(summary, expected);
-    for (id, attempt, outcome) in [("good", 1, "reached"), ("http-404-1", 1, "failed"), ("lost", 2, "failed")] {
+    for (id, attempt, outcome) in [("good", 1, "resolved"), ("http-404-1", 1, "failed"), ("lost", 2, "failed")] {
         let of: Vec<_> = lines.iter().filter(|line| line["cvm"] == id).collect();
         assert_eq!(of[0]["type"], "connecting");
         let last = of.last().unwrap();
@@ -184,7 +184,7 @@ fn ndjson_has_a_result_for_each_cvm_and_a_summary_at_the_end() {
     assert!(lines.iter().all(|line| line["cvm"].as_str().is_some_and(|cvm| !cvm.is_empty())));
     let finished = wait(&sim, "good stuck --any --output ndjson").run();
     let summary: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
-    let expected = (&json!("reached"), &json!(0), &json!([]));
+    let expected = (&json!("resolved"), &json!(0), &json!([]));
     assert_eq!((&summary["outcome"], &summary["exit_code"], &summary["failed"]), expected);
 }
 
@@ -207,7 +207,7 @@ fn a_workflow_step_has_a_group_an_error_for_each_failure_a_notice_and_outputs() 
     assert_eq!(outcome, "outcome=failed");
     let results: Value = serde_json::from_str(results.strip_prefix("results=").unwrap()).unwrap();
     let expected = json!({
-        "good": { "outcome": "reached", "status": "running" },
+        "good": { "outcome": "resolved", "status": "running" },
         "http-404-1": { "outcome": "failed", "error": "rejected" },
         "lost": { "outcome": "failed", "status": "starting", "error": "max_retries_exceeded" },
     });
@@ -242,7 +242,7 @@ fn a_signal_tells_the_last_status_of_each_that_goes_on() {
         let finished = running.finish();
         assert_eq!(finished.code, Some(code), "{finished:?}");
         let table = rows(&finished.stdout);
-        assert_eq!(table[1][..3], ["good", "reached", "running"]);
+        assert_eq!(table[1][..3], ["good", "resolved", "running"]);
         assert_eq!(table[2][..3], ["stuck", "aborted", "starting"]);
         assert_eq!(table[2][4], format!("ended by {name}; the last status was \"starting\""));
         assert_eq!(table[3][..3], ["silent-1", "aborted", "-"]);

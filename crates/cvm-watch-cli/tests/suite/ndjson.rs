@@ -74,7 +74,7 @@ fn each_type_of_line_has_its_shape_and_the_result_is_last() {
         json!({ "type": "state", "attempt": 3, "id": "7", "data": { "status": "running", "name": "n" } }),
         json!({ "type": "complete", "attempt": 3, "id": "7",
                 "data": { "status": "running", "target": "running", "elapsed": 1.5 } }),
-        json!({ "type": "result", "attempt": 3, "outcome": "reached", "state": state }),
+        json!({ "type": "result", "attempt": 3, "outcome": "resolved", "state": state }),
     ];
     assert_eq!(bodies(&finished), expected);
 }
@@ -152,7 +152,7 @@ fn the_output_json_is_the_result_alone_with_progress_on_stderr() {
     sim.script("my-cvm", script());
     let finished = wait("my-cvm -o json");
     let [result] = &bodies(&finished)[..] else { panic!("{finished:?}") };
-    assert_eq!((&result["type"], &result["outcome"]), (&"result".into(), &"reached".into()));
+    assert_eq!((&result["type"], &result["outcome"]), (&"result".into(), &"resolved".into()));
     assert_eq!((&result["attempt"], &result["state"]["status"]), (&1.into(), &"running".into()));
     assert!(finished.stderr.contains("my-cvm: starting"), "{finished:?}");
     sim.script("my-cvm", script());
@@ -161,7 +161,7 @@ fn the_output_json_is_the_result_alone_with_progress_on_stderr() {
     assert_eq!((&summary["type"], &summary["exit_code"]), (&"summary".into(), &5.into()));
     let results: Vec<_> = summary["results"].as_array().unwrap().iter().collect();
     let of = |id: &str| results.iter().find(|result| result["cvm"] == id).unwrap();
-    assert_eq!((results.len(), &of("my-cvm")["outcome"]), (2, &"reached".into()));
+    assert_eq!((results.len(), &of("my-cvm")["outcome"]), (2, &"resolved".into()));
     assert_eq!(of("http-404-1")["error"]["kind"], "rejected");
     assert!(!finished.stderr.contains("connecting"), "{finished:?}");
     assert_eq!(finished.last_words(), "error: 1 of 2 CVMs did not get to running");

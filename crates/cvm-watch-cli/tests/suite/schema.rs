@@ -68,7 +68,7 @@ fn a_line_that_is_not_as_the_schema_has_it_is_found() {
     for good in [
         json!({ "type": "connecting" }),
         json!({ "type": "result", "outcome": "cancelled", "error": error() }),
-        json!({ "type": "result", "outcome": "reached", "state": { "status": "running" } }),
+        json!({ "type": "result", "outcome": "resolved", "state": { "status": "running" } }),
         json!({ "type": "retrying", "delay_ms": 1, "cause": "c", "status": 503 }),
     ] {
         assert_eq!(strict.problem(&line(good)), None);
@@ -77,8 +77,8 @@ fn a_line_that_is_not_as_the_schema_has_it_is_found() {
         json!({ "type": "connecting", "more": 1 }),
         json!({ "type": "connecting", "version": 2 }),
         json!({ "type": "nothing" }),
-        json!({ "type": "result", "outcome": "reached" }),
-        json!({ "type": "result", "outcome": "resolved", "state": { "status": "running" } }),
+        json!({ "type": "result", "outcome": "resolved" }),
+        json!({ "type": "result", "outcome": "reached", "state": { "status": "running" } }),
         json!({ "type": "result", "outcome": "failed", "state": { "status": "running" } }),
         json!({ "type": "result", "outcome": "failed", "error": { "kind": "tls" } }),
         json!({ "type": "retrying", "delay_ms": -1, "cause": "c" }),

@@ -87,7 +87,7 @@ fn a_reader_that_is_behind_gets_every_line() {
     let lines = read(reader);
     assert_eq!(running.finish().code, Some(0));
     assert_eq!(lines.matches("\"type\":\"state\"").count(), STATES);
-    assert!(last_line(&lines).contains("\"outcome\":\"reached\""), "{}", last_line(&lines));
+    assert!(last_line(&lines).contains("\"outcome\":\"resolved\""), "{}", last_line(&lines));
 }
 
 #[test]

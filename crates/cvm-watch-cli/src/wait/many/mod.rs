@@ -22,15 +22,15 @@ use board::Board;
 /// Waits for all of them, or for any.
 pub(super) fn run(args: &WaitArgs, prepared: &Prepared, printing: Printing) -> Exit {
     let mut board = Board::new(args, &prepared.ids.ids, printing);
-    match wait(args, prepared, &mut board) {
+    match wait(args, prepared, printing.is_live(), &mut board) {
         Ok(()) => board.finish(),
         Err(ended) => board.refuse(&ended),
     }
 }
 
-fn wait(args: &WaitArgs, prepared: &Prepared, board: &mut Board) -> Result<(), Ended> {
+fn wait(args: &WaitArgs, prepared: &Prepared, is_live: bool, board: &mut Board) -> Result<(), Ended> {
     let Prepared { client, signals, ids, .. } = prepared;
-    setup::remarks(args, ids, client.settings()).iter().for_each(|remark| board.remark(remark));
+    setup::remarks(args, ids, client.settings(), is_live).iter().for_each(|remark| board.remark(remark));
     let mut refused = None;
     let mut watching = client
         .watch_all(&ids.ids, args.first_target())

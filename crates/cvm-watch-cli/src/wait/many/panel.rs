@@ -7,7 +7,7 @@ use std::time::Duration;
 use console::{measure_text_width, truncate_str};
 use indicatif::ProgressBar;
 
-use super::super::live::{drawn_by, end, line, lock, spinner, time};
+use super::super::live::{Limit, drawn_by, end, line, lock, spinner, time};
 use super::super::progress::Progress;
 use super::roster::{Member, Roster};
 use crate::output::{self, Taskbar};
@@ -31,7 +31,7 @@ pub(super) struct Panel {
 struct View {
     rows: Vec<Row>,
     tally: String,
-    limit: Option<Duration>,
+    limit: Option<Limit>,
 }
 
 /// A line.
@@ -44,7 +44,7 @@ struct Row {
 }
 
 impl Panel {
-    pub(super) fn new(roster: &Roster, limit: Option<Duration>, is_verbose: bool) -> Self {
+    pub(super) fn new(roster: &Roster, limit: Option<Limit>, is_verbose: bool) -> Self {
         let rows = roster.members().iter().map(Row::of).collect();
         let view = Arc::new(Mutex::new(View { rows, tally: roster.tally(), limit }));
         let drawn = Arc::clone(&view);
@@ -148,7 +148,11 @@ mod tests {
     #[test]
     fn each_cvm_that_goes_on_has_an_aligned_line_above_the_count() {
         let rows = vec![row("a", 1, false), row("blue", 2, false), row("c", 2, true)];
-        let view = View { rows, tally: "1 of 3 reached; 2 starting".to_owned(), limit: Some(Duration::from_secs(600)) };
+        let view = View {
+            rows,
+            tally: "1 of 3 reached; 2 starting".to_owned(),
+            limit: Some(Limit::Deadline(Duration::from_secs(600))),
+        };
         assert_eq!(
             drawn(&view, 24, 60),
             [

@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(roster.tally(), "1 of 6 reached, 2 failed; 2 waiting, 1 connecting");
         assert_eq!(roster.hints(), ["raise it"]);
         let counts: Vec<_> = roster.counts().into_iter().collect();
-        assert_eq!(counts, [("deadline_exceeded", 2), ("reached", 1)]);
+        assert_eq!(counts, [("deadline_exceeded", 2), ("resolved", 1)]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const LEAST_NAME_WIDTH: usize = 12;
 pub(super) fn lines(roster: &Roster, columns: usize) -> Vec<String> {
     let rows = roster.members().iter().map(|member| {
         let (outcome, detail) = match member.end.as_ref().map(|end| &end.ended.outcome) {
-            Some(Ok(_)) => ("reached", member.progress.steady.map(progress::steady).unwrap_or_default()),
+            Some(Ok(_)) => ("resolved", member.progress.steady.map(progress::steady).unwrap_or_default()),
             Some(Err(trouble)) => (trouble.kind, printable(&trouble.message, DETAIL_WIDTH)),
             None => ("unfinished", String::new()),
         };
@@ -104,7 +104,7 @@ mod tests {
             lines(&roster, 80),
             [
                 r"CVM       OUTCOME     STATUS           TIME   DETAIL",
-                r"my-cvm    reached     RUNNING          1m05s",
+                r"my-cvm    resolved    RUNNING          1m05s",
                 r"ＷＩＤＥ  unfinished  start\x1b[2Jing  0s",
                 r"c         rejected    -                1m05s  HTTP 404\n::error::x",
             ]
@@ -121,7 +121,7 @@ mod tests {
                 70,
                 [
                     "CVM                            OUTCOME               STATUS   TIME  D…",
-                    "production-database-eu-west-1  reached               running  0s",
+                    "production-database-eu-west-1  resolved              running  0s",
                     "b                              max_retries_exceeded  -        0s    g…",
                 ],
             ),
@@ -129,12 +129,12 @@ mod tests {
                 50,
                 [
                     "CVM           OUTCOME               STATUS   TIME…",
-                    "production-…  reached               running  0s",
+                    "production-…  resolved              running  0s",
                     "b             max_retries_exceeded  -        0s  …",
                 ],
             ),
-            (30, ["CVM       OUTCOME", "product…  reached", "b         max_retries_exceeded"]),
-            (3, ["…  OUTCOME", "…  reached", "b  max_retries_exceeded"]),
+            (30, ["CVM       OUTCOME", "product…  resolved", "b         max_retries_exceeded"]),
+            (3, ["…  OUTCOME", "…  resolved", "b  max_retries_exceeded"]),
         ] {
             assert_eq!(lines(&roster, columns), expected, "{columns}");
         }
