@@ -6,7 +6,7 @@ use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use cvm_watch_core::{Fleet, Mode};
 
@@ -51,7 +51,9 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WaitArgs {
     /// CVM id, UUID, app id, instance id or name; - reads a list from stdin
-    #[arg(value_name = "ID", required_unless_present = "ids_from")]
+    ///
+    /// Without any: the one that phala.toml in the working directory names.
+    #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
 
     /// Read ids from a file, one per line; - is stdin
@@ -191,7 +193,8 @@ pub(crate) struct WaitArgs {
 
     /// Profile of the phala command line to take key and base URL from
     ///
-    /// It comes before the environment.
+    /// It comes before the environment. Without this flag: PHALA_CLOUD_PROFILE, the profile of phala.toml,
+    /// then the current one.
     #[arg(long, value_name = "NAME", help_heading = help::CONNECTION)]
     pub(crate) profile: Option<String>,
 
@@ -200,7 +203,7 @@ pub(crate) struct WaitArgs {
     /// A text that begins with phak_ is an API key, any other a bearer token. It comes before the
     /// environment and the profile.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "token_command",
-          help_heading = help::CONNECTION)]
+          value_parser = OsStringValueParser::new().map(PathBuf::from), help_heading = help::CONNECTION)]
     pub(crate) token_file: Option<PathBuf>,
 
     /// Run a program before each attempt, whose output is the credential
@@ -219,6 +222,8 @@ pub(crate) struct WaitArgs {
     pub(crate) workspace: Option<String>,
 
     /// Version of the API to ask for; none for no version [default: 2026-06-23]
+    ///
+    /// Without this flag: the api_version of phala.toml, then the default.
     #[arg(long, value_name = "DATE", help_heading = help::CONNECTION)]
     pub(crate) api_version: Option<String>,
 

@@ -24,8 +24,9 @@ Examples, exit codes and variables: cvm-watch wait --help";
 pub(crate) const WAIT: &str = "\
 TIME is 500ms, 90s, 1.5m, 10min, 1h30m or 1d; a bare number is seconds.
 
-Key and base URL: a flag first, then the environment, then the current profile of the phala command
-line, then the default. --profile is a flag: that profile comes before the environment.
+Key and base URL: a flag first, then the environment, then the profile of phala.toml or the current
+one of the phala command line, then the default. --profile is a flag: that profile comes before the
+environment.
 
 Examples:
   Wait until it runs, ten minutes at most:

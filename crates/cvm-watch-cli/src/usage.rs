@@ -103,7 +103,6 @@ const EXPECTED: [(&[&str], &str); 9] = [
 
 /// What is wrong, and what to do.
 fn message(error: &clap::Error) -> String {
-    let is_id = |argument: &String| argument.starts_with("<ID>");
     // "--interval <TIME>"
     let flag = text(error, ContextKind::InvalidArg).and_then(|argument| argument.split(['[', ' ']).next());
     let value = text(error, ContextKind::InvalidValue).map(|value| printable(value, 60));
@@ -142,16 +141,6 @@ fn message(error: &clap::Error) -> String {
                 None => {
                     format!("there is no command \"{word}\"; to wait for a CVM of this name: cvm-watch wait {word}")
                 }
-            }
-        }
-        (ErrorKind::MissingRequiredArgument, ..) => {
-            let message = one_line(&error.render().to_string());
-            match error.get(ContextKind::InvalidArg) {
-                // clap says what is required, but not what would do instead.
-                Some(ContextValue::Strings(missing)) if missing.iter().any(is_id) => {
-                    "no id is given; name a CVM, or give a list with --ids-from".to_owned()
-                }
-                _ => message,
             }
         }
         _ => one_line(&error.render().to_string()),
@@ -210,7 +199,6 @@ mod tests {
     #[test]
     fn a_usage_error_is_one_line_that_names_it() {
         for (args, expected) in [
-            ("cvm-watch wait", "no id is given; name a CVM, or give a list with --ids-from"),
             ("cvm-watch completions", "the following required arguments were not provided: <SHELL>"),
             (
                 "cvm-watch wait a --interval 4x",

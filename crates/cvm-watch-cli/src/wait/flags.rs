@@ -3,7 +3,7 @@
 use cvm_watch_core::{ConfigError, Policy};
 use cvm_watch_driver::BaseUrl;
 
-use super::policy;
+use super::{policy, setup};
 use crate::args::WaitArgs;
 use crate::duration;
 
@@ -13,7 +13,7 @@ pub(crate) fn problems(args: &WaitArgs) -> Vec<String> {
     let mut problems = Vec::new();
     loop {
         let policy = policy::configure(&args, args.deadline, Policy::builder(args.first_target())).build();
-        let url = args.base_url.as_ref().map_or(Ok(()), |url| url.parse::<BaseUrl>().map(drop));
+        let url = setup::given(&args.base_url).map_or(Ok(()), |url| url.parse::<BaseUrl>().map(drop));
         let Err(error) = policy.map(drop).and(url) else { return problems };
         let problem = named(&error);
         // As it was typed, or nearly so: 20m rather than 1200s.
@@ -58,6 +58,7 @@ mod tests {
     #[test]
     fn every_flag_that_is_refused_is_named() {
         assert_eq!(found("--deadline 10m --target stopped"), [""; 0]);
+        assert_eq!(found("--base-url="), [""; 0], "blank counts as not given");
         let all = found("--interval 4 --timeout 601 --deadline 0 --fail-on running --base-url nonsense");
         let names: Vec<_> = all.iter().map(|problem| problem.split(' ').next().unwrap()).collect();
         assert_eq!(names, ["--interval", "--timeout", "--deadline", "--fail-on", "--base-url"], "{all:?}");

@@ -7,6 +7,7 @@ use std::io::Read;
 
 use cvm_watch_core::{CvmId, printable};
 
+use super::project::{FILE, Project};
 use crate::args::WaitArgs;
 use crate::{duration, output};
 
@@ -20,6 +21,8 @@ pub(super) struct Ids {
     pub(super) ids: Vec<String>,
     /// The second form of each CVM that was given again, with its first one.
     repeated: Vec<(String, String)>,
+    /// Whether the only one is that of `phala.toml`.
+    is_of_project: bool,
     /// Whether some may come from a list, so that their number is not known beforehand.
     are_listed: bool,
 }
@@ -32,20 +35,23 @@ pub(super) struct Refused {
     pub(super) message: String,
 }
 
-/// An id, and where it stands if that is in a list: the list's name and the line, from 1.
+/// An id, and where it stands if that is in a file.
 struct Given {
     id: String,
-    at: Option<(String, usize)>,
+    at: Option<String>,
 }
 
 impl Ids {
-    /// Reads all that the arguments name.
+    /// Reads all that the arguments name; without any, takes the CVM of the project.
     ///
     /// # Errors
     ///
     /// A list that cannot be read, no id at all, or an id that is none: the first one is named, with
     /// its place, and the others are counted.
-    pub(super) fn collect(args: &WaitArgs) -> Result<Self, Refused> {
+    pub(super) fn collect(args: &WaitArgs, project: &Result<Project, String>) -> Result<Self, Refused> {
+        if args.ids.is_empty() && args.ids_from.is_empty() {
+            return Self::of_project(project);
+        }
         let mut stdin_is_read = false;
         let mut given = Vec::new();
         let named = args.ids.iter().map(|id| (id.as_str(), id == "-"));
@@ -72,6 +78,22 @@ impl Ids {
         }
         let are_listed = stdin_is_read || !args.ids_from.is_empty();
         Ok(Self { are_listed, ..Self::check(given)? })
+    }
+
+    fn of_project(project: &Result<Project, String>) -> Result<Self, Refused> {
+        let project = project.as_ref();
+        let project = project.map_err(|problem| Refused::of(&format!("no id is given, and {problem}")))?;
+        let Some(id) = project.cvm.clone() else {
+            let ways = "name a CVM, give a list with --ids-from, or name one in phala.toml";
+            return Err(Refused::of(&format!("no id is given; {ways}; try --help")));
+        };
+        Ok(Self { is_of_project: true, ..Self::check(vec![Given { id, at: Some(FILE.to_owned()) }])? })
+    }
+
+    /// What to report of an id that was not given.
+    pub(super) fn note(&self) -> Option<String> {
+        let id = self.ids.first().filter(|_| self.is_of_project)?;
+        Some(format!("waiting for \"{}\" of {FILE}", printable(id, 100)))
     }
 
     /// The id, if one was named. A list is reported as one, however many ids it has.
@@ -112,7 +134,7 @@ impl Ids {
     fn check(given: Vec<Given>) -> Result<Self, Refused> {
         // Each CVM with its first form, until it is given again.
         let mut seen = HashMap::<CvmId, Option<String>>::new();
-        let mut these = Self { ids: Vec::new(), repeated: Vec::new(), are_listed: false };
+        let mut these = Self { ids: Vec::new(), repeated: Vec::new(), is_of_project: false, are_listed: false };
         let mut refused: Option<Refused> = None;
         let mut more = 0_usize;
         for Given { id, at } in given {
@@ -126,7 +148,7 @@ impl Ids {
                 }
                 Err(_) if refused.is_some() => more += 1,
                 Err(error) => {
-                    let place = at.map(|(list, line)| format!("{list}, line {line}: ")).unwrap_or_default();
+                    let place = at.map(|at| format!("{at}: ")).unwrap_or_default();
                     refused = Some(Refused { id, message: format!("{place}{error}") });
                 }
             }
@@ -168,7 +190,7 @@ fn list(name: &str, from: impl Read) -> Result<Vec<Given>, Refused> {
         let text = text.map_err(|_| Refused::of(&format!("{name}, line {line}: is not UTF-8")))?;
         let id = without_comment(text).trim();
         if !id.is_empty() {
-            given.push(Given { id: id.to_owned(), at: Some((name.to_owned(), line)) });
+            given.push(Given { id: id.to_owned(), at: Some(format!("{name}, line {line}")) });
         }
     }
     if given.is_empty() {

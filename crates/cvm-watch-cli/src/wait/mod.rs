@@ -17,6 +17,7 @@ mod pace;
 mod policy;
 mod prepare;
 mod progress;
+mod project;
 mod record;
 mod report;
 mod runtime;

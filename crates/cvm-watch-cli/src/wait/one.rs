@@ -31,7 +31,7 @@ pub(crate) fn watch(client: &Client, watching: WatchHandle, mut report: Report, 
 
 fn wait(args: &WaitArgs, prepared: &Prepared, id: &str, is_live: bool, report: &mut Report) -> Result<Ended, Ended> {
     let Prepared { client, signals, ids, .. } = prepared;
-    setup::remarks(args, ids, client.settings(), is_live).iter().for_each(|remark| report.remark(remark));
+    setup::remarks(args, prepared, is_live).iter().for_each(|remark| report.remark(remark));
     let watching = client.watch(id, args.first_target()).abort_on(signals.first());
     let mut refused = None;
     let mut watching = watching.configure(|policy| {

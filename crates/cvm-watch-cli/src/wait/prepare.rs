@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::ended::Ended;
 use super::ids::Ids;
+use super::project::Project;
 use super::{flags, runtime, setup};
 use crate::args::WaitArgs;
 use crate::signals::Signals;
@@ -16,6 +17,8 @@ use crate::signals::Signals;
 pub(super) struct Prepared {
     pub(super) signals: Signals,
     pub(super) ids: Ids,
+    /// What `phala.toml` names, or why it is not used.
+    pub(super) project: Result<Project, String>,
     pub(super) client: Client,
     started: Instant,
 }
@@ -34,17 +37,21 @@ impl Prepared {
         let deadline = args.deadline.filter(|deadline| !deadline.is_zero());
         let read = Reading { signals: &signals, started, deadline };
         let of = args.clone();
-        let ids = read.on_thread("ids", move || Ids::collect(&of)).map_err(about_all)?;
+        let read_both = move || {
+            let project = Project::read();
+            (Ids::collect(&of, &project), project)
+        };
+        let (ids, project) = read.on_thread("ids", read_both).map_err(about_all)?;
         let ids = ids.map_err(|refused| (refused.id, Ended::invalid(&refused.message)))?;
         let about = |ended| (ids.only().unwrap_or_default().to_owned(), ended);
         // Flags come before the environment.
         if let Some(refused) = Ended::invalid_flags(flags::problems(args)) {
             return Err(about(refused));
         }
-        let of = args.clone();
-        let client = read.on_thread("certificates", move || setup::client(&of)).and_then(|client| client);
+        let (of, named) = (args.clone(), project.clone().unwrap_or_default());
+        let client = read.on_thread("certificates", move || setup::client(&of, &named)).and_then(|client| client);
         let client = client.map_err(about)?;
-        Ok(Self { signals, ids, client, started })
+        Ok(Self { signals, ids, project, client, started })
     }
 
     /// What is left of the deadline: at least a nanosecond, since no deadline may be zero.

@@ -1,12 +1,13 @@
-//! The client of a `wait`: key and base URL from flags, environment and profiles, and what a person
-//! should know of that.
+//! The client of a `wait`: key and base URL from flags, environment, `phala.toml` and profiles, and
+//! what a person should know of that.
 
 use cvm_watch_core::{ConfigError, printable};
-use cvm_watch_driver::{Settings, Source, Sources, TOKEN_VARIABLE};
+use cvm_watch_driver::{PROFILE_VARIABLE, Settings, Source, Sources, TOKEN_VARIABLE};
 use cvm_watch_hyper::Client;
 
 use super::ended::Ended;
-use super::ids::Ids;
+use super::prepare::Prepared;
+use super::project::{FILE, Project};
 use super::{target, token};
 use crate::args::WaitArgs;
 
@@ -28,11 +29,11 @@ impl Remark {
     }
 }
 
-pub(super) fn client(args: &WaitArgs) -> Result<Client, Ended> {
-    build(args).map_err(|error| Ended::invalid(&error.to_string()))
+pub(super) fn client(args: &WaitArgs, project: &Project) -> Result<Client, Ended> {
+    build(args, project).map_err(|error| Ended::invalid(&error.to_string()))
 }
 
-fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
+fn build(args: &WaitArgs, project: &Project) -> Result<Client, ConfigError> {
     let mut builder = Client::builder().allow_http(args.allow_http);
     if let Some(name) = given(&args.profile) {
         builder = builder.override_from_profile(name)?;
@@ -43,7 +44,10 @@ fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
     if let Some(slug) = given(&args.workspace) {
         builder = builder.workspace(slug);
     }
-    if let Some(version) = given(&args.api_version) {
+    if let Some(name) = &project.profile {
+        builder = builder.project_profile(name);
+    }
+    if let Some(version) = given(&args.api_version).or(project.api_version.as_deref()) {
         builder = builder.api_version((version != "none").then_some(version));
     }
     if let Some(provider) = token::provider(args)? {
@@ -53,18 +57,20 @@ fn build(args: &WaitArgs) -> Result<Client, ConfigError> {
 }
 
 /// The value of a flag, unless it is blank, which counts as not given.
-fn given(value: &Option<String>) -> Option<&str> {
+pub(super) fn given(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// What to report before the wait begins. A live line shows by itself that there is no limit.
-pub(super) fn remarks(args: &WaitArgs, ids: &Ids, settings: &Settings, is_live: bool) -> Vec<Remark> {
-    let notes = if args.verbose { notes(args, settings) } else { Vec::new() };
+pub(super) fn remarks(args: &WaitArgs, prepared: &Prepared, is_live: bool) -> Vec<Remark> {
+    let (ids, settings) = (&prepared.ids, prepared.client.settings());
+    let notes = if args.verbose { notes(args, &prepared.project, settings) } else { Vec::new() };
     let warnings = [key_doubt(settings.sources()), warning(settings)].into_iter().flatten();
     let warnings = warnings.chain(args.target.iter().filter_map(|target| target::doubt(target)));
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
     let warnings = warnings.chain(ids.doubt()).chain(ids.doubt_of_separators());
-    let notes = notes.into_iter().chain(no_limit(args).filter(|_| !is_live || args.timeout.is_some()));
+    let notes = ids.note().into_iter().chain(notes);
+    let notes = notes.chain(no_limit(args).filter(|_| !is_live || args.timeout.is_some()));
     notes.map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
 }
 
@@ -80,14 +86,13 @@ fn no_limit(args: &WaitArgs) -> Option<String> {
 }
 
 /// Where the settings come from, a line each.
-fn notes(args: &WaitArgs, settings: &Settings) -> Vec<String> {
+fn notes(args: &WaitArgs, project: &Result<Project, String>, settings: &Settings) -> Vec<String> {
     let origins = settings.sources();
-    let credential = match origins.credential() {
-        Some(_) if args.token_file.is_some() => "the credential comes from --token-file".to_owned(),
-        Some(_) if !args.token_command.is_empty() => "the credential comes from --token-command".to_owned(),
-        Some(source @ Source::Variable(TOKEN_VARIABLE)) => format!("the bearer token comes from {source}"),
-        Some(source) => format!("the API key comes from {source}"),
-        None => "there is no API key; this machine needs none".to_owned(),
+    let credential = match (origins.credential(), token::flag(args)) {
+        (Some(_), Some(flag)) => format!("the credential comes from {flag}"),
+        (Some(source @ Source::Variable(TOKEN_VARIABLE)), _) => format!("the bearer token comes from {source}"),
+        (Some(source), _) => format!("the API key comes from {source}"),
+        (None, _) => "there is no API key; this machine needs none".to_owned(),
     };
     let url = settings.base_url();
     let url = match origins.base_url() {
@@ -99,12 +104,34 @@ fn notes(args: &WaitArgs, settings: &Settings) -> Vec<String> {
         Source::Given => format!("the workspace comes from --workspace: {slug}"),
         source => format!("the workspace comes from {source}: {slug}"),
     });
+    let from = if given(&args.api_version).is_some() { "--api-version" } else { FILE };
     let version = match (origins.api_version(), settings.api_version()) {
         (Source::Default, _) => None,
-        (_, None) => Some("no version of the API is asked for, as --api-version says".to_owned()),
-        (_, Some(version)) => Some(format!("the version of the API comes from --api-version: {version}")),
+        (_, None) => Some(format!("no version of the API is asked for, as {from} says")),
+        (_, Some(version)) => Some(format!("the version of the API comes from {from}: {version}")),
     };
-    [credential, url].into_iter().chain(workspace).chain(version).chain(origins.notes().iter().cloned()).collect()
+    let (profile, unused) = match project {
+        Ok(project) => (named_profile(args, project, origins), None),
+        Err(problem) => (None, Some(format!("{problem}; it is not used"))),
+    };
+    [credential, url]
+        .into_iter()
+        .chain(profile)
+        .chain(workspace)
+        .chain(version)
+        .chain(unused)
+        .chain(origins.notes().iter().cloned())
+        .collect()
+}
+
+/// What to report of a profile that is used because the project names it.
+fn named_profile(args: &WaitArgs, project: &Project, sources: &Sources) -> Option<String> {
+    let name = project.profile.as_deref().filter(|_| given(&args.profile).is_none())?;
+    let variable = std::env::var_os(PROFILE_VARIABLE).unwrap_or_default();
+    let is_used = [sources.credential(), Some(sources.base_url())].into_iter().flatten();
+    let is_used = is_used.into_iter().any(|source| matches!(source, Source::Profile { .. }));
+    (is_used && variable.to_string_lossy().trim().is_empty())
+        .then(|| format!("the profile \"{name}\" comes from {FILE}"))
 }
 
 fn key_doubt(sources: &Sources) -> Option<String> {

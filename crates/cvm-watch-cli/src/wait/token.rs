@@ -1,8 +1,5 @@
 //! Credentials from a file or a program, read again before each attempt.
 
-use std::fmt::Display;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 use crate::args::WaitArgs;
+use crate::input;
 
 /// The most bytes of a credential. Servers refuse headers that are longer.
 const MOST_BYTES: u64 = 64 << 10;
@@ -25,25 +23,39 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// A file that holds no credential now; a command without a program.
 pub(super) fn provider(args: &WaitArgs) -> Result<Option<Provider>, ConfigError> {
-    // Blank counts as not given.
-    if let Some(file) = args.token_file.as_ref().filter(|file| !file.as_os_str().is_empty()) {
+    if let Some(file) = file(args) {
         from_file(file).map_err(|problem| ConfigError::new("--token-file", &file.to_string_lossy(), problem))?;
-        return Ok(Some(Provider::File(file.clone())));
+        return Ok(Some(Provider::File(file.to_owned())));
     }
-    let command: Vec<String> = match args.token_command.as_slice() {
-        [] => return Ok(None),
+    Ok(command(args).map(|(program, arguments)| {
+        // The core ends the attempt at the connect timeout, without a word of the program.
+        let limit = args.connect_timeout.unwrap_or(CONNECT_TIMEOUT) * 9 / 10;
+        Provider::Command { program, arguments, limit }
+    }))
+}
+
+/// The flag that names where the credentials come from, if one does.
+pub(super) fn flag(args: &WaitArgs) -> Option<&'static str> {
+    let file = file(args).map(|_| "--token-file");
+    file.or_else(|| command(args).map(|_| "--token-command"))
+}
+
+/// The file of the flag, unless it is blank, which counts as not given.
+fn file(args: &WaitArgs) -> Option<&Path> {
+    args.token_file.as_deref().filter(|file| !file.to_string_lossy().trim().is_empty())
+}
+
+/// The program of the flag with its arguments, unless it is blank.
+fn command(args: &WaitArgs) -> Option<(String, Vec<String>)> {
+    let mut words: Vec<String> = match args.token_command.as_slice() {
         [line] => line.split_whitespace().map(ToOwned::to_owned).collect(),
         arguments => arguments.to_vec(),
     };
-    match command.split_first() {
-        Some((program, arguments)) if !program.is_empty() => {
-            let (program, arguments) = (program.clone(), arguments.to_vec());
-            // The core ends the attempt at the connect timeout, without a word of the program.
-            let limit = args.connect_timeout.unwrap_or(CONNECT_TIMEOUT) * 9 / 10;
-            Ok(Some(Provider::Command { program, arguments, limit }))
-        }
-        _ => Ok(None),
+    if words.first().is_none_or(|program| program.trim().is_empty()) {
+        return None;
     }
+    let program = words.remove(0);
+    Some((program, words))
 }
 
 pub(super) enum Provider {
@@ -86,7 +98,7 @@ async fn output(mut command: Command) -> Result<Vec<u8>, String> {
         read.map_err(|error| format!("cannot be read: {error}"))?;
     }
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(too_long("prints"));
+        return Err(format!("prints more than {MOST_BYTES} bytes, which are no credential"));
     }
     let ended: Result<ExitStatus, _> = running.0.wait().await;
     match ended {
@@ -110,17 +122,7 @@ impl Drop for Running {
 }
 
 fn from_file(path: &Path) -> Result<Credential, String> {
-    let unreadable = |error: &dyn Display| format!("cannot be read: {error}");
-    // Opening a pipe would block until another process writes to it.
-    if !std::fs::metadata(path).map_err(|error| unreadable(&error))?.is_file() {
-        return Err(unreadable(&"it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(too_long("has"));
-    }
+    let bytes = input::contents(path, MOST_BYTES).map_err(|error| format!("cannot be read: {error}"))?;
     credential(&bytes)
 }
 
@@ -130,8 +132,4 @@ fn credential(bytes: &[u8]) -> Result<Credential, String> {
         return Err("gives no credential: the text is empty".to_owned());
     }
     Credential::from_text(text).map_err(|error| format!("gives no credential: {error}"))
-}
-
-fn too_long(what: &str) -> String {
-    format!("{what} more than {MOST_BYTES} bytes, which are no credential")
 }

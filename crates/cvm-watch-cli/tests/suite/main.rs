@@ -20,6 +20,7 @@ mod many;
 mod ndjson;
 mod policy;
 mod program;
+mod project;
 
 mod record;
 mod schema;

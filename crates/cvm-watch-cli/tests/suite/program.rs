@@ -89,6 +89,12 @@ impl Program {
         self.env("HOME", home)
     }
 
+    /// In this working directory.
+    pub(crate) fn folder(mut self, folder: &std::path::Path) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
     pub(crate) fn base_url(self, url: &str) -> Self {
         self.env("PHALA_CLOUD_API_PREFIX", url)
     }

@@ -30,7 +30,7 @@ pub(super) fn run(args: &WaitArgs, prepared: &Prepared, printing: Printing) -> E
 
 fn wait(args: &WaitArgs, prepared: &Prepared, is_live: bool, board: &mut Board) -> Result<(), Ended> {
     let Prepared { client, signals, ids, .. } = prepared;
-    setup::remarks(args, ids, client.settings(), is_live).iter().for_each(|remark| board.remark(remark));
+    setup::remarks(args, prepared, is_live).iter().for_each(|remark| board.remark(remark));
     let mut refused = None;
     let mut watching = client
         .watch_all(&ids.ids, args.first_target())
