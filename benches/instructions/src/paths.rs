@@ -96,7 +96,8 @@ impl HotPath {
 
 /// Goes `passes` times along the path of this name.
 pub(crate) fn work(name: &str, passes: u32) -> Result<(), String> {
-    let path = all().into_iter().find(|path| path.name() == name).ok_or_else(|| format!("there is no path {name:?}"))?;
+    let path =
+        all().into_iter().find(|path| path.name() == name).ok_or_else(|| format!("there is no path {name:?}"))?;
     let corpus = (path.corpus)(SIZE);
     let payloads = payloads(corpus.bytes);
     for _ in 0..passes {
