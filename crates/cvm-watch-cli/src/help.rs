@@ -75,7 +75,10 @@ order: 130 and 143, 2, 5, 4, 3, 1.
 
 Environment:
   PHALA_CLOUD_API_KEY     the API key; one is needed unless the base URL is this machine
+  PHALA_OIDC_TOKEN        a bearer token, used only without a key
   PHALA_CLOUD_API_PREFIX  the base URL
+  PHALA_CLOUD_WORKSPACE   the workspace, by its slug
+  PHALA_CLOUD_PROFILE     the profile of the phala command line
   PHALA_CLOUD_DIR         where the phala command line keeps credentials.json [default: ~/.phala-cloud]
   HTTPS_PROXY, NO_PROXY   the proxy, and what is reached without it
   SSL_CERT_FILE           trusted certificates in place of the machine's
@@ -85,6 +88,7 @@ Environment:
   RUST_LOG                what to log on stderr, such as cvm_watch=debug; never the key
 
 Files:
+  phala.toml              in the working directory: the CVM when no id is given, profile, api_version
   ~/.phala-cloud/credentials.json
                           the profiles of the phala command line; it is read only";
 
