@@ -25,6 +25,9 @@ pub(crate) enum Command {
     /// Wait until a CVM has reached a status, or several have
     #[command(after_help = help::WAIT_SHORT, after_long_help = help::WAIT)]
     Wait(Box<WaitArgs>),
+    /// Check once which status a CVM has, or several
+    #[command(after_help = help::STATE)]
+    State(Box<StateArgs>),
     /// Watch a simulated CVM boot: no account, no network
     #[command(after_help = help::DEMO)]
     Demo,
@@ -160,13 +163,6 @@ pub(crate) struct WaitArgs {
           help_heading = help::LIMITS)]
     pub(crate) timeout: Option<Duration>,
 
-    /// Limit until the response head [default: 30s]
-    ///
-    /// Name lookup, connecting, proxy and TLS are included.
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
-          help_heading = help::LIMITS)]
-    pub(crate) connect_timeout: Option<Duration>,
-
     /// Longest silence of a stream [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
           help_heading = help::LIMITS)]
@@ -185,6 +181,36 @@ pub(crate) struct WaitArgs {
           help_heading = help::CONNECTION)]
     pub(crate) mode: WatchMode,
 
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+
+    /// What to print: text, json, ndjson, github or quiet
+    ///
+    /// text: progress on stderr, the result on stdout. json: progress on stderr, one object with the
+    /// result on stdout. ndjson: one object per line on stdout, for each event and the result. github: for
+    /// GitHub Actions, a group of progress, annotations, outputs and a summary. quiet: nothing but errors.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = OutputMode::Text,
+          hide_possible_values = true, help_heading = help::OUTPUT)]
+    pub(crate) output: OutputMode,
+
+    /// How progress is shown: auto, plain or none
+    ///
+    /// With the outputs text and json. auto: a live line on a terminal, and a line per change elsewhere.
+    /// plain: a line per change. none: no progress.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto, hide_possible_values = true,
+          help_heading = help::OUTPUT)]
+    pub(crate) progress: ProgressMode,
+
+    /// Write what the watch receives to a file, for cvm-watch replay
+    ///
+    /// Secrets are replaced. An existing file is overwritten.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = help::OUTPUT)]
+    pub(crate) record: Option<PathBuf>,
+}
+
+/// How to reach the endpoint, and how much to report of that.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ConnectionArgs {
     /// Base URL [default: https://cloud-api.phala.com/api/v1]
     ///
     /// Without this flag: PHALA_CLOUD_API_PREFIX, then the profile's, then the default.
@@ -231,36 +257,61 @@ pub(crate) struct WaitArgs {
     #[arg(long, help_heading = help::CONNECTION)]
     pub(crate) allow_http: bool,
 
-    /// What to print: text, json, ndjson, github or quiet
+    /// Limit until the response head [default: 30s]
     ///
-    /// text: progress on stderr, the result on stdout. json: progress on stderr, one object with the
-    /// result on stdout. ndjson: one object per line on stdout, for each event and the result. github: for
-    /// GitHub Actions, a group of progress, annotations, outputs and a summary. quiet: nothing but errors.
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = OutputMode::Text,
-          hide_possible_values = true, help_heading = help::OUTPUT)]
-    pub(crate) output: OutputMode,
+    /// Name lookup, connecting, proxy and TLS are included.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, allow_negative_numbers = true,
+          help_heading = help::CONNECTION)]
+    pub(crate) connect_timeout: Option<Duration>,
 
-    /// How progress is shown: auto, plain or none
-    ///
-    /// With the outputs text and json. auto: a live line on a terminal, and a line per change elsewhere.
-    /// plain: a line per change. none: no progress.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto, hide_possible_values = true,
-          help_heading = help::OUTPUT)]
-    pub(crate) progress: ProgressMode,
-
-    /// Print nothing but errors: the same as --output quiet
+    /// Print nothing but errors
     #[arg(short, long, conflicts_with_all = ["output", "verbose"], help_heading = help::OUTPUT)]
     pub(crate) quiet: bool,
 
     /// Print more: where key and base URL come from, never the key
     #[arg(short, long, help_heading = help::OUTPUT)]
     pub(crate) verbose: bool,
+}
 
-    /// Write what the watch receives to a file, for cvm-watch replay
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct StateArgs {
+    /// CVM id, UUID, app id, instance id or name; - reads a list from stdin
     ///
-    /// Secrets are replaced. An existing file is overwritten.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = help::OUTPUT)]
-    pub(crate) record: Option<PathBuf>,
+    /// Without any: the one that phala.toml in the working directory names.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+
+    /// Read ids from a file, one per line; - is stdin
+    ///
+    /// Blank lines do not count, nor does what follows a # at the beginning of a line or after a space.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = help::TARGET)]
+    pub(crate) ids_from: Vec<String>,
+
+    /// Fail unless each CVM has this status, or one of several
+    ///
+    /// As in running,stopped, in any case. The exit code is 1 if a CVM has another status. Without this flag
+    /// the exit code is 0 whatever the status is.
+    #[arg(long, value_name = "STATUS,...", value_delimiter = ',', help_heading = help::TARGET)]
+    pub(crate) target: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+
+    /// What to print: text or json
+    ///
+    /// text: a line for each CVM. json: one object, and of several CVMs an array of objects.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = StateOutput::Text,
+          hide_possible_values = true, help_heading = help::OUTPUT)]
+    pub(crate) output: StateOutput,
+}
+
+/// What `state` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StateOutput {
+    /// A line for each CVM
+    Text,
+    /// One object, or an array of objects
+    Json,
 }
 
 impl WaitArgs {
@@ -270,7 +321,7 @@ impl WaitArgs {
             "interval" => self.interval,
             "timeout" => self.timeout,
             "deadline" => self.deadline,
-            "connect-timeout" => self.connect_timeout,
+            "connect-timeout" => self.connection.connect_timeout,
             "idle-timeout" => self.idle_timeout,
             "backoff-max" => self.backoff_max,
             _ => None,
@@ -284,7 +335,7 @@ impl WaitArgs {
             "interval" => self.interval.take().is_some(),
             "timeout" => self.timeout.take().is_some(),
             "deadline" => self.deadline.take().is_some(),
-            "connect-timeout" => self.connect_timeout.take().is_some(),
+            "connect-timeout" => self.connection.connect_timeout.take().is_some(),
             "idle-timeout" => self.idle_timeout.take().is_some(),
             "retry-delay" => self.retry_delay.take().is_some(),
             "backoff-max" => self.backoff_max.take().is_some(),
@@ -294,7 +345,7 @@ impl WaitArgs {
             "stall-timeout" => self.stall_timeout.take().is_some(),
             "fail-on" => !std::mem::take(&mut self.fail_on).is_empty(),
             "ready" => std::mem::take(&mut self.ready),
-            "base-url" => self.base_url.take().is_some(),
+            "base-url" => self.connection.base_url.take().is_some(),
             _ => false,
         }
     }
@@ -306,7 +357,7 @@ impl WaitArgs {
 
     /// Returns the output mode, from `--quiet` or `--output`.
     pub(crate) fn output(&self) -> OutputMode {
-        if self.quiet { OutputMode::Quiet } else { self.output }
+        if self.connection.quiet { OutputMode::Quiet } else { self.output }
     }
 }
 
@@ -475,10 +526,16 @@ mod tests {
             (args.ids.as_slice(), args.first_target(), args.output),
             (&["my-cvm".to_owned()][..], "running", OutputMode::Text)
         );
-        let durations =
-            [args.interval, args.timeout, args.retry_delay, args.backoff_max, args.connect_timeout, args.deadline];
+        let durations = [
+            args.interval,
+            args.timeout,
+            args.retry_delay,
+            args.backoff_max,
+            args.connection.connect_timeout,
+            args.deadline,
+        ];
         assert_eq!(durations, [None; 6]);
-        assert_eq!((args.idle_timeout, args.max_retries, args.base_url), (None, None, None));
+        assert_eq!((args.idle_timeout, args.max_retries, args.connection.base_url), (None, None, None));
     }
 
     #[test]

@@ -132,14 +132,18 @@ mod tests {
     #[test]
     fn what_is_put_in_the_place_of_the_generators_text_is_there() {
         let (bash, zsh, fish) = (script(Shell::Bash), script(Shell::Zsh), script(Shell::Fish));
-        assert_eq!(bash.matches(BASH_FILES_AS_THEY_ARE).count(), 3, "--ids-from, --token-file and --record: {bash}");
+        assert_eq!(
+            bash.matches(BASH_FILES_AS_THEY_ARE).count(),
+            5,
+            "--ids-from and --token-file of wait and state, --record: {bash}"
+        );
         assert_eq!(bash.matches(BASH_BEFORE_AN_EQUALS_SIGN).count(), 1, "{bash}");
         assert!(!bash.contains("oldifs") && !bash.contains("compgen -f \""), "{bash}");
-        assert_eq!(zsh.matches("'*:ids -- CVM id, ").count(), 1, "{zsh}");
+        assert_eq!(zsh.matches("'*:ids -- CVM id, ").count(), 2, "wait and state: {zsh}");
         assert!(!zsh.contains("'*::"), "{zsh}");
         assert_eq!(zsh.matches(ZSH_REGISTERS_ONCE_IT_CAN).count(), 1, "{zsh}");
         for script in [&bash, &zsh, &fish] {
-            assert_eq!(script.matches("completions profiles").count(), 1, "{script}");
+            assert_eq!(script.matches("completions profiles").count(), 2, "wait and state: {script}");
             assert!(!script.contains(PROFILES), "{script}");
             assert!(script.contains("shutting_down"), "{script}");
         }

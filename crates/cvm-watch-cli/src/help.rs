@@ -7,6 +7,7 @@ Examples:
   cvm-watch demo                             see it work, without an account
   cvm-watch wait my-cvm                      wait until my-cvm is running
   cvm-watch wait my-cvm --deadline 10m && ./deploy
+  cvm-watch state my-cvm                     which status it has now
   cvm-watch wait --help                      every flag, exit code and variable";
 
 pub(crate) const TARGET: &str = "Target";
@@ -91,6 +92,30 @@ Files:
   phala.toml              in the working directory: the CVM when no id is given, profile, api_version
   ~/.phala-cloud/credentials.json
                           the profiles of the phala command line; it is read only";
+
+pub(crate) const STATE: &str = "\
+TIME is 500ms, 90s or 10m; a bare number is seconds.
+
+Examples:
+  The status now:
+    cvm-watch state my-cvm
+  Of several, as JSON:
+    cvm-watch state web db -o json | jq -r '.[] | .cvm + \" \" + .state.status'
+  Only if it is running:
+    cvm-watch state my-cvm --target running -q && ./deploy
+  Check the set-up: where the key comes from, what is requested, how long the answer takes:
+    cvm-watch state my-cvm --verbose
+
+Exit codes:
+    0  each request was answered; with --target each CVM has one of these statuses
+    1  with --target: a CVM has another status; or another failure, such as an untrusted certificate
+    2  bad usage or input; no request was made
+    3  no whole answer, or one that wait would retry, such as HTTP 503
+    5  the server rejected the request
+  130  SIGINT (Ctrl-C)
+  143  SIGTERM
+
+Of several CVMs it is the worst, in this order: 130 and 143, 2, 5, 3, 1.";
 
 pub(crate) const DEMO: &str = "\
 Examples:

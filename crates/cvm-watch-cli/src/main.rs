@@ -27,6 +27,7 @@ fn main() {
     let code = match Args::try_parse() {
         Ok(args) => match args.command {
             Command::Wait(args) => wait::run(&args),
+            Command::State(args) => wait::state(&args),
             Command::Demo => demo::run(),
             Command::Sim(args) => sim::run(&args),
             Command::Decode(args) => decode::run(&args),

@@ -13,7 +13,7 @@ pub(crate) fn problems(args: &WaitArgs) -> Vec<String> {
     let mut problems = Vec::new();
     loop {
         let policy = policy::configure(&args, args.deadline, Policy::builder(args.first_target())).build();
-        let url = setup::given(&args.base_url).map_or(Ok(()), |url| url.parse::<BaseUrl>().map(drop));
+        let url = setup::given(&args.connection.base_url).map_or(Ok(()), |url| url.parse::<BaseUrl>().map(drop));
         let Err(error) = policy.map(drop).and(url) else { return problems };
         let problem = named(&error);
         // As it was typed, or nearly so: 20m rather than 1200s.

@@ -35,6 +35,23 @@ pub(super) fn next_step(failure: &Failure, origins: &Sources) -> Option<String> 
     }
 }
 
+/// The next step after a check has failed, which is not repeated and has no limits to raise.
+pub(super) fn next_step_of_check(failure: &Failure, origins: &Sources) -> Option<String> {
+    match failure {
+        Failure::MaxRetriesExceeded { last_cause, .. } => Some(match last_cause {
+            RetryCause::TooManyStreams { .. } => TRY_AGAIN.to_owned(),
+            cause if is_network(cause) || matches!(cause, RetryCause::Closed(CloseCause::Credential)) => {
+                after_failed_attempts(cause, origins)
+            }
+            _ => TRY_AGAIN.to_owned(),
+        }),
+        _ => next_step(failure, origins),
+    }
+}
+
+/// The next step where only time helps.
+const TRY_AGAIN: &str = "try again; cvm-watch wait does that by itself";
+
 fn after_rejection(cause: &RejectCause, status: u16, has_code: bool, origins: &Sources) -> String {
     match (cause, status) {
         (RejectCause::Redirect { .. }, _) => {

@@ -8,7 +8,6 @@ use std::io::Read;
 use cvm_watch_core::{CvmId, printable};
 
 use super::project::{FILE, Project};
-use crate::args::WaitArgs;
 use crate::{duration, output};
 
 /// The most bytes of one list of ids.
@@ -41,23 +40,34 @@ struct Given {
     at: Option<String>,
 }
 
+/// What the arguments name.
+pub(super) struct Named {
+    /// Ids; `-` is a list on stdin.
+    pub(super) ids: Vec<String>,
+    /// Files with lists of ids.
+    pub(super) files: Vec<String>,
+    /// Whether `--after-change` is given, whose value may be taken for an id.
+    pub(super) has_after_change: bool,
+}
+
 impl Ids {
-    /// Reads all that the arguments name; without any, takes the CVM of the project.
+    /// Reads the ids on the command line and in these files; without any, takes the CVM of the project.
     ///
     /// # Errors
     ///
     /// A list that cannot be read, no id at all, or an id that is none: the first one is named, with
     /// its place, and the others are counted.
-    pub(super) fn collect(args: &WaitArgs, project: &Result<Project, String>) -> Result<Self, Refused> {
-        if args.ids.is_empty() && args.ids_from.is_empty() {
+    pub(super) fn collect(named: &Named, project: &Result<Project, String>) -> Result<Self, Refused> {
+        let Named { ids, files, has_after_change } = named;
+        if ids.is_empty() && files.is_empty() {
             return Self::of_project(project);
         }
         let mut stdin_is_read = false;
         let mut given = Vec::new();
-        let named = args.ids.iter().map(|id| (id.as_str(), id == "-"));
-        for (name, is_list) in named.chain(args.ids_from.iter().map(|file| (file.as_str(), true))) {
+        let named = ids.iter().map(|id| (id.as_str(), id == "-"));
+        for (name, is_list) in named.chain(files.iter().map(|file| (file.as_str(), true))) {
             match (is_list, name) {
-                (false, id) if args.after_change.is_some() && looks_like_a_duration(id) => {
+                (false, id) if *has_after_change && looks_like_a_duration(id) => {
                     let value = format!("\"{id}\" is taken for an id; a value of --after-change needs an equals sign");
                     return Err(Refused::of(&format!("{value}: --after-change={id}")));
                 }
@@ -76,7 +86,7 @@ impl Ids {
                 }
             }
         }
-        let are_listed = stdin_is_read || !args.ids_from.is_empty();
+        let are_listed = stdin_is_read || !files.is_empty();
         Ok(Self { are_listed, ..Self::check(given)? })
     }
 
@@ -91,9 +101,9 @@ impl Ids {
     }
 
     /// What to report of an id that was not given.
-    pub(super) fn note(&self) -> Option<String> {
+    pub(super) fn note(&self, purpose: &str) -> Option<String> {
         let id = self.ids.first().filter(|_| self.is_of_project)?;
-        Some(format!("waiting for \"{}\" of {FILE}", printable(id, 100)))
+        Some(format!("{purpose} \"{}\" of {FILE}", printable(id, 100)))
     }
 
     /// The id, if one was named. A list is reported as one, however many ids it has.
@@ -123,10 +133,10 @@ impl Ids {
         let is_same_form = again == first;
         let (again, first) = (printable(again, 100), printable(first, 100));
         Some(match others.len() {
-            0 if !is_same_form => format!("id \"{again}\" is the same CVM as \"{first}\"; it is waited for once"),
-            0 => format!("id \"{first}\" is given more than once; it is waited for once"),
+            0 if !is_same_form => format!("id \"{again}\" is the same CVM as \"{first}\"; it counts once"),
+            0 => format!("id \"{first}\" is given more than once; it counts once"),
             others => {
-                format!("{} ids are given more than once, such as \"{again}\"; each is waited for once", others + 1)
+                format!("{} ids are given more than once, such as \"{again}\"; each counts once", others + 1)
             }
         })
     }
@@ -266,10 +276,10 @@ mod tests {
         let ids = Ids::check(given(&["b", dashed, "a", "550e8400e29b41d4a716446655440000"])).unwrap();
         assert_eq!(ids.ids, ["b", dashed, "a"]);
         let expected =
-            format!("id \"550e8400e29b41d4a716446655440000\" is the same CVM as \"{dashed}\"; it is waited for once");
+            format!("id \"550e8400e29b41d4a716446655440000\" is the same CVM as \"{dashed}\"; it counts once");
         assert_eq!(ids.doubt(), Some(expected));
         let ids = Ids::check(given(&["a", "b", "a", "a", "b"])).unwrap();
-        let expected = "2 ids are given more than once, such as \"a\"; each is waited for once";
+        let expected = "2 ids are given more than once, such as \"a\"; each counts once";
         assert_eq!((ids.ids.len(), ids.doubt().as_deref()), (2, Some(expected)));
         assert_eq!(Ids::check(given(&["a", "b"])).unwrap().doubt(), None);
     }

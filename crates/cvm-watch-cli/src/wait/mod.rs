@@ -22,6 +22,7 @@ mod record;
 mod report;
 mod runtime;
 mod setup;
+mod state;
 mod target;
 mod token;
 
@@ -30,10 +31,12 @@ use crate::exit::Exit;
 use crate::{logging, output};
 use ended::Ended;
 pub(crate) use flags::problems as flag_problems;
+use ids::Named;
 use live::Limit;
 pub(crate) use one::watch;
 use prepare::Prepared;
 pub(crate) use report::{Printing, Report};
+pub(crate) use state::run as state;
 pub(crate) use target::KNOWN as KNOWN_STATUSES;
 
 pub(crate) fn run(args: &WaitArgs) -> Exit {
@@ -45,8 +48,10 @@ pub(crate) fn run(args: &WaitArgs) -> Exit {
         (None, Some(_)) => None,
         (None, None) => Some(Limit::Never),
     };
-    let printing = Printing { mode, progress: args.progress, has_logs, is_verbose: args.verbose, limit };
-    let prepared = Prepared::new(args);
+    let printing = Printing { mode, progress: args.progress, has_logs, is_verbose: args.connection.verbose, limit };
+    let named =
+        Named { ids: args.ids.clone(), files: args.ids_from.clone(), has_after_change: args.after_change.is_some() };
+    let prepared = Prepared::new(&args.connection, args.deadline, named, flags::problems(args));
     match &prepared {
         Ok(prepared) => match prepared.ids.only() {
             Some(id) => one::run(args, prepared, id, printing),

@@ -24,7 +24,7 @@ pub(super) fn configure(args: &WaitArgs, deadline: Option<Duration>, mut policy:
     policy = set(policy, args.max_retries, PolicyBuilder::max_retries);
     policy = set(policy, args.retry_delay, PolicyBuilder::retry_delay);
     policy = set(policy, args.backoff_max.map(Backoff::up_to), PolicyBuilder::backoff);
-    policy = set(policy, args.connect_timeout, PolicyBuilder::connect_timeout);
+    policy = set(policy, args.connection.connect_timeout, PolicyBuilder::connect_timeout);
     policy = set(policy, args.idle_timeout, PolicyBuilder::idle_timeout);
     policy = set(policy, deadline, PolicyBuilder::deadline);
     policy = set(policy, fail_early(args), PolicyBuilder::fail_early);

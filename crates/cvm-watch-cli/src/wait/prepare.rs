@@ -1,4 +1,4 @@
-//! What a wait needs before its first request: the ids, and a client with its certificates.
+//! What a wait or a check needs before its first request: the ids, and a client with its certificates.
 
 use std::io;
 use std::thread;
@@ -8,10 +8,10 @@ use cvm_watch_hyper::Client;
 use tokio::sync::oneshot;
 
 use super::ended::Ended;
-use super::ids::Ids;
+use super::ids::{Ids, Named};
 use super::project::Project;
-use super::{flags, runtime, setup};
-use crate::args::WaitArgs;
+use super::{runtime, setup};
+use crate::args::{ConnectionArgs, WaitArgs};
 use crate::signals::Signals;
 
 pub(super) struct Prepared {
@@ -24,32 +24,38 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Reads the ids, and the files that the client needs. A signal and the deadline end this too.
+    /// Reads the ids, and the files that the client needs. A signal and the deadline end this too. `problems`
+    /// are those of the flags, one message for each that is refused.
     ///
     /// # Errors
     ///
     /// How the wait ended, and the id that it is about, if it is about one.
-    pub(super) fn new(args: &WaitArgs) -> Result<Self, (String, Ended)> {
+    pub(super) fn new(
+        connection: &ConnectionArgs,
+        deadline: Option<Duration>,
+        named: Named,
+        problems: Vec<String>,
+    ) -> Result<Self, (String, Ended)> {
         let about_all = |ended| (String::new(), ended);
         let started = Instant::now();
         let signals = Signals::listen().map_err(|error| about_all(Ended::broken(&error)))?;
         // A deadline of zero is refused below, with the other flags.
-        let deadline = args.deadline.filter(|deadline| !deadline.is_zero());
+        let deadline = deadline.filter(|deadline| !deadline.is_zero());
         let read = Reading { signals: &signals, started, deadline };
-        let of = args.clone();
         let read_both = move || {
             let project = Project::read();
-            (Ids::collect(&of, &project), project)
+            (Ids::collect(&named, &project), project)
         };
         let (ids, project) = read.on_thread("ids", read_both).map_err(about_all)?;
         let ids = ids.map_err(|refused| (refused.id, Ended::invalid(&refused.message)))?;
         let about = |ended| (ids.only().unwrap_or_default().to_owned(), ended);
         // Flags come before the environment.
-        if let Some(refused) = Ended::invalid_flags(flags::problems(args)) {
+        if let Some(refused) = Ended::invalid_flags(problems) {
             return Err(about(refused));
         }
-        let (of, named) = (args.clone(), project.clone().unwrap_or_default());
-        let client = read.on_thread("certificates", move || setup::client(&of, &named)).and_then(|client| client);
+        let (of, project_or_none) = (connection.clone(), project.clone().unwrap_or_default());
+        let client = read.on_thread("certificates", move || setup::client(&of, &project_or_none));
+        let client = client.and_then(|client| client);
         let client = client.map_err(about)?;
         Ok(Self { signals, ids, project, client, started })
     }

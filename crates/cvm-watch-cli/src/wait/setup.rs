@@ -1,15 +1,17 @@
-//! The client of a `wait`: key and base URL from flags, environment, `phala.toml` and profiles, and
-//! what a person should know of that.
+//! The client of a `wait` or a `state`: key and base URL from flags, environment, `phala.toml` and
+//! profiles, and what a person should know of that.
+
+use std::ffi::OsString;
 
 use cvm_watch_core::{ConfigError, printable};
-use cvm_watch_driver::{PROFILE_VARIABLE, Settings, Source, Sources, TOKEN_VARIABLE};
+use cvm_watch_driver::{BaseUrl, PROFILE_VARIABLE, Settings, Source, Sources, TOKEN_VARIABLE};
 use cvm_watch_hyper::Client;
 
 use super::ended::Ended;
 use super::prepare::Prepared;
 use super::project::{FILE, Project};
 use super::{target, token};
-use crate::args::WaitArgs;
+use crate::args::{ConnectionArgs, StateArgs, WaitArgs};
 
 /// A message before the wait begins.
 pub(super) enum Remark {
@@ -29,11 +31,11 @@ impl Remark {
     }
 }
 
-pub(super) fn client(args: &WaitArgs, project: &Project) -> Result<Client, Ended> {
+pub(super) fn client(args: &ConnectionArgs, project: &Project) -> Result<Client, Ended> {
     build(args, project).map_err(|error| Ended::invalid(&error.to_string()))
 }
 
-fn build(args: &WaitArgs, project: &Project) -> Result<Client, ConfigError> {
+fn build(args: &ConnectionArgs, project: &Project) -> Result<Client, ConfigError> {
     let mut builder = Client::builder().allow_http(args.allow_http);
     if let Some(name) = given(&args.profile) {
         builder = builder.override_from_profile(name)?;
@@ -63,15 +65,63 @@ pub(super) fn given(value: &Option<String>) -> Option<&str> {
 
 /// What to report before the wait begins. A live line shows by itself that there is no limit.
 pub(super) fn remarks(args: &WaitArgs, prepared: &Prepared, is_live: bool) -> Vec<Remark> {
-    let (ids, settings) = (&prepared.ids, prepared.client.settings());
-    let notes = if args.verbose { notes(args, &prepared.project, settings) } else { Vec::new() };
-    let warnings = [key_doubt(settings.sources()), warning(settings)].into_iter().flatten();
-    let warnings = warnings.chain(args.target.iter().filter_map(|target| target::doubt(target)));
+    let ids = &prepared.ids;
+    let warnings = warnings(prepared).chain(args.target.iter().filter_map(|target| target::doubt(target)));
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
     let warnings = warnings.chain(ids.doubt()).chain(ids.doubt_of_separators());
-    let notes = ids.note().into_iter().chain(notes);
-    let notes = notes.chain(no_limit(args).filter(|_| !is_live || args.timeout.is_some()));
+    let no_limit = no_limit(args).filter(|_| !is_live || args.timeout.is_some());
+    let notes = notes(&args.connection, prepared, "waiting for").into_iter().chain(no_limit);
     notes.map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
+}
+
+/// The same for a check, which waits for nothing.
+pub(super) fn remarks_of_check(args: &StateArgs, prepared: &Prepared) -> Vec<Remark> {
+    let (ids, settings) = (&prepared.ids, prepared.client.settings());
+    let warnings = warnings(prepared).chain(args.target.iter().filter_map(|target| target::doubt_of_check(target)));
+    let warnings = warnings.chain(ids.doubt()).chain(ids.doubt_of_separators());
+    let mut notes = notes(&args.connection, prepared, "checking");
+    if args.connection.verbose {
+        notes.extend(version_by_default(settings));
+        notes.push(proxy(settings.base_url(), &|name| std::env::var_os(name)));
+    }
+    notes.into_iter().map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
+}
+
+/// The version of the API, if no flag gives it: then the other notes leave it out.
+fn version_by_default(settings: &Settings) -> Option<String> {
+    let version = settings.api_version().filter(|_| *settings.sources().api_version() == Source::Default)?;
+    Some(format!("the version of the API is the default, {version}"))
+}
+
+/// Which variable names a proxy for this base URL, but not its value, which may hold a password.
+fn proxy(url: &BaseUrl, variable: &dyn Fn(&str) -> Option<OsString>) -> String {
+    if url.is_loopback() {
+        return "this machine is reached without a proxy".to_owned();
+    }
+    let own = if url.is_https() { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
+    let is_set = |name: &&str| variable(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty());
+    let named = own.into_iter().chain(["ALL_PROXY", "all_proxy"]).find(is_set);
+    let except = ["NO_PROXY", "no_proxy"].into_iter().find(is_set);
+    match (named, except) {
+        (None, _) => "no proxy is named in the environment".to_owned(),
+        (Some(named), None) => format!("the proxy comes from environment variable {named}"),
+        (Some(named), Some(except)) => {
+            format!("the proxy comes from environment variable {named}, unless {except} names the host")
+        }
+    }
+}
+
+/// Which CVM the project names, and with `--verbose` where the settings come from.
+fn notes(args: &ConnectionArgs, prepared: &Prepared, purpose: &str) -> Vec<String> {
+    let settings = prepared.client.settings();
+    let sources = args.verbose.then(|| sources(args, &prepared.project, settings));
+    prepared.ids.note(purpose).into_iter().chain(sources.into_iter().flatten()).collect()
+}
+
+/// What may not be meant in key and base URL.
+fn warnings(prepared: &Prepared) -> impl Iterator<Item = String> {
+    let settings = prepared.client.settings();
+    [key_doubt(settings.sources()), warning(settings)].into_iter().flatten()
 }
 
 /// What to report of a wait that may never end.
@@ -86,7 +136,7 @@ fn no_limit(args: &WaitArgs) -> Option<String> {
 }
 
 /// Where the settings come from, a line each.
-fn notes(args: &WaitArgs, project: &Result<Project, String>, settings: &Settings) -> Vec<String> {
+fn sources(args: &ConnectionArgs, project: &Result<Project, String>, settings: &Settings) -> Vec<String> {
     let origins = settings.sources();
     let credential = match (origins.credential(), token::flag(args)) {
         (Some(_), Some(flag)) => format!("the credential comes from {flag}"),
@@ -125,7 +175,7 @@ fn notes(args: &WaitArgs, project: &Result<Project, String>, settings: &Settings
 }
 
 /// What to report of a profile that is used because the project names it.
-fn named_profile(args: &WaitArgs, project: &Project, sources: &Sources) -> Option<String> {
+fn named_profile(args: &ConnectionArgs, project: &Project, sources: &Sources) -> Option<String> {
     let name = project.profile.as_deref().filter(|_| given(&args.profile).is_none())?;
     let variable = std::env::var_os(PROFILE_VARIABLE).unwrap_or_default();
     let is_used = [sources.credential(), Some(sources.base_url())].into_iter().flatten();
@@ -147,4 +197,30 @@ fn warning(settings: &Settings) -> Option<String> {
         "the API key comes from {key}, but the base URL {url} from {from}; set both in one place, or give --base-url \
          if this is meant"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_is_named_by_its_variable_without_the_value() {
+        let note = |url: &str, set: &[&str]| {
+            let value = |name: &str| set.contains(&name).then(|| OsString::from("http://me:hunter2@proxy:3128"));
+            proxy(&url.parse().unwrap(), &value)
+        };
+        for (url, set, expected) in [
+            ("https://cloud.example", &["HTTP_PROXY", "NO_PROXY"][..], "no proxy is named in the environment"),
+            ("https://cloud.example", &["ALL_PROXY"], "the proxy comes from environment variable ALL_PROXY"),
+            (
+                "https://cloud.example",
+                &["ALL_PROXY", "https_proxy", "no_proxy"],
+                "the proxy comes from environment variable https_proxy, unless no_proxy names the host",
+            ),
+            ("http://cloud.example", &["HTTP_PROXY"], "the proxy comes from environment variable HTTP_PROXY"),
+            ("http://127.0.0.1:8080", &["HTTP_PROXY"], "this machine is reached without a proxy"),
+        ] {
+            assert_eq!(note(url, set), expected, "{url} {set:?}");
+        }
+    }
 }

@@ -32,6 +32,16 @@ pub(super) fn doubt(target: &str) -> Option<String> {
     Some(format!("target \"{target}\" is not a known status; {likely} Waiting for it all the same"))
 }
 
+/// What to tell of a target of a check that is no known status.
+pub(super) fn doubt_of_check(target: &str) -> Option<String> {
+    let likely = match likely(target)? {
+        // A check does not wait for the end of a boot.
+        _ if target.eq_ignore_ascii_case("ready") => "did you mean \"running\"?".to_owned(),
+        likely => likely,
+    };
+    Some(format!("target \"{}\" is not a known status; {likely}", printable(target, 60)))
+}
+
 /// The same of a status on which to give up.
 pub(super) fn doubt_of_giving_up(status: &str) -> Option<String> {
     let likely = likely(status)?;
@@ -109,6 +119,8 @@ mod tests {
         }
         assert!(doubt("up").unwrap().contains("did you mean \"running\"?"));
         assert!(doubt("Ready").unwrap().contains("not a known status; --ready waits for running"));
+        let of_check = doubt_of_check("Ready").unwrap();
+        assert_eq!(of_check, "target \"Ready\" is not a known status; did you mean \"running\"?");
         let doubt = doubt("x\ny").unwrap();
         assert!(doubt.starts_with(r#"target "x\ny" is not a known status; known are running, starting, "#), "{doubt}");
         assert!(doubt.ends_with(", error. Waiting for it all the same"), "{doubt}");

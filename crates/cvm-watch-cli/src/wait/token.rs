@@ -9,7 +9,7 @@ use cvm_watch_driver::{CredentialFuture, CredentialProvider};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
-use crate::args::WaitArgs;
+use crate::args::ConnectionArgs;
 use crate::input;
 
 /// The most bytes of a credential. Servers refuse headers that are longer.
@@ -22,7 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// A file that holds no credential now; a command without a program.
-pub(super) fn provider(args: &WaitArgs) -> Result<Option<Provider>, ConfigError> {
+pub(super) fn provider(args: &ConnectionArgs) -> Result<Option<Provider>, ConfigError> {
     if let Some(file) = file(args) {
         from_file(file).map_err(|problem| ConfigError::new("--token-file", &file.to_string_lossy(), problem))?;
         return Ok(Some(Provider::File(file.to_owned())));
@@ -35,18 +35,18 @@ pub(super) fn provider(args: &WaitArgs) -> Result<Option<Provider>, ConfigError>
 }
 
 /// The flag that names where the credentials come from, if one does.
-pub(super) fn flag(args: &WaitArgs) -> Option<&'static str> {
+pub(super) fn flag(args: &ConnectionArgs) -> Option<&'static str> {
     let file = file(args).map(|_| "--token-file");
     file.or_else(|| command(args).map(|_| "--token-command"))
 }
 
 /// The file of the flag, unless it is blank, which counts as not given.
-fn file(args: &WaitArgs) -> Option<&Path> {
+fn file(args: &ConnectionArgs) -> Option<&Path> {
     args.token_file.as_deref().filter(|file| !file.to_string_lossy().trim().is_empty())
 }
 
 /// The program of the flag with its arguments, unless it is blank.
-fn command(args: &WaitArgs) -> Option<(String, Vec<String>)> {
+fn command(args: &ConnectionArgs) -> Option<(String, Vec<String>)> {
     let mut words: Vec<String> = match args.token_command.as_slice() {
         [line] => line.split_whitespace().map(ToOwned::to_owned).collect(),
         arguments => arguments.to_vec(),

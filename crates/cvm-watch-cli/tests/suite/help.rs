@@ -25,7 +25,7 @@ fn help_teaches_by_example_and_names_every_exit_code_and_variable() {
         assert!(help.stdout.contains(part), "{part} in {}", help.stdout);
     }
     assert!(!help.stdout.contains('\x1b'));
-    for command in ["", "demo", "sim", "decode", "replay", "completions", "man"] {
+    for command in ["", "state", "demo", "sim", "decode", "replay", "completions", "man"] {
         let help = cvm_watch(&format!("{command} --help")).run();
         assert!(help.code == Some(0) && help.stdout.contains("Examples:"), "{command}");
     }
@@ -56,7 +56,7 @@ fn the_documentation_has_every_flag_and_no_other() {
         return;
     };
     let mut known = BTreeSet::new();
-    for command in ["wait", "demo", "sim", "decode", "replay", "completions", "man"] {
+    for command in ["wait", "state", "demo", "sim", "decode", "replay", "completions", "man"] {
         let help = cvm_watch(&format!("{command} -h")).run().stdout;
         let (_, options) = help.split_once("Options:").unwrap();
         known.extend(options.lines().filter(|line| line.starts_with("  ")).flat_map(flags).map(str::to_owned));

@@ -65,7 +65,7 @@ fn a_cvm_given_twice_is_waited_for_once_with_a_warning() {
     let sim = sim();
     let finished = wait(&sim, "a b a").run();
     assert_eq!(listed(&finished), ["a", "b"]);
-    let warning = "id \"a\" is given more than once; it is waited for once";
+    let warning = "id \"a\" is given more than once; it counts once";
     assert!(finished.stderr.starts_with(&format!("warning: {warning}\n")), "{finished:?}");
     assert_eq!(sim.log().requests().len(), 2);
     // What is left may be one CVM, as if it alone had been named.

@@ -30,6 +30,7 @@ mod setup;
 mod shell;
 mod signals;
 mod slow_output;
+mod state;
 mod target;
 mod terminal;
 mod text;

@@ -37,9 +37,16 @@ impl Strict {
     }
 }
 
-/// Fails if a whole line does not follow the schema. A last line without an end may be cut off.
+/// Fails if a whole line, or an object of an array, does not follow the schema. A last line without an end may be
+/// cut off.
 pub(crate) fn check(stdout: &str) {
     let strict = Strict::new();
+    if stdout.starts_with('[') {
+        for object in serde_json::from_str::<Vec<Value>>(stdout).unwrap() {
+            assert_eq!(strict.problem(&object.to_string()), None, "{object}");
+        }
+        return;
+    }
     for line in stdout.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         if let Some(problem) = strict.problem(line) {
             panic!("{line} does not follow the schema: {problem}");
@@ -70,6 +77,8 @@ fn a_line_that_is_not_as_the_schema_has_it_is_found() {
         json!({ "type": "result", "outcome": "cancelled", "error": error() }),
         json!({ "type": "result", "outcome": "resolved", "state": { "status": "running" } }),
         json!({ "type": "retrying", "delay_ms": 1, "cause": "c", "status": 503 }),
+        json!({ "type": "check", "state": { "status": "running" }, "at_target": true }),
+        json!({ "type": "check", "error": error() }),
     ] {
         assert_eq!(strict.problem(&line(good)), None);
     }
@@ -82,6 +91,8 @@ fn a_line_that_is_not_as_the_schema_has_it_is_found() {
         json!({ "type": "result", "outcome": "failed", "state": { "status": "running" } }),
         json!({ "type": "result", "outcome": "failed", "error": { "kind": "tls" } }),
         json!({ "type": "retrying", "delay_ms": -1, "cause": "c" }),
+        json!({ "type": "check" }),
+        json!({ "type": "check", "state": { "status": "running" }, "error": error() }),
     ] {
         assert!(strict.problem(&line(bad.clone())).is_some(), "{bad}");
     }

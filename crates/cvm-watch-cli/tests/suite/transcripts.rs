@@ -84,6 +84,19 @@ fn timeless(line: &str) -> String {
 }
 
 #[test]
+fn a_check_goes_as_the_transcript_has_it() {
+    let sim = Sim::start().unwrap();
+    let answer = |json: &str| Attempt::json(200, json);
+    sim.script("web", answer(r#"{"status":"running"}"#));
+    sim.script("db", answer(r#"{"status":"starting","boot_progress":"mounting data disk"}"#));
+    sim.script("fail-db", answer(r#"{"status":"error","boot_progress":"pre-launch","boot_error":"no key provider"}"#));
+    let gone = r#"{"message":"CVM not found","error_code":"ERR-03-001","suggestions":[{"message":"Check the id"}]}"#;
+    sim.script("gone", Attempt::json(404, gone));
+    sim.script("busy", Attempt::json(503, r#"{"message":"down for maintenance"}"#));
+    assert!(check("state.md", &sim) > 8);
+}
+
+#[test]
 fn a_wait_goes_as_the_transcript_has_it() {
     let sim = Sim::builder().speed(100.0).start().unwrap();
     let boot = Attempt::stream().progress("starting", "booting").progress("starting", "setting up docker");
