@@ -290,7 +290,7 @@ pub(crate) struct StateArgs {
     /// Fail unless each CVM has this status, or one of several
     ///
     /// As in running,stopped, in any case. The exit code is 1 if a CVM has another status. Without this flag
-    /// the exit code is 0 whatever the status is.
+    /// the exit code is 0 for any status.
     #[arg(long, value_name = "STATUS,...", value_delimiter = ',', help_heading = help::TARGET)]
     pub(crate) target: Vec<String>,
 
