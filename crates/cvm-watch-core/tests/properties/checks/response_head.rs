@@ -11,6 +11,8 @@ use super::choices::Choices;
 
 const SECOND: Duration = Duration::from_secs(1);
 const KEY: &str = "phak_secret7";
+/// How the key begins in base64, which has three forms by what stands before the key, and in hexadecimal.
+const ENCODED_KEY: [&str; 4] = ["cGhh", "BoYW", "waGF", "7068"];
 const NAMES: &[&str] = &[
     "content-type",
     "Content-Type",
@@ -65,9 +67,12 @@ pub fn check(data: &[u8]) {
     // The reference model redacts nothing, so messages that may hold the key, or a part of it at a cut, are not
     // compared.
     let texts = head.headers.iter().map(|(_, value)| value.as_slice()).chain([body]);
-    let hides = |text: &[u8]| text.iter().any(|byte| matches!(byte, b'%' | b'\\')) || contains(text, &KEY[..4]);
-    let may_be_masked = texts.into_iter().any(hides);
-    if may_be_masked {
+    let hides = |text: &[u8]| {
+        let is_escaped = text.iter().any(|byte| matches!(byte, b'%' | b'\\' | b'&'));
+        is_escaped || contains(text, &KEY[..4]) || ENCODED_KEY.iter().any(|part| contains(text, part))
+    };
+    let may_be_redacted = texts.into_iter().any(hides);
+    if may_be_redacted {
         assert_eq!(found.wordless(), expected.wordless());
     } else {
         assert_eq!(found, expected);
