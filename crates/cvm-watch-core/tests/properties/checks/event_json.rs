@@ -56,7 +56,13 @@ pub fn check(data: &[u8]) {
         }
         ("error", Event::Error(error)) => {
             assert_eq!(error.error.as_ref(), fields.text("error"));
-            assert_eq!(error.message.as_ref(), fields.text("message"));
+            // Without text in both, the message is that of another field or of an object, which the check of error
+            // bodies compares.
+            let has_text =
+                ["error", "message"].into_iter().filter_map(|name| fields.text(name)).any(|text| !text.is_empty());
+            if has_text {
+                assert_eq!(error.message.as_ref(), fields.text("message"));
+            }
             fields.assert_elapsed(error.elapsed);
             assert_eq!(error.raw.as_deref(), Some(text.as_str()));
         }
