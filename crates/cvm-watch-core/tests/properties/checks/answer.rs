@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use cvm_watch_core::{ResponseHead, UnixSeconds};
+use cvm_watch_core::{RejectCause, Rejection, ResponseHead, UnixSeconds};
 use serde_json::{Map, Value};
 
 /// The longest text that an error carries, in characters.
 const MAX_TEXT: usize = 2048;
+/// The most bytes of an object whose message is looked for.
+pub const MAX_ERROR_JSON: usize = 8 << 10;
 
 /// A generated response head.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,22 @@ pub struct Refusal {
     pub cause: &'static str,
     pub message: Option<String>,
     pub error_code: Option<String>,
+}
+
+impl Refusal {
+    /// What the watch made of an answer.
+    pub fn of(rejection: &Rejection) -> Self {
+        let cause = match &rejection.cause {
+            RejectCause::Status => "status",
+            RejectCause::Redirect { .. } => "redirect",
+            RejectCause::ContentType { .. } => "content type",
+            RejectCause::ContentEncoding { .. } => "content encoding",
+            RejectCause::TransferEncoding { .. } => "transfer encoding",
+            _ => "a cause that the reference model does not have",
+        };
+        let (message, error_code) = (rejection.message.clone(), rejection.error_code.clone());
+        Self { status: rejection.status, cause, message, error_code }
+    }
 }
 
 /// What the whole answer of an error status means.
@@ -201,6 +219,14 @@ impl Body {
             }
         }
     }
+}
+
+/// The message of an error as JSON text. `None` if it is not an object of at most 8 KiB.
+pub fn error_in_object(json: &str) -> Option<String> {
+    if json.len() > MAX_ERROR_JSON {
+        return None;
+    }
+    message(serde_json::from_str::<Value>(json).ok()?.as_object()?)
 }
 
 fn message(object: &Map<String, Value>) -> Option<String> {

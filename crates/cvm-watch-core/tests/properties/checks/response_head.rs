@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use cvm_watch_core::{
-    Action, ApiKey, CloseCause, Failure, Input, Phase, Policy, RejectCause, RetryCause, Timestamp, Watch,
-};
+use cvm_watch_core::{Action, ApiKey, CloseCause, Failure, Input, Phase, Policy, RetryCause, Timestamp, Watch};
 
 use super::answer::{Answer, Asked, Head, Refusal};
 use super::choices::Choices;
@@ -132,16 +130,7 @@ fn answered(head: &Head, body: &[u8]) -> Found {
             Action::Fail(Failure::Rejected(rejection)) => {
                 let said = rejection.to_string();
                 assert!(!said.contains(|char: char| char.is_control()), "{said:?} can move a cursor");
-                let cause = match &rejection.cause {
-                    RejectCause::Status => "status",
-                    RejectCause::Redirect { .. } => "redirect",
-                    RejectCause::ContentType { .. } => "content type",
-                    RejectCause::ContentEncoding { .. } => "content encoding",
-                    RejectCause::TransferEncoding { .. } => "transfer encoding",
-                    other => panic!("the reference model has no {other:?}"),
-                };
-                let (message, error_code) = (rejection.message, rejection.error_code);
-                found = Some(Found::Rejected(Refusal { status: rejection.status, cause, message, error_code }));
+                found = Some(Found::Rejected(Refusal::of(&rejection)));
             }
             other => panic!("{other:?} after an answer"),
         }

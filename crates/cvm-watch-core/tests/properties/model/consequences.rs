@@ -5,9 +5,9 @@ use std::time::Duration;
 use cvm_watch_core::{CvmState, Event, Failure, RetryCause};
 
 use super::rules::after;
-use super::stream::{Stream, error_in_object};
+use super::stream::Stream;
 use super::{Attempt, Expected, ExpectedFailure, Model, Over, SECOND, Stage};
-use crate::checks::answer::{Answer, Asked, Refusal, cut};
+use crate::checks::answer::{Answer, Asked, Refusal, cut, error_in_object};
 
 impl Model {
     pub(super) fn event(&mut self, event: Event) {

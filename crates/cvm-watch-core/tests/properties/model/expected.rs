@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use cvm_watch_core::{Action, CvmState, Event, Failure, RejectCause, RetryCause};
+use cvm_watch_core::{Action, CvmState, Event, Failure, RetryCause};
 
 use crate::checks::answer::Refusal;
 
@@ -47,16 +47,7 @@ impl Expected {
             (Self::Resolve(state), Action::Resolve(s)) => state == s,
             (Self::Fail(ExpectedFailure::Exactly(failure)), Action::Fail(f)) => failure == f,
             (Self::Fail(ExpectedFailure::Rejected(refusal)), Action::Fail(Failure::Rejected(rejection))) => {
-                let cause = match &rejection.cause {
-                    RejectCause::Status => "status",
-                    RejectCause::Redirect { .. } => "redirect",
-                    RejectCause::ContentType { .. } => "content type",
-                    RejectCause::ContentEncoding { .. } => "content encoding",
-                    RejectCause::TransferEncoding { .. } => "transfer encoding",
-                    _ => "another cause",
-                };
-                (refusal.status, refusal.cause, &refusal.message, &refusal.error_code)
-                    == (rejection.status, cause, &rejection.message, &rejection.error_code)
+                *refusal == Refusal::of(rejection)
             }
             _ => false,
         }

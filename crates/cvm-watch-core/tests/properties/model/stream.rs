@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use cvm_watch_core::{CvmState, Event, server_message, sse};
+use cvm_watch_core::{CvmState, Event, sse};
 
 use super::Rules;
+use crate::checks::answer::{MAX_ERROR_JSON, error_in_object};
 use crate::checks::reference::{self, ReferenceItem};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// The most bytes of an object whose message is looked for.
-const MAX_ERROR_JSON: usize = 8 << 10;
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -109,12 +108,6 @@ fn parse(name: &str, data: &str, keep_raw: bool) -> Event {
         }
     }
     event
-}
-
-/// The message of an object, if it is one of at most 8 KiB.
-pub(super) fn error_in_object(json: &str) -> Option<String> {
-    let is_object = serde_json::from_str::<serde_json::Value>(json).is_ok_and(|value| value.is_object());
-    if is_object && json.len() <= MAX_ERROR_JSON { server_message(json.as_bytes()) } else { None }
 }
 
 /// The lines that begin with a brace, each with those after it up to one that closes it.
