@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::ended::Ended;
 use super::progress::Progress;
+use crate::args::WaitArgs;
 use crate::duration;
 use crate::output::{self, Taskbar};
 
@@ -109,6 +110,17 @@ pub(crate) enum Limit {
     Deadline(Duration),
     /// The wait ends only with its target, a failure or a signal.
     Never,
+}
+
+impl Limit {
+    /// The limit by these flags; `None` if the retries alone are limited, which is no time to show.
+    pub(super) fn of(args: &WaitArgs) -> Option<Self> {
+        match (args.deadline, args.max_retries) {
+            (Some(deadline), _) => Some(Self::Deadline(deadline)),
+            (None, Some(_)) => None,
+            (None, None) => Some(Self::Never),
+        }
+    }
 }
 
 /// The time that has passed, and the limit if it is to be shown: `1m05s / 10m`.

@@ -43,11 +43,7 @@ pub(crate) fn run(args: &WaitArgs) -> Exit {
     output::limit_by(args.deadline);
     let mode = args.output();
     let has_logs = mode != OutputMode::Quiet && logging::start();
-    let limit = match (args.deadline, args.max_retries) {
-        (Some(deadline), _) => Some(Limit::Deadline(deadline)),
-        (None, Some(_)) => None,
-        (None, None) => Some(Limit::Never),
-    };
+    let limit = Limit::of(args);
     let printing = Printing { mode, progress: args.progress, has_logs, is_verbose: args.connection.verbose, limit };
     let named =
         Named { ids: args.ids.clone(), files: args.ids_from.clone(), has_after_change: args.after_change.is_some() };

@@ -8,6 +8,7 @@ use cvm_watch_driver::{BaseUrl, PROFILE_VARIABLE, Settings, Source, Sources, TOK
 use cvm_watch_hyper::Client;
 
 use super::ended::Ended;
+use super::live::Limit;
 use super::prepare::Prepared;
 use super::project::{FILE, Project};
 use super::{target, token};
@@ -63,13 +64,13 @@ pub(super) fn given(value: &Option<String>) -> Option<&str> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// What to report before the wait begins. A live line shows by itself that there is no limit.
+/// What to report before the wait begins.
 pub(super) fn remarks(args: &WaitArgs, prepared: &Prepared, is_live: bool) -> Vec<Remark> {
     let ids = &prepared.ids;
     let warnings = warnings(prepared).chain(args.target.iter().filter_map(|target| target::doubt(target)));
     let warnings = warnings.chain(args.fail_on.iter().filter_map(|status| target::doubt_of_giving_up(status)));
     let warnings = warnings.chain(ids.doubt()).chain(ids.doubt_of_separators());
-    let no_limit = no_limit(args).filter(|_| !is_live || args.timeout.is_some());
+    let no_limit = no_limit(args, is_live).map(str::to_owned);
     let notes = notes(&args.connection, prepared, "waiting for").into_iter().chain(no_limit);
     notes.map(Remark::Note).chain(warnings.map(Remark::Warning)).collect()
 }
@@ -124,13 +125,13 @@ fn warnings(prepared: &Prepared) -> impl Iterator<Item = String> {
     [key_doubt(settings.sources()), warning(settings)].into_iter().flatten()
 }
 
-/// What to report of a wait that may never end.
-fn no_limit(args: &WaitArgs) -> Option<String> {
-    match (args.deadline, args.max_retries, args.timeout) {
-        (None, None, None) => Some("this wait has no limit; --deadline 10m gives it one".to_owned()),
-        (None, None, Some(_)) => Some(
-            "this wait has no limit: --timeout limits one attempt, and --deadline 10m would limit the wait".to_owned(),
-        ),
+/// The notice of a wait that may never end, unless the live line shows it. A `--timeout` is explained in any case.
+fn no_limit(args: &WaitArgs, is_live: bool) -> Option<&'static str> {
+    match (Limit::of(args), args.timeout) {
+        (Some(Limit::Never), Some(_)) => {
+            Some("this wait has no limit: --timeout limits one attempt, and --deadline 10m would limit the wait")
+        }
+        (Some(Limit::Never), None) if !is_live => Some("this wait has no limit; --deadline 10m gives it one"),
         _ => None,
     }
 }
